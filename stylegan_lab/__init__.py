@@ -1,0 +1,1 @@
+"""stylegan_lab: GAN image translation, style transfer and generation on Lightning and Hydra."""

@@ -1,0 +1,85 @@
+"""Progress: one bar for the whole budget, with losses, images per second and time left; plain lines where there is no terminal."""
+
+import sys
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ProgressBar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from stylegan_lab.modules.module import Module
+
+EVERY = 10.0  # seconds between lines
+
+
+class TrainingProgress(ProgressBar):
+    def __init__(self) -> None:
+        super().__init__()
+        self._enabled = True
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Called by Lightning on every rank but the first."""
+        self._enabled = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, Module)
+        self._started = self._told = time.monotonic()
+        self._first = pl_module.iteration
+        if self._enabled and sys.stdout.isatty():
+            self._bar = Progress(
+                TextColumn("training"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+                TimeRemainingColumn(elapsed_when_finished=False), TextColumn("{task.fields[losses]}", style="dim"),
+            )  # fmt: skip
+            self._bar.start()
+            self._task = self._bar.add_task("", total=pl_module.budget, completed=pl_module.iteration, losses="")
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:  # type: ignore[override]
+        assert isinstance(pl_module, Module)
+        if not self._enabled:
+            return
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=pl_module.iteration, losses=_losses(trainer))
+        elif time.monotonic() - self._told > EVERY or pl_module.iteration == pl_module.budget:
+            self._told = time.monotonic()
+            print(self._line(trainer, pl_module), flush=True)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def _line(self, trainer: L.Trainer, module: Module) -> str:
+        spent = time.monotonic() - self._started
+        left = spent / max(1, module.iteration - self._first) * ((module.budget or module.iteration) - module.iteration)
+        return f"iteration {module.iteration}/{module.budget}, {_clock(spent)}, {_clock(left)} left, {_losses(trainer)}"
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _losses(trainer: L.Trainer) -> str:
+    """Losses summed per player, as last logged, and the pace."""
+    sums: dict[str, float] = {}
+    for name, value in trainer.logged_metrics.items():
+        if name.startswith("loss/"):
+            player = name.removeprefix("loss/").split("_")[0]
+            sums[player] = sums.get(player, 0.0) + float(value)
+    parts = [f"{player} {value:.2f}" for player, value in sums.items()]
+    if (pace := trainer.logged_metrics.get("images_per_second")) is not None:
+        parts.append(f"{float(pace):.1f} images/s")
+    return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

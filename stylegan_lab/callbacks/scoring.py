@@ -1,0 +1,35 @@
+"""Scoring: the translation measured on the validation split every so often, with the weights that will be used."""
+
+from typing import Any
+
+import lightning as L
+import torch
+
+from stylegan_lab.callbacks.watching import looking
+from stylegan_lab.evaluation.scores import Domains, gather, score, translate_all
+from stylegan_lab.modules.module import Module
+
+
+class Scoring(L.Callback):
+    """Logs `val/<metric>` every `every` iterations and at the end; 0: never."""
+
+    def __init__(self, every: int = 5000) -> None:
+        self.every = every
+        self._domains: Domains | None = None
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, Module)
+        if self.every and (pl_module.iteration % self.every == 0 or pl_module.iteration == pl_module.budget):
+            self._score(trainer, pl_module)
+
+    def _score(self, trainer: L.Trainer, module: Module) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if self._domains is None:
+            self._domains = gather(data.batches(data.held_out("val")), data.true_pairs)
+        with looking(trainer, module):
+            translated = translate_all(module.translate, self._domains.a, data.batch_size, module.device)
+        scores = {f"val/{name}": value for name, value in score(translated, self._domains).items()}
+        module.latest_scores = {"iteration": module.iteration, **scores}
+        for logger in trainer.loggers:
+            logger.log_metrics(scores, step=module.iteration)
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in scores.items()})

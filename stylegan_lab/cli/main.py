@@ -1,0 +1,54 @@
+"""`stylegan-lab COMMAND ...`: finds the command, and tells a user's mistakes without a traceback."""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module, metadata
+
+from stylegan_lab.choice import nearest
+from stylegan_lab.mistake import Mistake
+
+COMMANDS = {
+    "train": "train one experiment, or a sweep of them",
+    "evaluate": "score a run against held-out pictures",
+    "translate": "translate pictures with a run",
+}
+DEBUG = "STYLEGAN_LAB_DEBUG"
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if arguments[0] == "--version":
+        print(metadata.version("stylegan_lab"))
+        return 0
+    name, *rest = arguments
+    try:
+        if name not in COMMANDS:
+            raise Mistake(f"no command {name}{nearest(name, COMMANDS)}; commands: {', '.join(COMMANDS)}")
+        command: Callable[[list[str]], int] = import_module(f"stylegan_lab.cli.{name}").main
+        return command(rest)
+    except Mistake as mistake:
+        if os.environ.get(DEBUG):
+            raise
+        print(f"stylegan-lab: {mistake}", file=sys.stderr)
+        return 2
+
+
+def usage() -> str:
+    commands = "\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items())
+    return f"""usage: stylegan-lab COMMAND ...
+
+{commands}
+
+examples:
+  stylegan-lab train experiment=demo
+  stylegan-lab evaluate runs/demo/20260101-120000-ab12
+  stylegan-lab translate runs/demo/20260101-120000-ab12 photos/ prints/
+
+`stylegan-lab COMMAND --help` says more. {DEBUG}=1 shows the traceback behind a message."""

@@ -1,0 +1,132 @@
+"""`stylegan-lab train`: compose a config, check it, make a run's folder, train, and score what came out."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from stylegan_lab.cli.quiet import quiet
+from stylegan_lab.cli.resuming import check_unchanged, overrides_to_resume
+from stylegan_lab.conf_dir import CONF
+from stylegan_lab.mistake import Mistake
+
+RUN = "STYLEGAN_LAB_RUN"  # tells the other processes of a training its folder
+
+
+def main(arguments: list[str]) -> int:
+    whole = sys.argv
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as they are, to be told in our words
+    os.environ["HYDRA_DEPRECATION_WARNINGS_AS_ERRORS"] = "0"
+
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
+    def job(config: DictConfig) -> None:
+        sys.argv = whole  # Lightning starts further processes with the command it finds here
+        train(config)
+
+    sys.argv = [f"{Path(whole[0]).name} train", *overrides_to_resume(arguments)]
+    try:
+        job()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise Mistake(str(error).strip()) from error
+    finally:
+        sys.argv = whole
+    return 0
+
+
+def train(config: DictConfig) -> None:
+    """One training, from a composed config to a scored run."""
+    quiet()
+    from stylegan_lab.environment import describe_environment
+    from stylegan_lab.experiment import build, build_trainer, plain
+    from stylegan_lab.loggers.record import cut_record
+    from stylegan_lab.runs import read_checkpoint
+
+    overrides = list(HydraConfig.get().overrides.task)
+    choices = {str(group): str(choice) for group, choice in HydraConfig.get().runtime.choices.items()}
+    one_budget(config, overrides)
+    experiment = build(config, choices)
+    if config.dry_run:
+        print(plan(experiment, choices))
+        return
+    with run_folder(config, choices) as run:
+        resumed = run.checkpoint("last") if config.resume else None
+        played = read_checkpoint(resumed)["iteration"] if resumed else 0
+        if resumed:
+            check_unchanged(run, plain(config))
+        trainer = build_trainer(experiment, run)
+        if trainer.is_global_zero:
+            cut_record(run.metrics, played)
+            run.describe(plain(config), overrides, describe_environment(trainer.world_size))
+            print(plan(experiment, choices))
+            print(f"run        {run.folder}" + (f", from iteration {played}" if resumed else ""))
+        if played < experiment.iterations:
+            trainer.fit(experiment.module, datamodule=experiment.data, ckpt_path=resumed)
+        if config.evaluate and trainer.is_global_zero:
+            from stylegan_lab.cli.evaluate import evaluate
+
+            evaluate(run, "last", "test")
+
+
+def one_budget(config: DictConfig, overrides: list[str]) -> None:
+    """A budget on the command line replaces an experiment's, in whatever unit."""
+    from stylegan_lab.experiment import BUDGETS
+
+    given = {override.split("=")[0].lstrip("+") for override in overrides} & set(BUDGETS)
+    if given:
+        for unit in set(BUDGETS) - given:
+            config[unit] = None
+
+
+@contextmanager
+def run_folder(config: DictConfig, choices: dict[str, str]) -> Iterator[Any]:
+    """The run's folder, made if need be; further processes of the training find it in the environment."""
+    from stylegan_lab.runs import Run, find_run, new_run
+
+    if RUN in os.environ:
+        yield Run(Path(os.environ[RUN]))
+        return
+    if config.resume:
+        run = find_run(config.resume)[0]
+    elif HydraConfig.get().mode == RunMode.MULTIRUN:
+        run = Run(Path(HydraConfig.get().runtime.output_dir))
+    elif config.output_dir:
+        run = Run(Path(config.output_dir))
+        run.make()
+    else:
+        run = new_run(Path(config.runs_dir) / (config.name or choices["model"]))
+    os.environ[RUN] = str(run.folder)
+    try:
+        yield run
+    finally:
+        del os.environ[RUN]
+
+
+def plan(experiment: Any, choices: dict[str, str]) -> str:
+    """What is about to happen, in a few lines."""
+    from stylegan_lab.experiment import number_of_ranks, parameter_counts, precision
+
+    config, data = experiment.config, experiment.data
+    ranks = number_of_ranks(config)
+    batch = data.batch_size * ranks
+    nets = ", ".join(f"{name} {count:,}" for name, count in parameter_counts(experiment.module).items())
+    epochs = experiment.iterations / data.batches_per_epoch(ranks)
+    named = ", ".join(f"{group}={choices[group]}" for group in ("model", "loss", "translator", "critic", "data"))
+    return "\n".join(
+        [
+            f"choices    {named}",
+            f"parameters {nets}",
+            f"data       {data.samples:,} samples an epoch, {data.size} px, batch {batch}",
+            f"budget     {experiment.iterations:,} iterations = {experiment.iterations * batch:,} images = {epochs:.4g} epochs",
+            f"numbers    {precision(str(config.precision), str(config.strategy.accelerator))}, seed {config.seed}, "
+            f"{ranks} x {config.strategy.accelerator}",
+        ]
+    )

@@ -1,0 +1,81 @@
+"""`stylegan-lab translate`: a picture or a folder of them through a run, at their own size."""
+
+import argparse
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylegan_lab.cli.quiet import quiet
+from stylegan_lab.experiment import restore_module
+from stylegan_lab.images.read import SUFFIXES, picture_files, read_picture
+from stylegan_lab.images.write import write_picture
+from stylegan_lab.mistake import Mistake
+from stylegan_lab.modules.module import Module
+from stylegan_lab.runs import find_run, read_checkpoint
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="stylegan-lab translate",
+        description="Translate a picture, or every picture below a folder, with a trained run.",
+        epilog="example: stylegan-lab translate runs/demo/20260101-120000-ab12 photos/ prints/ --size 256",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint")
+    parser.add_argument("source", metavar="IN", type=Path, help="a picture, or a folder")
+    parser.add_argument("target", metavar="OUT", type=Path, help="a picture to write, or a folder")
+    parser.add_argument("--direction", default="a2b", help="a2b (source to target, the default) or b2a")
+    parser.add_argument("--size", type=int, help="first scale the shorter side to so many pixels")
+    parser.add_argument("--checkpoint", help="last (the default), best, or a path")
+    parser.add_argument("--raw", action="store_true", help="the weights as trained, not their average")
+    options = parser.parse_args(arguments)
+    quiet()
+    run, checkpoint = find_run(options.run)
+    works = list(pairs_of_paths(options.source, options.target))
+    module = restore_module(read_checkpoint(run.checkpoint(options.checkpoint or checkpoint)), options.raw)
+    if options.direction not in module.directions:
+        raise Mistake(f"--direction {options.direction}: this run translates {' and '.join(module.directions)}")
+    module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    for source, target in works:
+        write_picture(translate(module, read_picture(source), options.direction, options.size), target)
+        print(target)
+    return 0
+
+
+@torch.no_grad()
+def translate(module: Module, image: Tensor, direction: str = "a2b", size: int | None = None) -> Tensor:
+    """One image (C, H, W) of any size; what the net cannot divide is mirrored at the edge and cut off again."""
+    batch = image[None].to(module.device)
+    if size is not None:
+        scale = size / min(batch.shape[-2:])
+        batch = F.interpolate(batch, scale_factor=scale, mode="bicubic", antialias=True).clamp(-1, 1)
+    height, width = batch.shape[-2:]
+    nets = [net for net in module.children() if hasattr(net, "multiple_of")]
+    multiple = max(int(net.multiple_of) for net in nets)  # type: ignore[arg-type]
+    least = max(int(net.at_least) for net in nets)  # type: ignore[arg-type]
+    padded = _mirrored(batch, *(max(least, -(-length // multiple) * multiple) for length in (height, width)))
+    return module.translate(padded, direction)[0, :, :height, :width]
+
+
+def _mirrored(batch: Tensor, height: int, width: int) -> Tensor:
+    """Grown to the right and below; mirrored where there is enough to mirror, else repeated."""
+    down, right = height - batch.shape[-2], width - batch.shape[-1]
+    mode = "reflect" if down < batch.shape[-2] and right < batch.shape[-1] else "replicate"
+    return F.pad(batch, (0, right, 0, down), mode=mode)
+
+
+def pairs_of_paths(source: Path, target: Path) -> list[tuple[Path, Path]]:
+    """What is read and what is written, subfolders kept; mistakes are found before any work is done."""
+    if source.is_file():
+        return [(source, target if target.suffix.lower() in SUFFIXES else target / f"{source.stem}.png")]
+    if not source.is_dir():
+        raise Mistake(f"{source} does not exist; give a picture or a folder of pictures")
+    if target.suffix.lower() in SUFFIXES:
+        raise Mistake(f"{source} is a folder, so {target} must be one too")
+    works = [(path, (target / path.relative_to(source)).with_suffix(".png")) for path in picture_files(source)]
+    if not works:
+        raise Mistake(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    if len({out for _, out in works}) < len(works):
+        raise Mistake(f"{source} holds pictures that differ only by suffix; they would be written to one file")
+    return works

@@ -1,0 +1,104 @@
+"""What all data modules share: loaders whose order follows the module's own counter, and what kind of batch they give."""
+
+import sys
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from stylegan_lab.data.sampler import EpochSampler
+from stylegan_lab.images.batch import Kind
+from stylegan_lab.images.convert import from_bytes
+from stylegan_lab.mistake import Mistake
+
+
+class ImageData(L.LightningDataModule):
+    """Datasets give uint8 pictures; batches become floats in [-1, 1] once they are on the device."""
+
+    gives: Kind
+    true_pairs = False  # whether validation and test batches hold the true translation of `a` as `b`
+
+    def __init__(self, size: int, channels: int, batch_size: int, workers: int) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise Mistake(f"data.batch_size={batch_size}: a batch needs at least 1 picture")
+        if workers < 0:
+            raise Mistake(f"data.workers={workers}: use 0 to load in the training process, or a positive number")
+        self.size, self.channels, self.batch_size, self.workers = size, channels, batch_size, workers
+        self.seed = 0  # of the order; set with the experiment's seed
+        self.overfit = 0  # batches to repeat, or 0
+
+    @abstractmethod
+    def train_samples(self) -> Dataset[Any]:
+        """A dataset indexed by draws (epoch, index)."""
+
+    @abstractmethod
+    def held_out(self, split: str) -> Dataset[Any]:
+        """A dataset indexed by integers; `split` is val or test."""
+
+    def reference_pairs(self) -> Dataset[Any] | None:
+        """True pairs of the training domains, for references to be fitted on; no model sees them. None: there are none."""
+        return None
+
+    @property
+    def samples(self) -> int:
+        return len(self.train_samples())  # type: ignore[arg-type]
+
+    def batches_per_epoch(self, ranks: int = 1) -> int:
+        samples = self.samples
+        if (batches := samples // (self.batch_size * ranks)) == 0:
+            raise Mistake(
+                f"data.batch_size={self.batch_size}{f' on {ranks} devices' if ranks > 1 else ''} is larger than the "
+                f"training set of {samples}; give data.batch_size={max(1, samples // ranks)} or less"
+            )
+        return self.overfit or batches
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        rank, ranks, played = self._place()
+        epoch, done = divmod(played, self.batches_per_epoch(ranks))
+        sampler = EpochSampler(
+            self.samples,
+            self.seed,
+            epoch=epoch,
+            start=done * self.batch_size * ranks,
+            rank=rank,
+            ranks=ranks,
+            repeat=self.overfit * self.batch_size * ranks or None,
+        )
+        return DataLoader(
+            self.train_samples(),
+            batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=True,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            # A forked worker inherits the locks of background threads (loggers), and may hang on one.
+            multiprocessing_context="forkserver" if self.workers and sys.platform != "win32" else None,
+            generator=torch.Generator().manual_seed(self.seed),  # else each iterator draws from the global stream
+        )
+
+    def batches(self, dataset: Dataset[Any]) -> Iterator[dict[str, Tensor]]:
+        """Held-out samples or reference pairs in their order, ready for a module."""
+        for batch in DataLoader(dataset, batch_size=self.batch_size):
+            yield self.on_after_batch_transfer(batch, 0)
+
+    def first(self, split: str, count: int) -> dict[str, Tensor]:
+        """The first pictures of a held-out split as one batch, the same each time."""
+        dataset = self.held_out(split)
+        shown = Subset(dataset, range(min(count, len(dataset))))  # type: ignore[arg-type]
+        return self.on_after_batch_transfer(next(iter(DataLoader(shown, batch_size=len(shown)))), 0)
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
+        return {name: from_bytes(value) if value.dtype == torch.uint8 else value for name, value in batch.items()}
+
+    def _place(self) -> tuple[int, int, int]:
+        """Rank, number of ranks, and batches already played, as the trainer knows them."""
+        if self.trainer is None:
+            return 0, 1, 0
+        played = getattr(self.trainer.lightning_module, "iteration", 0)
+        return self.trainer.global_rank, self.trainer.world_size, played

@@ -1,0 +1,126 @@
+"""The embedded domains as data: the same invented world painted in two styles, unpaired or paired; no download."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from stylegan_lab.choice import choose
+from stylegan_lab.data.image_data import ImageData
+from stylegan_lab.data.sampler import Draw, dice
+from stylegan_lab.data.scenes.render import render
+from stylegan_lab.data.scenes.styles import STYLES
+from stylegan_lab.images.batch import Pair, Unpaired
+from stylegan_lab.mistake import Mistake
+
+FIRST = {"train": 0, "val": 1_000_000, "test": 2_000_000}  # splits are disjoint stretches of an endless world
+
+
+class Domain:
+    """`count` scenes in one style, from scene `first` on; each is painted once, when first asked for."""
+
+    def __init__(self, style: str, size: int, world: int, first: int, count: int) -> None:
+        self.style, self.size, self.world, self.first, self.count = style, size, world, first, count
+        self._painted: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Tensor:
+        if index not in self._painted:
+            picture = render(self.world, self.first + index, self.style, self.size)
+            self._painted[index] = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
+        return self._painted[index]
+
+
+class UnpairedDomains(Dataset[Unpaired]):
+    """Every `a` once an epoch; with each a `b` drawn by (seed, epoch, index)."""
+
+    def __init__(self, a: Domain, b: Domain, seed: int) -> None:
+        self.a, self.b, self.seed = a, b, seed
+
+    def __len__(self) -> int:
+        return max(len(self.a), len(self.b))
+
+    def __getitem__(self, draw: Draw) -> Unpaired:
+        epoch, index = draw
+        partner = int(torch.randint(len(self.b), (), generator=dice(self.seed, epoch, index)))
+        return {"a": self.a[index % len(self.a)], "b": self.b[partner]}
+
+
+class PairedDomains(Dataset[Pair]):
+    def __init__(self, a: Domain, b: Domain) -> None:
+        self.a, self.b = a, b
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def __getitem__(self, draw: Draw | int) -> Pair:
+        index = draw if isinstance(draw, int) else draw[1]
+        return {"a": self.a[index], "b": self.b[index]}
+
+
+class ScenesData(ImageData):
+    """`train_scenes` a domain for training; `val_scenes` and `test_scenes` true pairs that training never sees."""
+
+    true_pairs = True
+
+    def __init__(
+        self,
+        source: str = "photo",
+        target: str = "ukiyoe",
+        size: int = 64,
+        channels: int = 3,
+        batch_size: int = 1,
+        workers: int = 0,
+        train_scenes: int = 400,
+        val_scenes: int = 16,
+        test_scenes: int = 64,
+        world: int = 0,
+    ) -> None:
+        super().__init__(size, channels, batch_size, workers)
+        choose("data.source", source, STYLES), choose("data.target", target, STYLES)
+        if not 16 <= size <= 512:
+            raise Mistake(f"data.size={size}: scenes are painted from 16 to 512 pixels")
+        if channels != 3:
+            raise Mistake(f"data.channels={channels}: scenes are painted in 3 channels")
+        self.source, self.target, self.world = source, target, world
+        self.counts = {"train": train_scenes, "val": val_scenes, "test": test_scenes}
+        for split, count in self.counts.items():
+            if count < 1:
+                raise Mistake(f"data.{split}_scenes={count}: at least 1 is needed")
+        self._domains: dict[tuple[str, int, int], Domain] = {}
+
+    def held_out(self, split: str) -> PairedDomains:
+        return self._pairs(split, self.counts[split])
+
+    def reference_pairs(self) -> PairedDomains:
+        return self._pairs("train", min(64, self.counts["train"]))
+
+    def _pairs(self, split: str, count: int) -> PairedDomains:
+        first = FIRST[split]
+        return PairedDomains(self._domain(self.source, first, count), self._domain(self.target, first, count))
+
+    def _domain(self, style: str, first: int, count: int) -> Domain:
+        key = (style, first, count)
+        if key not in self._domains:
+            self._domains[key] = Domain(style, self.size, self.world, first, count)
+        return self._domains[key]
+
+
+class UnpairedScenes(ScenesData):
+    """Domain `b` shows other scenes than domain `a`, so that no true pair is ever seen in training."""
+
+    gives = Unpaired
+
+    def train_samples(self) -> Dataset[Any]:
+        count = self.counts["train"]
+        return UnpairedDomains(self._domain(self.source, 0, count), self._domain(self.target, count, count), self.seed)
+
+
+class PairedScenes(ScenesData):
+    gives = Pair
+
+    def train_samples(self) -> Dataset[Any]:
+        return self._pairs("train", self.counts["train"])

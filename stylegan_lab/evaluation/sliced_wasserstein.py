@@ -1,0 +1,71 @@
+"""Distances between two crowds of vectors, sorted along random directions (Rabin et al., 2011; Karras et al., 2018)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+PATCH = 7
+PATCHES_PER_IMAGE = 128
+DIRECTIONS = 256
+SMALLEST_LEVEL = 16  # pixels
+SEED = 20180226
+
+
+def sliced_wasserstein(images: Tensor, target: Tensor) -> float:
+    """Between the patches of two sets of images in [0, 1], averaged over the levels of their Laplacian pyramids.
+
+    Unlike the first published code, patches are not standardised per channel: palette counts, and so does contrast.
+    """
+    count = min(len(images), len(target))
+    levels = zip(_laplacian_pyramid(images[:count]), _laplacian_pyramid(target[:count]), strict=True)
+    return float(torch.stack([crowd_distance(_patches(one), _patches(other)) for one, other in levels]).mean())
+
+
+def palette_distance(images: Tensor, target: Tensor) -> float:
+    """Between the colours of two sets of images in [0, 1], wherever in the picture they stand."""
+    count = min(len(images), len(target))
+    colours = [_thinned(each[:count].movedim(1, -1).reshape(-1, each.shape[1])) for each in (images, target)]
+    return float(crowd_distance(*colours))
+
+
+def crowd_distance(one: Tensor, other: Tensor) -> Tensor:
+    """The Wasserstein-1 distance of two equally large crowds (N, D), averaged over random directions."""
+    directions = F.normalize(torch.randn(one.shape[1], DIRECTIONS, generator=_dice()), dim=0)
+    shadows = [(crowd.cpu().float() @ directions).sort(dim=0).values for crowd in (one, other)]
+    return (shadows[0] - shadows[1]).abs().mean()
+
+
+def _laplacian_pyramid(images: Tensor) -> list[Tensor]:
+    levels = []
+    while min(images.shape[-2:]) // 2 >= SMALLEST_LEVEL:
+        smaller = _halved(images)
+        levels.append(images - F.interpolate(smaller, size=images.shape[-2:], mode="bilinear", align_corners=False))
+        images = smaller
+    return [*levels, images]
+
+
+def _halved(images: Tensor) -> Tensor:
+    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=images.device) / 16
+    kernel = torch.outer(row, row).expand(images.shape[1], 1, 5, 5)
+    return F.conv2d(F.pad(images, (2, 2, 2, 2), mode="reflect"), kernel, stride=2, groups=images.shape[1])
+
+
+def _patches(level: Tensor) -> Tensor:
+    """Patches at random places, the same for every set of as many images."""
+    n, channels, height, width = level.shape
+    dice = _dice()
+    image = torch.arange(n).repeat_interleave(PATCHES_PER_IMAGE)
+    top = torch.randint(height - PATCH + 1, (len(image),), generator=dice)
+    left = torch.randint(width - PATCH + 1, (len(image),), generator=dice)
+    within = torch.arange(PATCH)
+    rows, columns = top[:, None, None] + within[:, None], left[:, None, None] + within
+    cut = level.cpu()[image[:, None, None], :, rows, columns]
+    return cut.reshape(len(image), PATCH * PATCH * channels)
+
+
+def _thinned(colours: Tensor, most: int = 1 << 18) -> Tensor:
+    return colours if len(colours) <= most else colours[torch.randint(len(colours), (most,), generator=_dice())]
+
+
+def _dice() -> torch.Generator:
+    return torch.Generator().manual_seed(SEED)

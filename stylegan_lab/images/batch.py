@@ -1,0 +1,37 @@
+"""What a batch is. Images are (N, C, H, W) floats in [-1, 1]; `a` is the source and `b` the target."""
+
+from typing import TypedDict
+
+from torch import Tensor
+
+
+class Unpaired(TypedDict):
+    """Two pictures that have nothing to do with each other."""
+
+    a: Tensor
+    b: Tensor
+
+
+class Pair(Unpaired):
+    """The same thing seen in both domains; serves wherever Unpaired does."""
+
+
+class Plain(TypedDict):
+    image: Tensor
+
+
+class Labelled(Plain):
+    """A picture and its class; serves wherever Plain does."""
+
+    label: Tensor
+
+
+Kind = type  # one of the classes above
+
+
+def serves(given: Kind, wanted: Kind) -> bool:
+    """Whether batches of the `given` kind hold all that the `wanted` kind promises, in its meaning."""
+    return given is wanted or wanted in _ANCESTORS.get(given, ())
+
+
+_ANCESTORS: dict[Kind, tuple[Kind, ...]] = {Pair: (Unpaired,), Labelled: (Plain,)}

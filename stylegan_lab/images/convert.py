@@ -1,0 +1,19 @@
+"""Bytes to floats and back: the only places where [0, 255], [0, 1] and [-1, 1] meet."""
+
+import torch
+from torch import Tensor
+
+
+def from_bytes(pixels: Tensor) -> Tensor:
+    """uint8 to [-1, 1]."""
+    return (pixels.float() / 127.5 - 1).contiguous()
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """[-1, 1] to uint8, rounded, values outside clipped."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """[-1, 1] to [0, 1], as a saved picture would hold it: through 8 bits."""
+    return to_bytes(images).float() / 255

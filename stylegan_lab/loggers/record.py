@@ -1,0 +1,53 @@
+"""The record: metrics.jsonl, one line for each time losses are due, appended and flushed. Every other logger mirrors it."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+
+class Record(Logger):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        return "record"
+
+    @property
+    def version(self) -> str:
+        return self.path.parent.name
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        values = {name: value for name, value in metrics.items() if name != "epoch"}
+        if values:
+            line = json.dumps({"iteration": step, "time": round(time.time(), 3), **values})
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The run's config.yaml says it already."""
+
+
+def read_record(path: Path) -> list[dict[str, float]]:
+    """The lines of a record; a last line that was cut off while being written is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def cut_record(path: Path, iteration: int) -> None:
+    """Forget what was recorded after `iteration`, as a training that goes on from there will record it again."""
+    if path.exists():
+        kept = [row for row in read_record(path) if row["iteration"] <= iteration]
+        path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")

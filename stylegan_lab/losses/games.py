@@ -1,0 +1,120 @@
+"""The games critics and generators play. Each turn takes a judge and images and returns named losses.
+
+Means run over batch and logit map, so that a patch critic and a critic with one logit are weighed alike; the maps of a
+critic with several scales are added.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylegan_lab.losses.terms import Terms
+from stylegan_lab.nets.verdict import Judge
+
+
+class Game(Protocol):
+    def generator(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms: ...
+
+    def critic(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms: ...
+
+
+class _PointwiseGame:
+    """A game in which every logit is judged by itself; fakes and reals are never compared."""
+
+    def generator(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
+        logits = judge(fake).logits
+        return Terms({"game": _over_scales(self.wanted(each) for each in logits)}, {"logits_fake": logits[0].detach()})
+
+    def critic(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
+        on_real, on_fake = judge(real).logits, judge(fake).logits
+        losses = {
+            "real": _over_scales(self.real(each) for each in on_real),
+            "fake": _over_scales(self.fake(each) for each in on_fake),
+        }
+        return Terms(losses, {"logits_real": on_real[0].detach(), "logits_fake": on_fake[0].detach()})
+
+    def real(self, logits: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def fake(self, logits: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def wanted(self, logits: Tensor) -> Tensor:
+        """What the generator pays for these logits of its fakes."""
+        return self.real(logits)
+
+
+class LeastSquares(_PointwiseGame):
+    """LSGAN (Mao et al., 2017) with targets 1 and 0. `critic_share` halves the critic's losses, as CycleGAN does."""
+
+    def __init__(self, critic_share: float = 0.5) -> None:
+        self.critic_share = critic_share
+
+    def real(self, logits: Tensor) -> Tensor:
+        return self.critic_share * (logits - 1).square()
+
+    def fake(self, logits: Tensor) -> Tensor:
+        return self.critic_share * logits.square()
+
+    def wanted(self, logits: Tensor) -> Tensor:
+        return (logits - 1).square()
+
+
+class NonSaturating(_PointwiseGame):
+    """Goodfellow et al. (2014): binary cross-entropy; the generator maximises log D(fake)."""
+
+    def __init__(self, critic_share: float = 1.0) -> None:
+        self.critic_share = critic_share
+
+    def real(self, logits: Tensor) -> Tensor:
+        return self.critic_share * F.softplus(-logits)
+
+    def fake(self, logits: Tensor) -> Tensor:
+        return self.critic_share * F.softplus(logits)
+
+    def wanted(self, logits: Tensor) -> Tensor:
+        return F.softplus(-logits)
+
+
+class Hinge(_PointwiseGame):
+    """Lim & Ye (2017), Tran et al. (2017): the critic rests beyond a margin of 1; the generator never does."""
+
+    def real(self, logits: Tensor) -> Tensor:
+        return F.relu(1 - logits)
+
+    def fake(self, logits: Tensor) -> Tensor:
+        return F.relu(1 + logits)
+
+    def wanted(self, logits: Tensor) -> Tensor:
+        return -logits
+
+
+class Wasserstein(_PointwiseGame):
+    """Arjovsky et al. (2017): the difference of means. Needs a Lipschitz critic: clipping or a gradient penalty."""
+
+    def real(self, logits: Tensor) -> Tensor:
+        return -logits
+
+    def fake(self, logits: Tensor) -> Tensor:
+        return logits
+
+
+class Relativistic:
+    """Relativistic pairing (Jolicoeur-Martineau, 2018; R3GAN, Huang et al., 2024): each fake against one real."""
+
+    def generator(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
+        on_real, on_fake = judge(real).logits, judge(fake).logits
+        loss = _over_scales(F.softplus(r - f) for r, f in zip(on_real, on_fake, strict=True))
+        return Terms({"game": loss}, {"logits_real": on_real[0].detach(), "logits_fake": on_fake[0].detach()})
+
+    def critic(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
+        on_real, on_fake = judge(real).logits, judge(fake).logits
+        loss = _over_scales(F.softplus(f - r) for r, f in zip(on_real, on_fake, strict=True))
+        return Terms({"pair": loss}, {"logits_real": on_real[0].detach(), "logits_fake": on_fake[0].detach()})
+
+
+def _over_scales(losses: Iterable[Tensor]) -> Tensor:
+    return torch.stack([loss.float().mean() for loss in losses]).sum()

@@ -1,0 +1,140 @@
+"""A module: players, the one counter, their optimizers, and `descend`, the step every variant is written in."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from stylegan_lab.images.batch import Kind
+from stylegan_lab.losses.terms import Terms
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+Schedule = Callable[[float], float]
+
+
+class Player:
+    """Nets that move together, and the optimizer that moves them."""
+
+    def __init__(self, name: str, index: int, nets: Sequence[nn.Module], optimizer: torch.optim.Optimizer) -> None:
+        self.name, self.index, self.nets, self.optimizer = name, index, nets, optimizer
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        for net in self.nets:
+            yield from net.parameters()
+
+
+class TermsOf(Protocol):
+    """Computes terms; or yields them in groups, each of which is sent backward before the next is computed."""
+
+    def __call__(self, *args: Any) -> Terms | Iterator[Terms]: ...
+
+
+class Module(L.LightningModule):
+    """`takes` is the kind of batch a variant plays with; `averaged` names the nets that are used once trained."""
+
+    takes: Kind
+    averaged: tuple[str, ...] = ()
+    directions: tuple[str, ...] = ("a2b",)
+
+    def __init__(self, schedule: Schedule, clip_gradients: float | None = None) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.iteration = 0  # batches played; while one is played, its number, counted from 1
+        self.budget: int | None = None  # iterations in all, told by the Budget callback
+        self.config: dict[str, Any] = {}  # what it was built from; saved, so that a checkpoint describes itself
+        self.latest_scores: dict[str, float] = {}  # by name, with the `iteration` they were taken at
+        self._schedule = schedule
+        self._clip = clip_gradients
+        self._players: list[Player] = []
+
+    def player(self, name: str, *nets: nn.Module, optimizer: OptimizerFactory, rate: float = 1.0) -> Player:
+        """A new player, whose learning rate is `rate` times the optimizer's own."""
+        moved = {parameter for player in self._players for parameter in player.parameters()}
+        mine = [parameter for net in nets for parameter in net.parameters()]
+        if moved.intersection(mine):
+            raise ValueError(f"player {name} shares parameters with another player")
+        built = optimizer(mine)
+        for group in built.param_groups:
+            group["initial_lr"] = group["lr"] = group["lr"] * rate
+        player = Player(name, len(self._players), nets, built)
+        self._players.append(player)
+        return player
+
+    @property
+    def players(self) -> Sequence[Player]:
+        return tuple(self._players)
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [player.optimizer for player in self._players]
+
+    def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
+        """From one domain to the other, in one of the module's `directions`."""
+        raise NotImplementedError
+
+    def sample(self, batch: Any) -> list[Tensor]:
+        """Rows of a picture that shows what the module can do with a batch."""
+        raise NotImplementedError
+
+    def descend(self, player: Player, terms: TermsOf, *args: Any) -> Terms:
+        """One step of `player` down the sum of `terms(*args)`; every other player stands still and gathers no gradient."""
+        optimizer = self._lightning_optimizer(player)
+        optimizer.zero_grad()
+        done = Terms({})
+        with self._still(other for other in self._players if other is not player):
+            computed = terms(*args)
+            for group in [computed] if isinstance(computed, Terms) else computed:
+                self.manual_backward(group.total())
+                done = done | group.detached()
+        if self._clip is not None:
+            nn.utils.clip_grad_norm_(player.parameters(), self._clip)
+        optimizer.step()
+        if self.due:
+            self._log(player, done)
+        return done
+
+    @property
+    def due(self) -> bool:
+        """Whether this iteration's losses are to be logged."""
+        every = self.trainer.log_every_n_steps
+        return (every > 0 and self.iteration % every == 0) or self.iteration == self.budget
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        factor = self._schedule(self.iteration / self.budget if self.budget else 0.0)
+        for player in self._players:
+            for group in player.optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+        self.iteration += 1
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["iteration"] = self.iteration
+        checkpoint["config"] = self.config
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.iteration = checkpoint["iteration"]
+
+    def _lightning_optimizer(self, player: Player) -> Any:
+        optimizers = self.optimizers()
+        return optimizers[player.index] if isinstance(optimizers, list) else optimizers
+
+    @contextmanager
+    def _still(self, players: Iterable[Player]) -> Iterator[None]:
+        frozen = [parameter for player in players for parameter in player.parameters() if parameter.requires_grad]
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in frozen:
+                parameter.requires_grad_(True)
+
+    def _log(self, player: Player, terms: Terms) -> None:
+        losses = {f"loss/{player.name}_{name}": loss for name, loss in terms.losses.items()}
+        self.log_dict(losses | {"step": torch.tensor(float(self.iteration))}, batch_size=1)
+
+
+def mean_absolute(x: Tensor, y: Tensor) -> Tensor:
+    """L1 as the papers write it: the mean over all values, in float32."""
+    return (x.float() - y.float()).abs().mean()

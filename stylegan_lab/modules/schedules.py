@@ -1,0 +1,16 @@
+"""Learning rate schedules: functions of the share of the budget that is spent."""
+
+
+class Constant:
+    def __call__(self, spent: float) -> float:
+        return 1.0
+
+
+class LinearDecay:
+    """Full until `constant` of the budget is spent, then straight to 0, which only the budget's end would reach."""
+
+    def __init__(self, constant: float = 0.5) -> None:
+        self.constant = constant
+
+    def __call__(self, spent: float) -> float:
+        return min(1.0, max(0.0, (1 - spent) / (1 - self.constant))) if self.constant < 1 else 1.0

@@ -1,0 +1,37 @@
+"""PatchGAN (Isola et al., 2017): a logit per patch. Three layers see 70x70 pixels each."""
+
+from torch import Tensor, nn
+
+from stylegan_lab.nets.blocks import Norm, needs_bias, norm_layer
+from stylegan_lab.nets.initialisation import Initialisation, initialise
+from stylegan_lab.nets.verdict import Verdict
+
+
+class PatchCritic(nn.Module):
+    """`layers` strided convolutions, then two of stride 1; `image_channels` counts a condition stacked on the image."""
+
+    multiple_of = 1
+
+    def __init__(
+        self,
+        image_channels: int = 3,
+        channels: int = 64,
+        layers: int = 3,
+        norm: Norm = "instance",
+        dropout: float = 0.0,
+        initialisation: Initialisation = "normal",
+    ) -> None:
+        super().__init__()
+        self.at_least = 2 ** (layers + 2)  # smaller, and the last two convolutions have nothing left to see
+        widths = [channels * min(2**layer, 8) for layer in range(layers + 1)]
+        strides = [2] * (layers - 1) + [1]
+        drop = [nn.Dropout(dropout)] if dropout > 0 else []
+        parts: list[nn.Module] = [nn.Conv2d(image_channels, channels, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for inputs, outputs, stride in zip(widths, widths[1:], strides, strict=False):
+            conv = nn.Conv2d(inputs, outputs, 4, stride, 1, bias=needs_bias(norm))
+            parts += [conv, norm_layer(norm, outputs), nn.LeakyReLU(0.2), *drop]
+        self.layers = nn.Sequential(*parts, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+        initialise(self, initialisation)
+
+    def forward(self, image: Tensor) -> Verdict:
+        return Verdict((self.layers(image),))
