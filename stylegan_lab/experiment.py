@@ -46,7 +46,7 @@ def build(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
 
 
 def build_data(config: DictConfig) -> ImageData:
-    data = instantiate(config.data, config.trust)
+    data = instantiate(config.data, config.trust, "data")
     if not isinstance(data, ImageData):
         raise Mistake(f"data._target_={config.data._target_} is not a data module (a subclass of ImageData)")
     data.seed, data.overfit = config.seed, config.overfit
@@ -55,7 +55,7 @@ def build_data(config: DictConfig) -> ImageData:
 
 def build_module(config: DictConfig) -> Module:
     L.seed_everything(config.seed, workers=True, verbose=False)
-    module = instantiate(config.model, config.trust)
+    module = instantiate(config.model, config.trust, "model")
     if not isinstance(module, Module):
         raise Mistake(f"model._target_={config.model._target_} is not a model (a subclass of Module)")
     module.config = plain(config)
@@ -74,10 +74,11 @@ def restore_module(checkpoint: dict[str, Any], raw: bool = False) -> Module:
 
 def build_trainer(experiment: Experiment, run: Run) -> L.Trainer:
     config = experiment.config
-    if limits := [key for key in config.trainer if str(key).startswith(("max_", "min_"))]:
-        raise Mistake(f"trainer.{limits[0]}: say how long with iterations=N, epochs=N or images=N")
-    callbacks = [Budget(experiment.iterations), *instantiate_each(config.callbacks, config.trust).values()]
-    loggers = [Record(run.metrics), *(make(run) for make in instantiate_each(config.logger, config.trust).values())]
+    callbacks = [Budget(experiment.iterations), *instantiate_each(config.callbacks, config.trust, "callbacks").values()]
+    loggers = [
+        Record(run.metrics),
+        *(make(run) for make in instantiate_each(config.logger, config.trust, "logger").values()),
+    ]
     return L.Trainer(
         **plain(config.trainer),
         **plain(config.strategy),
@@ -99,6 +100,8 @@ def check_values(config: DictConfig) -> None:
     for key, least in {"overfit": 0, "seed": 0}.items():
         if not isinstance(config[key], int) or config[key] < least:
             raise Mistake(f"{key}={config[key]}: a whole number of at least {least} is expected")
+    if limits := [key for key in config.trainer if str(key).startswith(("max_", "min_"))]:
+        raise Mistake(f"trainer.{limits[0]}: say how long with iterations=N, epochs=N or images=N")
     precision(str(config.precision), str(config.strategy.accelerator))
 
 
@@ -167,6 +170,6 @@ def _count(net: nn.Module) -> int:
 
 def _has_bf16(accelerator: str) -> bool:
     if accelerator != "cpu" and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     features = torch.cpu.get_capabilities()
     return bool(features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16"))

@@ -27,12 +27,12 @@ ALLOWED = {
 }
 
 
-def instantiate(config: Any, trust: Iterable[str] = ()) -> Any:
-    """Build what `config` describes; entries that are None are dropped from mappings of things to build."""
+def instantiate(config: Any, trust: Iterable[str] = (), where: str = "") -> Any:
+    """Build what `config` describes; `where` it stands is said when it cannot be."""
     trusted = {HOME, *trust, *(point.value.split(":")[0] for point in metadata.entry_points(group=ENTRY_POINTS))}
     plain = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
-    for where, target in _targets(plain, ""):
-        _check(where, target, trusted)
+    for place, target in _targets(plain, where):
+        _check(place, target, trusted)
     try:
         return hydra_instantiate(plain, _convert_="all")
     except InstantiationException as error:
@@ -41,9 +41,10 @@ def instantiate(config: Any, trust: Iterable[str] = ()) -> Any:
         raise
 
 
-def instantiate_each(configs: DictConfig, trust: Iterable[str] = ()) -> dict[str, Any]:
+def instantiate_each(configs: DictConfig, trust: Iterable[str] = (), where: str = "") -> dict[str, Any]:
     """Every entry that is not None: `callbacks.averaging=null` leaves one out."""
-    return {str(name): instantiate(each, trust) for name, each in configs.items() if each is not None}
+    entries = {str(name): each for name, each in configs.items() if each is not None}
+    return {name: instantiate(each, trust, f"{where}.{name}") for name, each in entries.items()}
 
 
 def _targets(config: Any, where: str) -> Iterator[tuple[str, str]]:
@@ -64,7 +65,7 @@ def _check(where: str, target: str, trusted: set[str]) -> None:
     name = f"{getattr(resolved, '__module__', '')}.{getattr(resolved, '__qualname__', '')}"
     if not known or not (name in ALLOWED or name.split(".")[0] in trusted):
         raise Mistake(
-            f"{where}._target_={target} is not allowed to be built from a config; "
+            f"{_dotted(where)}={target} is not allowed to be built from a config; "
             f"if it is code of yours, trust its package by name: trust=[{package}]"
         )
 
@@ -74,4 +75,8 @@ def _resolve(where: str, target: str) -> Any:
         return get_object(target)
     except Exception as error:
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise Mistake(f"{where}._target_={target} cannot be found: {reason}") from None
+        raise Mistake(f"{_dotted(where)}={target} cannot be found: {reason}") from None
+
+
+def _dotted(where: str) -> str:
+    return f"{where}._target_".lstrip(".")

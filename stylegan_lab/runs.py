@@ -59,6 +59,13 @@ class Run:
         except OSError as error:
             raise Mistake(f"{self.folder} cannot be written: {error.strerror}; give output_dir=FOLDER") from None
 
+    def remove_if_empty(self) -> None:
+        """Leave nothing behind of a run that never was; folders above it go too while they hold nothing else."""
+        folder = self.folder
+        while folder != Path.cwd() and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
     def describe(self, config: dict[str, Any], overrides: list[str], environment: dict[str, Any]) -> None:
         """Write down what was asked and of what machine; an experiment is known by these files."""
         write_text(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))

@@ -17,7 +17,12 @@ class Chance(L.Callback):
         _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
         return {
             "python": [version, list(numbers), gauss],
-            "numpy": [torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(cached)],
+            "numpy": [
+                torch.from_numpy(np.asarray(keys).astype(np.int64)),
+                int(position),
+                int(has_gauss),
+                float(cached),
+            ],
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all(),
         }

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,7 +50,8 @@ def evaluate(run: Run, checkpoint: str, split: str, raw: bool = False) -> dict[s
     directions: dict[str, Scores] = {}
     for direction in module.directions:
         seen = domains if direction == "a2b" else domains.reversed()
-        translated = translate_all(lambda image, way=direction: module.translate(image, way), seen.a, data.batch_size, device)
+        translate = partial(module.translate, direction=direction)
+        translated = translate_all(translate, seen.a, data.batch_size, device)
         directions[direction] = score(translated, seen)
         if direction == "a2b":
             shown = [images[:8] * 2 - 1 for images in (seen.a, translated, seen.b)]
@@ -92,4 +94,3 @@ def table(rows: Mapping[str, Scores]) -> str:
 def _references(data: ImageData) -> Domains | None:
     pairs = data.reference_pairs()
     return None if pairs is None else gather(data.batches(pairs), paired=True)
-

@@ -13,11 +13,17 @@ ON_PURPOSE = (
     ".*you defined a `validation_step` but have no `val_dataloader`.*",
     ".*Trying to infer the `batch_size`.*",
     ".*max_epochs.*",
+    ".*your dataloader is not resumable.*",  # EpochSampler starts where the module's counter says
+    ".*`weights_only` was not set.*",
 )
 
 
 def quiet() -> None:
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning_utilities"):
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.rank_zero",
+        "lightning_utilities",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)  # by their full names: Lightning sets its own level later
     for message in ON_PURPOSE:
         warnings.filterwarnings("ignore", message)

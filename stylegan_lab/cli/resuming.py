@@ -60,4 +60,8 @@ def _key(override: str) -> str:
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(config, dict):
         return {prefix: config}
-    return {key: value for name, each in config.items() for key, value in _flat(each, f"{prefix}.{name}".lstrip(".")).items()}
+    return {
+        key: value
+        for name, each in config.items()
+        for key, value in _flat(each, f"{prefix}.{name}".lstrip(".")).items()
+    }

@@ -11,7 +11,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from stylegan_lab.cli.quiet import quiet
@@ -25,12 +25,16 @@ RUN = "STYLEGAN_LAB_RUN"  # tells the other processes of a training its folder
 def main(arguments: list[str]) -> int:
     whole = sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as they are, to be told in our words
-    os.environ["HYDRA_DEPRECATION_WARNINGS_AS_ERRORS"] = "0"
+
+    mistakes: list[Mistake] = []  # of a sweep's jobs; the others go on
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
     def job(config: DictConfig) -> None:
         sys.argv = whole  # Lightning starts further processes with the command it finds here
-        train(config)
+        try:
+            train(config)
+        except Mistake as mistake:
+            mistakes.append(mistake)
 
     sys.argv = [f"{Path(whole[0]).name} train", *overrides_to_resume(arguments)]
     try:
@@ -39,6 +43,8 @@ def main(arguments: list[str]) -> int:
         raise Mistake(str(error).strip()) from error
     finally:
         sys.argv = whole
+    if mistakes:
+        raise Mistake("\n".join(str(mistake) for mistake in mistakes)) from mistakes[0]
     return 0
 
 
@@ -106,6 +112,9 @@ def run_folder(config: DictConfig, choices: dict[str, str]) -> Iterator[Any]:
     os.environ[RUN] = str(run.folder)
     try:
         yield run
+    except Mistake:
+        run.remove_if_empty()
+        raise
     finally:
         del os.environ[RUN]
 

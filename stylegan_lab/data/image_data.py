@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from stylegan_lab.data.sampler import EpochSampler
 from stylegan_lab.images.batch import Kind
@@ -83,15 +83,18 @@ class ImageData(L.LightningDataModule):
         )
 
     def batches(self, dataset: Dataset[Any]) -> Iterator[dict[str, Tensor]]:
-        """Held-out samples or reference pairs in their order, ready for a module."""
-        for batch in DataLoader(dataset, batch_size=self.batch_size):
-            yield self.on_after_batch_transfer(batch, 0)
+        """Held-out samples or reference pairs in their order, ready for a module. No random number is drawn."""
+        count = len(dataset)  # type: ignore[arg-type]
+        for start in range(0, count, self.batch_size):
+            yield self._collated(dataset, start, min(start + self.batch_size, count))
 
     def first(self, split: str, count: int) -> dict[str, Tensor]:
         """The first pictures of a held-out split as one batch, the same each time."""
         dataset = self.held_out(split)
-        shown = Subset(dataset, range(min(count, len(dataset))))  # type: ignore[arg-type]
-        return self.on_after_batch_transfer(next(iter(DataLoader(shown, batch_size=len(shown)))), 0)
+        return self._collated(dataset, 0, min(count, len(dataset)))  # type: ignore[arg-type]
+
+    def _collated(self, dataset: Dataset[Any], start: int, end: int) -> dict[str, Tensor]:
+        return self.on_after_batch_transfer(default_collate([dataset[index] for index in range(start, end)]), 0)
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         return {name: from_bytes(value) if value.dtype == torch.uint8 else value for name, value in batch.items()}

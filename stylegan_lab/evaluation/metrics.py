@@ -9,6 +9,7 @@ from torch import Tensor
 from stylegan_lab.evaluation.content import content_kept
 from stylegan_lab.evaluation.fidelity import mean_absolute_error, psnr, ssim
 from stylegan_lab.evaluation.sliced_wasserstein import (
+    COLOURS,
     DIRECTIONS,
     PATCH,
     PATCHES_PER_IMAGE,
@@ -37,6 +38,8 @@ METRICS: dict[str, Metric] = {
         f"W1 of {PATCHES_PER_IMAGE} patches of {PATCH}x{PATCH} a picture and Laplacian level (to {SMALLEST_LEVEL} px), "
         f"{DIRECTIONS} directions, no standardisation per channel, values in [0, 1]",
     ),
-    "palette_distance": Metric(palette_distance, "target", "lower", f"W1 of RGB colours, {DIRECTIONS} directions"),
+    "palette_distance": Metric(
+        palette_distance, "target", "lower", f"W1 of {COLOURS} RGB colours, {DIRECTIONS} directions"
+    ),
     "content_kept": Metric(content_kept, "input", "higher", "correlation of Sobel gradient strengths of luminance"),
 }

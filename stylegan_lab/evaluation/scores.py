@@ -29,9 +29,7 @@ def gather(batches: Iterable[Mapping[str, Tensor]], paired: bool) -> Domains:
     return Domains(torch.cat([a for a, _ in seen]), torch.cat([b for _, b in seen]), paired)
 
 
-def score(
-    translated: Tensor, domains: Domains, metrics: Mapping[str, Metric] = METRICS
-) -> dict[str, float]:
+def score(translated: Tensor, domains: Domains, metrics: Mapping[str, Metric] = METRICS) -> dict[str, float]:
     """Measure translations of `domains.a`, in [0, 1]. What needs a truth is left out where there is none."""
     others = {"target": domains.b, "input": domains.a} | ({"truth": domains.b} if domains.paired else {})
     return {

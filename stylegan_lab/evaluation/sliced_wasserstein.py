@@ -7,6 +7,7 @@ from torch import Tensor
 PATCH = 7
 PATCHES_PER_IMAGE = 128
 DIRECTIONS = 256
+COLOURS = 1 << 15
 SMALLEST_LEVEL = 16  # pixels
 SEED = 20180226
 
@@ -30,8 +31,8 @@ def palette_distance(images: Tensor, target: Tensor) -> float:
 
 def crowd_distance(one: Tensor, other: Tensor) -> Tensor:
     """The Wasserstein-1 distance of two equally large crowds (N, D), averaged over random directions."""
-    directions = F.normalize(torch.randn(one.shape[1], DIRECTIONS, generator=_dice()), dim=0)
-    shadows = [(crowd.cpu().float() @ directions).sort(dim=0).values for crowd in (one, other)]
+    directions = F.normalize(torch.randn(DIRECTIONS, one.shape[1], generator=_dice()), dim=1)
+    shadows = [(directions @ crowd.cpu().float().T).sort(dim=1).values for crowd in (one, other)]
     return (shadows[0] - shadows[1]).abs().mean()
 
 
@@ -63,7 +64,7 @@ def _patches(level: Tensor) -> Tensor:
     return cut.reshape(len(image), PATCH * PATCH * channels)
 
 
-def _thinned(colours: Tensor, most: int = 1 << 18) -> Tensor:
+def _thinned(colours: Tensor, most: int = COLOURS) -> Tensor:
     return colours if len(colours) <= most else colours[torch.randint(len(colours), (most,), generator=_dice())]
 
 

@@ -4,10 +4,11 @@ import queue
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 MOST_WAITING = 10_000  # calls; more are dropped
@@ -47,10 +48,8 @@ class Mirror(Logger):
         if self._thread is None:
             return
         self._send("finalize", status)
-        try:
+        with suppress(queue.Full):
             self._waiting.put_nowait(None)
-        except queue.Full:
-            pass
         self._thread.join(self._patience)
         if self._thread.is_alive():
             self._tell(f"still writing after {self._patience:.0f} s, left behind")

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_lab.losses.terms import Terms
+from stylegan_lab.losses.terms import Terms, precise
 from stylegan_lab.nets.verdict import Judge
 
 
@@ -25,11 +25,11 @@ class _PointwiseGame:
     """A game in which every logit is judged by itself; fakes and reals are never compared."""
 
     def generator(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
-        logits = judge(fake).logits
+        logits = _logits(judge, fake)
         return Terms({"game": _over_scales(self.wanted(each) for each in logits)}, {"logits_fake": logits[0].detach()})
 
     def critic(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
-        on_real, on_fake = judge(real).logits, judge(fake).logits
+        on_real, on_fake = _logits(judge, real), _logits(judge, fake)
         losses = {
             "real": _over_scales(self.real(each) for each in on_real),
             "fake": _over_scales(self.fake(each) for each in on_fake),
@@ -106,15 +106,19 @@ class Relativistic:
     """Relativistic pairing (Jolicoeur-Martineau, 2018; R3GAN, Huang et al., 2024): each fake against one real."""
 
     def generator(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
-        on_real, on_fake = judge(real).logits, judge(fake).logits
+        on_real, on_fake = _logits(judge, real), _logits(judge, fake)
         loss = _over_scales(F.softplus(r - f) for r, f in zip(on_real, on_fake, strict=True))
         return Terms({"game": loss}, {"logits_real": on_real[0].detach(), "logits_fake": on_fake[0].detach()})
 
     def critic(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
-        on_real, on_fake = judge(real).logits, judge(fake).logits
+        on_real, on_fake = _logits(judge, real), _logits(judge, fake)
         loss = _over_scales(F.softplus(f - r) for r, f in zip(on_real, on_fake, strict=True))
         return Terms({"pair": loss}, {"logits_real": on_real[0].detach(), "logits_fake": on_fake[0].detach()})
 
 
+def _logits(judge: Judge, images: Tensor) -> tuple[Tensor, ...]:
+    return tuple(precise(logits) for logits in judge(images).logits)
+
+
 def _over_scales(losses: Iterable[Tensor]) -> Tensor:
-    return torch.stack([loss.float().mean() for loss in losses]).sum()
+    return torch.stack([loss.mean() for loss in losses]).sum()

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from stylegan_lab.losses.terms import precise
 from stylegan_lab.nets.verdict import Judge
 
 
@@ -28,8 +29,8 @@ class GradientPenalty:
         self.weight, self.every = weight, every
 
     def __call__(self, judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
-        mix = torch.rand(real.shape[0], 1, 1, 1, device=real.device)
-        between = real.float() * mix + fake.float() * (1 - mix)
+        mix = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=precise(real).dtype)
+        between = precise(real) * mix + precise(fake) * (1 - mix)
         norm = input_gradient(judge, between, mean_over_patches=True).flatten(1).norm(dim=1)
         return self.weight * self.every * (norm - 1).square().mean()
 
@@ -57,7 +58,7 @@ class R2:
 def input_gradient(judge: Judge, image: Tensor, mean_over_patches: bool = False) -> Tensor:
     """d(logits)/d(image) for each image, itself differentiable."""
     with torch.autocast(image.device.type, enabled=False):
-        image = image.detach().float().requires_grad_(True)
+        image = precise(image.detach()).requires_grad_(True)
         logits = judge(image).logits
         total = sum((each.flatten(1).mean(1) if mean_over_patches else each.flatten(1).sum(1)).sum() for each in logits)
         (gradient,) = torch.autograd.grad(total, image, create_graph=True)  # type: ignore[arg-type]

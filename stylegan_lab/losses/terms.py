@@ -29,3 +29,13 @@ class Terms:
         if shared := self.losses.keys() & other.losses.keys():
             raise ValueError(f"two terms of the same name: {', '.join(sorted(shared))}")
         return Terms({**self.losses, **other.losses}, {**self.notes, **other.notes})
+
+
+def precise(x: Tensor) -> Tensor:
+    """Half precisions to float32, in which losses are taken; float64 stays."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def mean_absolute(x: Tensor, y: Tensor) -> Tensor:
+    """L1 as the papers write it: the mean over all values."""
+    return (precise(x) - precise(y)).abs().mean()

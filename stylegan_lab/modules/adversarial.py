@@ -5,8 +5,8 @@ from typing import Any
 from torch import nn
 
 from stylegan_lab.losses.contest import Contest
-from stylegan_lab.modules.module import Module, OptimizerFactory, Player, Schedule, TermsOf
 from stylegan_lab.losses.terms import Terms
+from stylegan_lab.modules.module import Module, OptimizerFactory, Player, Schedule, TermsOf
 
 
 class AdversarialModule(Module):

@@ -7,11 +7,10 @@ from torch import Tensor, nn
 
 from stylegan_lab.images.batch import Unpaired
 from stylegan_lab.losses.contest import Contest
-from stylegan_lab.losses.terms import Terms
+from stylegan_lab.losses.terms import Terms, mean_absolute
 from stylegan_lab.modules.adversarial import AdversarialModule
 from stylegan_lab.modules.image_pool import ImagePool
-from stylegan_lab.modules.module import OptimizerFactory, Schedule, mean_absolute
-from stylegan_lab.nets.verdict import Verdict
+from stylegan_lab.modules.module import OptimizerFactory, Schedule
 
 
 class CycleGAN(AdversarialModule):
@@ -24,7 +23,7 @@ class CycleGAN(AdversarialModule):
     def __init__(
         self,
         translator: Callable[[], nn.Module],
-        critic: Callable[[], Callable[[Tensor], Verdict]],
+        critic: Callable[[], nn.Module],
         loss: Contest,
         optimizer: OptimizerFactory,
         schedule: Schedule,

@@ -98,7 +98,7 @@ class Module(L.LightningModule):
     @property
     def due(self) -> bool:
         """Whether this iteration's losses are to be logged."""
-        every = self.trainer.log_every_n_steps
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         return (every > 0 and self.iteration % every == 0) or self.iteration == self.budget
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -133,8 +133,3 @@ class Module(L.LightningModule):
     def _log(self, player: Player, terms: Terms) -> None:
         losses = {f"loss/{player.name}_{name}": loss for name, loss in terms.losses.items()}
         self.log_dict(losses | {"step": torch.tensor(float(self.iteration))}, batch_size=1)
-
-
-def mean_absolute(x: Tensor, y: Tensor) -> Tensor:
-    """L1 as the papers write it: the mean over all values, in float32."""
-    return (x.float() - y.float()).abs().mean()

@@ -1,5 +1,7 @@
 """A residual critic with one logit per image (Gulrajani et al., 2017): blocks that halve by averaging, no norm."""
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -34,10 +36,10 @@ class ResNetCritic(nn.Module):
         widths = [channels * min(2**block, 8) for block in range(blocks + 1)]
         self.multiple_of = self.at_least = 2**blocks
         self.stem = nn.Conv2d(image_channels, widths[0], 3, padding=1)
-        self.blocks = nn.Sequential(
-            *(HalvingBlock(inputs, outputs) for inputs, outputs in zip(widths, widths[1:], strict=False))
+        self.blocks = nn.Sequential(*(HalvingBlock(inputs, outputs) for inputs, outputs in pairwise(widths)))
+        self.head = nn.Sequential(
+            nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(widths[-1], 1)
         )
-        self.head = nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(widths[-1], 1))
         initialise(self, initialisation)
 
     def forward(self, image: Tensor) -> Verdict:

@@ -1,5 +1,7 @@
 """U-Net (Ronneberger et al., 2015) as pix2pix uses it: halve down to one pixel and back, each level's input skipping across."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -40,10 +42,10 @@ class UNet(nn.Module):
         super().__init__()
         widths = [channels * min(2**level, 8) for level in range(levels)]
         net = Level(widths[-2], widths[-1], None, norm, 0.0)
-        for outer, inner in reversed(list(zip(widths[:-2], widths[1:-1], strict=True))):
+        for outer, inner in reversed(list(pairwise(widths[:-1]))):
             net = Level(outer, inner, net, norm, dropout if outer == inner else 0.0)
         self.layers = nn.Sequential(
-            nn.Conv2d(image_channels, channels, 4, 2, 1),
+            nn.Conv2d(image_channels, channels, 4, 2, 1, bias=needs_bias(norm)),
             net,
             nn.ReLU(), nn.ConvTranspose2d(2 * channels, image_channels, 4, 2, 1), nn.Tanh(),
         )  # fmt: skip

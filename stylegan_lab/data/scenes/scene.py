@@ -86,20 +86,18 @@ def scene(seed: int, index: int) -> Scene:
     )
     shore = horizon + u(0.07, 0.10)
     bank = Ridge(shore + u(0.10, 0.20), _waves(random, 0.03), None)
-    spots = random.permutation(5)[: random.randint(3, 6)]
+    spots = random.permutation(4)[: random.randint(2, 5)]
     houses, trees = [], []
     for order, spot in enumerate(spots):
-        x = 0.1 + 0.2 * spot + u(-0.04, 0.04)
+        x = 0.14 + 0.24 * spot + u(-0.04, 0.04)
         foot = float(bank.skyline(np.array([x]))[0]) + u(0.03, 0.10)
-        if order < 2:
-            houses.append(House(x, foot, u(0.12, 0.18), u(0.08, 0.11), u(0.06, 0.09), u(-1, 1)))
+        if order % 2 == 0:
+            houses.append(House(x, foot, u(0.16, 0.21), u(0.10, 0.13), u(0.08, 0.11), u(-1, 1)))
         else:
-            trees.append(Tree(x, foot, u(0.20, 0.32), u(0.065, 0.095), bool(random.randint(2)), u(-1, 1)))
+            trees.append(Tree(x, foot, u(0.26, 0.36), u(0.08, 0.11), bool(random.randint(2)), u(-1, 1)))
     light = 1.0 if sun.x > 0.5 else -1.0
     return Scene(sun, light, clouds, ridges, shore, bank, tuple(houses), tuple(trees))
 
 
 def _waves(random: np.random.RandomState, height: float) -> tuple[tuple[float, float, float], ...]:
-    return tuple(
-        (height / (k + 1), random.uniform(3, 6) * (k + 1), random.uniform(0, 2 * np.pi)) for k in range(3)
-    )
+    return tuple((height / (k + 1), random.uniform(3, 6) * (k + 1), random.uniform(0, 2 * np.pi)) for k in range(3))

@@ -33,7 +33,7 @@ class View:
         edge[1:, :] = self.object[1:, :] != self.object[:-1, :]
         edge[:, 1:] = np.maximum(edge[:, 1:], self.object[:, 1:] != self.object[:, :-1])
         reach = max(1, round(width * self.resolution / 4))
-        line: Array = np.clip(blur(edge, reach) * (2 * reach + 1) * 1.2, 0, 1)
+        line: Array = np.clip(blur(edge, reach) * (2 * reach + 1) * 0.9, 0, 1)
         return line
 
     def colours(self, palette: dict[int, tuple[float, float, float]]) -> Array:
@@ -47,7 +47,9 @@ def view(scene: Scene, resolution: int) -> View:
     centres = (np.arange(resolution) + 0.5) / resolution
     y, x = np.meshgrid(centres, centres, indexing="ij")
     shape = (resolution, resolution)
-    seen = View(x, y, np.zeros(shape, np.intp), np.zeros(shape, np.intp), np.ones(shape), y / 0.6, np.zeros(shape), scene)
+    seen = View(
+        x, y, np.zeros(shape, np.intp), np.zeros(shape, np.intp), np.ones(shape), y / 0.6, np.zeros(shape), scene
+    )
     _sun_and_clouds(seen)
     for thing, ridge in zip((MOUNTAIN, HILL), scene.ridges, strict=True):
         _ridge(seen, ridge, thing)
@@ -60,7 +62,9 @@ def view(scene: Scene, resolution: int) -> View:
     return seen
 
 
-def _put(seen: View, where: Mask, thing: int, light: Array, depth: Array, tint: float = 0.0, part: bool = False) -> None:
+def _put(
+    seen: View, where: Mask, thing: int, light: Array, depth: Array, tint: float = 0.0, part: bool = False
+) -> None:
     """Draw one more thing in front; a part belongs to the object drawn before it."""
     seen.thing[where] = thing
     seen.object[where] = seen.object.max() + (not part)

@@ -9,7 +9,16 @@ from stylegan_lab.data.scenes.view import View
 PAPER = np.array([0.92, 0.88, 0.79])
 INK = np.array([0.09, 0.09, 0.11])
 SEAL = np.array([0.72, 0.14, 0.12])
-WASH = {v.MOUNTAIN: 0.55, v.HILL: 0.7, v.MEADOW: 0.35, v.WALL: 0.06, v.ROOF: 0.72, v.WINDOW: 0.55, v.TRUNK: 0.85, v.CROWN: 0.8}
+WASH = {
+    v.MOUNTAIN: 0.55,
+    v.HILL: 0.7,
+    v.MEADOW: 0.35,
+    v.WALL: 0.06,
+    v.ROOF: 0.72,
+    v.WINDOW: 0.55,
+    v.TRUNK: 0.85,
+    v.CROWN: 0.8,
+}
 FADE = {v.MOUNTAIN: 5.0, v.HILL: 6.0, v.MEADOW: 5.0}
 
 
@@ -19,7 +28,9 @@ def paint(view: View, random: np.random.RandomState) -> Array:
     fade = np.array([FADE.get(thing, 0.0) for thing in things])[view.thing]
     bleed = fractal_noise(random, view.x, view.y, 10, 3)
     ink = wash * np.exp(-fade * view.depth) * (0.7 + 0.6 * bleed)
-    dabs = np.where(view.thing == v.CROWN, np.clip(4 * fractal_noise(random, view.x, view.y, 24, 2) - 1.6, 0.25, 1), 1.0)
+    dabs = np.where(
+        view.thing == v.CROWN, np.clip(4 * fractal_noise(random, view.x, view.y, 24, 2) - 1.6, 0.25, 1), 1.0
+    )
     ink = blur(ink * dabs, view.resolution / 128)
     brush = view.contours(0.03) * np.clip(2.2 * fractal_noise(random, view.x, view.y, 7, 2) - 0.35, 0, 1)
     ripple = np.sin(2 * np.pi * (view.y * 26 + 0.25 * np.sin(view.x * 14))) > 0.9

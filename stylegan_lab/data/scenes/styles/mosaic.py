@@ -26,6 +26,8 @@ def paint(view: View, random: np.random.RandomState) -> Array:
     centre = at((row + 0.5) / STONES), at(centre_x)
     lit = 0.75 + 0.35 * view.light[centre]
     colour = view.colours(PALETTE)[centre] * (shade[stone] * lit)[..., None]
-    gap = np.minimum.reduce([np.mod(view.y * STONES, 1), np.mod(along, 1), 1 - np.mod(view.y * STONES, 1), 1 - np.mod(along, 1)])
+    gap = np.minimum.reduce(
+        [np.mod(view.y * STONES, 1), np.mod(along, 1), 1 - np.mod(view.y * STONES, 1), 1 - np.mod(along, 1)]
+    )
     joint = np.clip(1.6 - gap * 10, 0, 1)[..., None]
     return np.clip(colour * (1 - joint) + MORTAR * joint + 0.02 * (random.random_sample() - 0.5), 0, 1)

@@ -11,7 +11,16 @@ PALETTE = {
     v.HILL: (0.36, 0.47, 0.33), v.WATER: (0.30, 0.47, 0.60), v.MEADOW: (0.42, 0.53, 0.24), v.WALL: (0.80, 0.75, 0.66),
     v.ROOF: (0.56, 0.30, 0.22), v.WINDOW: (0.22, 0.24, 0.28), v.TRUNK: (0.34, 0.25, 0.18), v.CROWN: (0.19, 0.37, 0.15),
 }  # fmt: skip
-ROUGH = {v.MOUNTAIN: 0.10, v.HILL: 0.22, v.WATER: 0.10, v.MEADOW: 0.30, v.WALL: 0.05, v.ROOF: 0.14, v.CROWN: 0.38, v.TRUNK: 0.2}
+ROUGH = {
+    v.MOUNTAIN: 0.10,
+    v.HILL: 0.22,
+    v.WATER: 0.10,
+    v.MEADOW: 0.30,
+    v.WALL: 0.05,
+    v.ROOF: 0.14,
+    v.CROWN: 0.38,
+    v.TRUNK: 0.2,
+}
 
 
 def paint(view: View, random: np.random.RandomState) -> Array:
@@ -26,7 +35,9 @@ def paint(view: View, random: np.random.RandomState) -> Array:
     colour = colour * (1 + 2 * rough * grain)[..., None]
     ripples = smooth_noise(random, view.x / 5, view.y * 2, 24) - 0.5
     colour = colour + np.where(view.thing == v.WATER, 0.22 * ripples, 0)[..., None]
-    haze = np.where(view.thing == v.MOUNTAIN, 0.35 + 0.3 * view.depth, np.where(view.thing == v.HILL, 0.12, 0))[..., None]
+    haze = np.where(view.thing == v.MOUNTAIN, 0.35 + 0.3 * view.depth, np.where(view.thing == v.HILL, 0.12, 0))[
+        ..., None
+    ]
     colour = colour * (1 - haze) + haze * np.array([0.75, 0.79, 0.84])
     colour = colour + _glow(view)[..., None] * np.array([0.9, 0.6, 0.25])
     return np.clip(blur(colour, view.resolution / 256), 0, 1)

@@ -24,9 +24,9 @@ def paint(view: View, random: np.random.RandomState) -> Array:
     colour = colour * (1 - bokashi) + bokashi * PRUSSIAN_BLUE
     snow = ((view.thing == v.MOUNTAIN) & (view.depth < 0.16 + 0.05 * np.sin(40 * view.x)))[..., None]
     colour = np.where(snow, FOAM, colour)
-    combed = np.sin(2 * np.pi * (view.y - view.scene.shore) * 15 + 0.9 * np.sin(view.x * 24))
+    combed = np.sin(2 * np.pi * (view.y - view.scene.shore) * 12 + 0.9 * np.sin(view.x * 24))
     wave = np.where(view.thing == v.WATER, np.clip(2.0 * combed - 0.7, 0, 1), 0)[..., None]
-    colour = colour * (1 - 0.75 * wave) + 0.75 * wave * FOAM
+    colour = colour * (1 - 0.6 * wave) + 0.6 * wave * FOAM
     hatched = np.sin(2 * np.pi * (view.depth * 4 + 0.3 * np.sin(view.x * 12)))
     ridged = np.where((view.thing == v.HILL) | (view.thing == v.MEADOW), np.clip(3 * hatched - 2.0, 0, 1), 0)[..., None]
     colour = colour * (1 - 0.35 * ridged)

@@ -1,0 +1,66 @@
+"""What watches a run: averages beside their closed form, checkpoints whole or not at all, chance put back."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stylegan_lab.callbacks.atomic_io import AtomicIO
+from stylegan_lab.callbacks.averaging import Averaging
+from stylegan_lab.callbacks.chance import Chance
+from tests.modules.test_module import play, small
+
+
+def test_averages_follow_the_closed_form(tmp_path: Path) -> None:
+    """kept = 0.5 ** (batch / min(half_life, 5% of the images seen))."""
+    averaging, module = Averaging(half_life=10), small()
+    expected, steps = module.a_to_b.layers[1].weight.detach().clone(), []  # type: ignore[index, union-attr]
+
+    class Watch(Averaging):
+        def on_train_batch_end(self, *_: Any) -> None:
+            steps.append(module.a_to_b.layers[1].weight.detach().clone())  # type: ignore[index, union-attr]
+
+    play(module, 6, tmp_path, averaging, Watch())
+    for iteration, weight in enumerate(steps, start=1):
+        kept = 0.5 ** (1 / min(10, 0.05 * iteration))
+        expected = expected * kept + weight * (1 - kept)
+    assert torch.allclose(averaging.averages["a_to_b"]["layers.1.weight"], expected, atol=1e-7)
+    assert averaging.averages.keys() == {"a_to_b", "b_to_a"}, "critics are not averaged"
+
+
+def test_averages_are_lent_and_given_back(tmp_path: Path) -> None:
+    averaging, module = Averaging(half_life=1000), small()
+    play(module, 3, tmp_path, averaging)
+    own = module.a_to_b.layers[1].weight.detach().clone()  # type: ignore[index, union-attr]
+    with averaging.applied(module):
+        assert torch.equal(module.a_to_b.layers[1].weight, averaging.averages["a_to_b"]["layers.1.weight"])  # type: ignore[index, union-attr]
+    assert torch.equal(module.a_to_b.layers[1].weight, own)  # type: ignore[index, union-attr]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, io = tmp_path / "last.ckpt", AtomicIO()
+    io.save_checkpoint({"iteration": 1}, path)
+
+    def full(_: Any, file: Any) -> None:
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        io.save_checkpoint({"iteration": 2}, path)
+    assert io.load_checkpoint(path) == {"iteration": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_chance_goes_on_where_it_was() -> None:
+    chance = Chance()
+    state = chance.state_dict()
+    drawn = random.random(), float(np.random.rand()), float(torch.rand(()))
+    chance.load_state_dict(state)
+    chance.on_train_start(None, None)  # type: ignore[arg-type]
+    assert (random.random(), float(np.random.rand()), float(torch.rand(()))) == drawn

@@ -1,0 +1,263 @@
+"""The commands as a user gives them: train, evaluate, translate, and what is answered to a mistake."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from stylegan_lab.cli.main import COMMANDS, run
+from stylegan_lab.images.read import read_picture
+from stylegan_lab.loggers.record import read_record
+from stylegan_lab.runs import read_checkpoint
+
+QUICK = ["experiment=smoke", "logger=none", "evaluate=false"]
+
+
+def the_run(name: str = "smoke") -> Path:
+    (folder,) = Path("runs", name).iterdir()
+    return folder
+
+
+def train(*overrides: str) -> int:
+    return run(["train", *overrides])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One smoke run for all tests that only read it."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "offline")
+        assert train("experiment=smoke", f"output_dir={folder}") == 0
+    return folder
+
+
+def test_a_run_leaves_everything_it_promises(trained: Path) -> None:
+    for name in ("config.yaml", "overrides.txt", "environment.json", "metrics.jsonl", "scores.json", "scores.jsonl",
+                 "samples/000004.png", "samples/000008.png", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):  # fmt: skip
+        assert (trained / name).is_file(), name
+    environment = json.loads((trained / "environment.json").read_text())
+    assert environment["world_size"] == 1 and environment["versions"]["torch"] == torch.__version__
+
+
+def test_eight_batches_read_iteration_8_everywhere(trained: Path) -> None:
+    assert read_checkpoint(trained / "checkpoints" / "last.ckpt")["iteration"] == 8
+    rows = read_record(trained / "metrics.jsonl")
+    assert {row["iteration"] for row in rows} == {2, 4, 6, 8}
+    last = {name for row in rows if row["iteration"] == 8 for name in row}
+    assert {
+        "loss/generators_a_cycle",
+        "loss/critics_b_fake",
+        "rate/generators",
+        "images_per_second",
+        "val/ssim",
+    } <= last
+
+
+def test_wandb_keeps_everything_under_the_run(trained: Path) -> None:
+    assert list(trained.glob("wandb/offline-run-*/run-*.wandb"))
+
+
+def test_a_checkpoint_is_plain_values_and_tensors_and_describes_itself(trained: Path) -> None:
+    contents = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
+    assert contents["config"]["model"]["_target_"] == "stylegan_lab.modules.cyclegan.CycleGAN"
+    assert contents["ema"].keys() == {"a_to_b", "b_to_a"}
+
+
+def test_scores_follow_their_schema(trained: Path) -> None:
+    scores = json.loads((trained / "scores.json").read_text())
+    assert (
+        scores["schema"] == 1
+        and scores["iteration"] == 8
+        and scores["ema"]
+        and scores["split"] == "test"
+        and scores["n"] == 4
+    )
+    assert scores["metrics"].keys() == scores["untranslated"].keys() == scores["directions"]["b_to_a"].keys()
+    assert scores["metrics"].keys() <= scores["protocol"].keys()
+    assert scores["untranslated"]["content_kept"] == pytest.approx(1)
+
+
+def test_evaluate_repeats_the_scores_and_keeps_their_history(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = json.loads((trained / "scores.json").read_text())
+    assert run(["evaluate", str(trained)]) == 0
+    assert json.loads((trained / "scores.json").read_text())["metrics"] == pytest.approx(before["metrics"], rel=1e-4)
+    assert len((trained / "scores.jsonl").read_text().splitlines()) >= 2
+    assert "untranslated" in capsys.readouterr().out
+    assert run(["evaluate", str(trained / "checkpoints" / "best.ckpt"), "--raw"]) == 0
+    assert json.loads((trained / "scores.json").read_text())["ema"] is False
+
+
+@pytest.mark.parametrize("size", [(32, 32), (45, 33), (5, 70)])
+def test_a_picture_of_any_size_is_translated_at_its_own(trained: Path, size: tuple[int, int]) -> None:
+    Image.effect_noise(size, 80).convert("RGB").save("in.png")
+    assert run(["translate", str(trained), "in.png", "out/translated.png"]) == 0
+    assert read_picture(Path("out/translated.png")).shape == (3, *size[::-1])
+
+
+def test_a_folder_is_translated_subfolders_kept_and_both_ways(trained: Path) -> None:
+    for name in ("in/a.png", "in/deep/b.jpg"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((32, 32), 80).convert("RGB").save(name)
+    assert run(["translate", str(trained), "in", "out"]) == 0
+    assert run(["translate", str(trained), "in", "back", "--direction", "b2a"]) == 0
+    assert sorted(str(path) for path in Path("out").rglob("*.png")) == ["out/a.png", "out/deep/b.png"]
+    assert not torch.equal(read_picture(Path("out/a.png")), read_picture(Path("back/a.png")))
+
+
+def test_translate_can_scale_first(trained: Path) -> None:
+    Image.effect_noise((90, 60), 80).convert("RGB").save("in.png")
+    assert run(["translate", str(trained), "in.png", "out.png", "--size", "32"]) == 0
+    assert read_picture(Path("out.png")).shape == (3, 32, 48)
+
+
+def final(folder: str) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = read_checkpoint(Path(folder) / "checkpoints" / "last.ckpt")["state_dict"]
+    return weights
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_the_workers() -> None:
+    assert train(*QUICK, "output_dir=one", "data.workers=0") == 0
+    assert train(*QUICK, "output_dir=two", "data.workers=2") == 0
+    assert train(*QUICK, "output_dir=three", "seed=1") == 0
+    assert equal(final("one"), final("two"))
+    assert not equal(final("one"), final("three"))
+
+
+@pytest.mark.parametrize("stopped", [5, 8])
+def test_a_resumed_run_ends_as_if_never_interrupted(stopped: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the middle of an epoch (of 8 batches) and at its end; constant rates, because the budget changes."""
+    steady = [*QUICK, "schedule=constant", "callbacks.scoring=null", "model.pool_size=3"]
+    assert train(*steady, "output_dir=whole", "iterations=12") == 0
+    assert train(*steady, "output_dir=parts", f"iterations={stopped}") == 0
+    assert train("resume=parts", "iterations=12") == 0
+    assert f"from iteration {stopped}" in capsys.readouterr().out
+    assert equal(final("whole"), final("parts"))
+    assert {row["iteration"] for row in read_record(Path("parts/metrics.jsonl"))} >= {2, 4, 10, 12}
+
+
+def test_output_dir_goes_on_by_itself_and_refuses_another_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(*QUICK, "output_dir=here", "iterations=4") == 0
+    assert train(*QUICK, "output_dir=here", "iterations=6") == 0
+    assert read_checkpoint(Path("here/checkpoints/last.ckpt"))["iteration"] == 6
+    assert train(*QUICK, "output_dir=here", "model.cycle_weight=3") == 2
+    assert "cannot change model.cycle_weight=3 (was 10.0)" in capsys.readouterr().err
+
+
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("experiment=smoke", "dry_run=true") == 0
+    out = capsys.readouterr().out
+    assert "a_to_b 8,739" in out and "8 iterations = 16 images" in out
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(("budget", "iterations"), [("iterations=3", 3), ("epochs=2", 16), ("images=10", 5)])
+def test_a_budget_on_the_command_line_replaces_the_experiment_s(
+    budget: str, iterations: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("experiment=smoke", "dry_run=true", budget) == 0
+    assert f" {iterations} iterations" in capsys.readouterr().out
+
+
+def test_overfitting_plays_one_batch_again_and_again() -> None:
+    assert train(*QUICK, "overfit=1", "trainer.log_every_n_steps=1", "model.pool_size=0", "optimizer.lr=0.005", "iterations=40",
+                 "schedule=constant") == 0  # fmt: skip
+    cycle = [
+        row["loss/generators_a_cycle"]
+        for row in read_record(the_run() / "metrics.jsonl")
+        if "loss/generators_a_cycle" in row
+    ]
+    assert min(cycle[-5:]) < 0.7 * cycle[0]
+
+
+def test_a_sweep_leaves_a_run_for_each_job() -> None:
+    assert train("-m", *QUICK, "iterations=2", "loss=lsgan,hinge") == 0
+    runs = sorted(Path("runs/sweeps").glob("*/*/config.yaml"))
+    assert ["LeastSquares" in path.read_text() for path in runs] == [True, False]
+    assert all((path.parent / "checkpoints" / "last.ckpt").is_file() for path in runs)
+
+
+@pytest.mark.parametrize("loss", ["nonsaturating_r1", "wgan", "wgan_gp", "r3gan"])
+def test_other_games_are_played(loss: str) -> None:
+    assert train(*QUICK, f"loss={loss}", "iterations=5", "critic=resnet", "critic.channels=4") == 0
+
+
+def test_two_runs_of_the_same_second_have_folders_of_their_own() -> None:
+    for _ in range(2):
+        assert train(*QUICK, "iterations=1") == 0
+    assert len(list(Path("runs/smoke").iterdir())) == 2
+
+
+MISTAKES = {
+    "an unknown command": (["tran"], "no command tran (did you mean train?)"),
+    "two budgets": (["train", "iterations=3", "epochs=2"], "two budgets"),
+    "no such run": (["evaluate", "nothing"], "nothing is neither a run's folder"),
+    "no such run to resume": (["train", "resume=nothing"], "nothing is neither a run's folder"),
+    "resume=auto nowhere": (["train", "resume=auto"], "needs output_dir="),
+    "a size the net cannot take": (["train", "data.size=30"], "does not fit a_to_b (ResNetTranslator), which takes multiples of 4"),
+    "a batch too large": (["train", "data.batch_size=500"], "larger than the training set of 400"),
+    "an unknown precision": (["train", "precision=8"], "precision=8 is unknown; choices: auto, 32, 16, bf16"),
+    "a budget of nothing": (["train", "iterations=0"], "iterations=0: a whole number of at least 1"),
+    "code that is not trusted": (["train", "model._target_=os.system"], "model._target_=os.system is not allowed"),
+    "Lightning's own budget": (["train", "+trainer.max_epochs=3"], "say how long with iterations=N"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_answered_with_a_sentence_and_leaves_nothing(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, sentence = MISTAKES[name]
+    assert run(arguments) == 2
+    told = capsys.readouterr().err
+    assert sentence in told and "Traceback" not in told and len(told.splitlines()) <= 3
+    assert not Path("runs").exists()
+
+
+def test_translate_answers_mistakes(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty").mkdir()
+    for arguments, sentence in [
+        (["nowhere", "out"], "nowhere does not exist"),
+        (["empty", "out"], "empty holds no pictures"),
+        (["empty", "out.png"], "must be one too"),
+    ]:
+        assert run(["translate", str(trained), *arguments]) == 2
+        assert sentence in capsys.readouterr().err
+    Image.new("RGB", (32, 32)).save("in.png")
+    assert run(["translate", str(trained), "in.png", "out.png", "--direction", "c2d"]) == 2
+    assert "translates a2b and b2a" in capsys.readouterr().err
+    assert run(["translate", str(trained), "in.png", "out.png", "--checkpoint", "first"]) == 2
+    assert "has no checkpoint first; it has: best, last" in capsys.readouterr().err
+
+
+def test_help_names_every_command_without_loading_what_it_does_not_need() -> None:
+    """Under a second is kept by importing neither torch nor Lightning; no test asserts on time."""
+    code = (
+        "import sys; from stylegan_lab.cli.main import run; run(['--help']);"
+        "print(sorted({'torch', 'lightning', 'hydra'} & sys.modules.keys()))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert all(command in out for command in COMMANDS) and out.rstrip().endswith("[]")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(SystemExit):
+        run([command, "--help"])
+    assert f"stylegan-lab {command}" in capsys.readouterr().out
+
+
+def test_the_package_is_a_program_too() -> None:
+    out = subprocess.run(
+        [sys.executable, "-m", "stylegan_lab", "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    assert out.strip()[0].isdigit()

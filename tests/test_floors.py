@@ -1,0 +1,66 @@
+"""The house: each floor imports only floors below it, and heavy libraries stay where they belong."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import stylegan_lab
+
+PACKAGE = Path(stylegan_lab.__file__).parent
+# What may be imported from where, beside one's own floor. The three rooms of one floor never import each other.
+BELOW: dict[str, set[str]] = {
+    "mistake": set(),
+    "choice": {"mistake"},
+    "conf_dir": set(),
+    "environment": set(),
+    "images": {"mistake", "choice"},
+    "nets": {"mistake", "choice"},
+    "losses": {"nets", "mistake", "choice"},
+    "modules": {"losses", "nets", "images", "mistake", "choice"},
+    "data": {"losses", "nets", "images", "mistake", "choice"},
+    "evaluation": {"losses", "nets", "images", "mistake", "choice"},
+}
+BELOW["runs"] = {"mistake", "choice", "images"}
+BELOW["loggers"] = {"runs", "mistake", "choice"}
+BELOW["callbacks"] = {"runs", *BELOW["modules"], "modules", "data", "evaluation"}
+BELOW["instantiate"] = {"mistake", "choice"}
+BELOW["experiment"] = BELOW["callbacks"] | {"callbacks", "loggers", "instantiate"}
+BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "conf_dir"}
+BELOW["__main__"] = {"cli"}
+BELOW["__init__"] = set()
+
+LIGHTNING = {"modules", "data", "callbacks", "loggers", "experiment", "cli"}
+HYDRA = {"cli", "instantiate", "runs", "experiment"}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+    return found
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_each_file_imports_only_what_lies_below(path: Path) -> None:
+    floor = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "stylegan_lab":
+            assert parts[1] == floor or parts[1] in BELOW[floor], f"{floor} imports {name}"
+        if parts[0] in ("lightning", "pytorch_lightning"):
+            assert floor in LIGHTNING, f"{floor} imports {name}"
+        if parts[0] in ("hydra", "omegaconf"):
+            assert floor in HYDRA, f"{floor} imports {name}"
+        assert parts[0] != "torchvision"
+
+
+def test_every_floor_is_known() -> None:
+    assert {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES} <= BELOW.keys()
