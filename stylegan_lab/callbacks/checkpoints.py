@@ -19,9 +19,9 @@ class Checkpoints(L.Callback):
         assert isinstance(pl_module, Module)
         checkpoints = Run.of(trainer).checkpoints
         if self._improved(trainer, pl_module):
-            trainer.save_checkpoint(checkpoints / "best.ckpt")
+            trainer.save_checkpoint(checkpoints / "best.ckpt", weights_only=False)
         if pl_module.iteration % self.every == 0 or pl_module.iteration == pl_module.budget:
-            trainer.save_checkpoint(checkpoints / "last.ckpt")
+            trainer.save_checkpoint(checkpoints / "last.ckpt", weights_only=False)
 
     def _improved(self, trainer: L.Trainer, module: Module) -> bool:
         scores: dict[str, float] = module.latest_scores

@@ -76,6 +76,7 @@ def evaluate(run: Run, checkpoint: str, split: str, raw: bool = False) -> dict[s
     print(table(rows))
     print(f"picture    {picture}  (rows: input, translation, {'truth' if domains.paired else 'target domain'})")
     print(f"scores     {run.scores}")
+    print(f"run        {run.folder}")
     return scores
 
 

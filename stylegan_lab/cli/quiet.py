@@ -14,7 +14,6 @@ ON_PURPOSE = (
     ".*Trying to infer the `batch_size`.*",
     ".*max_epochs.*",
     ".*your dataloader is not resumable.*",  # EpochSampler starts where the module's counter says
-    ".*`weights_only` was not set.*",
 )
 
 

@@ -73,6 +73,8 @@ def train(config: DictConfig) -> None:
             cut_record(run.metrics, played)
             run.describe(plain(config), overrides, describe_environment(trainer.world_size))
             print(plan(experiment, choices))
+            for logger in trainer.loggers:
+                logger.log_hyperparams(plain(config))
             print(f"run        {run.folder}" + (f", from iteration {played}" if resumed else ""))
         if played < experiment.iterations:
             trainer.fit(experiment.module, datamodule=experiment.data, ckpt_path=resumed)

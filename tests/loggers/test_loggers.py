@@ -1,15 +1,20 @@
 """Loggers: the record is complete, and no mirror can stop or delay a training."""
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch.loggers import CSVLogger, Logger
 
+from stylegan_lab.images.write import write_picture
 from stylegan_lab.loggers import wandb as wandb_module
 from stylegan_lab.loggers.mirror import Mirror
 from stylegan_lab.loggers.record import Record, cut_record, read_record
+from stylegan_lab.loggers.tensorboard import tensorboard_logger
+from stylegan_lab.runs import Run
 
 
 def test_the_record_is_one_line_for_each_time(tmp_path: Path) -> None:
@@ -62,9 +67,30 @@ def test_a_mirror_that_hangs_is_left_behind() -> None:
 
 
 def test_wandb_is_online_only_with_a_key_and_an_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert not wandb_module._has_key()
-    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens
-    assert wandb_module._has_key() and not wandb_module._answers()
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert not wandb_module.has_key() and wandb_module.decided("auto") == "offline"
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password secret")
+        assert wandb_module.has_key() and wandb_module.decided("auto") == "offline", "nobody listens yet"
+        server.listen()
+        assert wandb_module.decided("auto") == "online"
+    assert wandb_module.decided("offline") == "offline"
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert wandb_module.decided("online") == "offline", "the environment's word is the last"
+
+
+def test_tensorboard_has_curves_and_pictures_by_our_counter(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    picture = write_picture(torch.zeros(3, 8, 8), tmp_path / "p.png")
+    logger = tensorboard_logger(Run(tmp_path))
+    logger.log_metrics({"x": 2.0}, step=7)
+    logger.log_image("samples", [str(picture)], step=7)  # type: ignore[attr-defined]
+    logger.finalize("success")
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("x")] == [(7, 2.0)]
+    assert [event.step for event in events.Images("samples")] == [7]

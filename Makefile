@@ -1,0 +1,39 @@
+# `make help` explains every target. PYTHON chooses the interpreter: make demo PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := dev,track
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check lint types clean
+
+help: ## say what every target does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(READY) ## make .venv with the pinned versions of constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else "Python 3.10 to 3.13 is needed, this is %d.%d; say which: make $(MAKECMDGOALS) PYTHON=python3.12" % v)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+demo: install ## train photo -> ukiyo-e for two minutes, score it, show where the pictures are
+	$(BIN)/stylegan-lab train experiment=demo
+
+test: lint types ## lint, types and the whole suite
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+check: lint types ## what can be said in seconds, before each commit
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+clean: ## remove .venv and what tools left; runs/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

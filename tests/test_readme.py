@@ -1,0 +1,83 @@
+"""The README's commands are run as they stand, and so are the notebooks' cells."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from stylegan_lab.cli.main import run
+from stylegan_lab.conf_dir import CONF
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line.split("#")[0].strip() for kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
+EXPERIMENT = next(block for kind, block in BLOCKS if kind == "yaml")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a smoke run in it, and a photo."""
+    place = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert run(["train", "experiment=smoke", "logger=none"]) == 0
+        Image.effect_noise((40, 30), 60).convert("RGB").save("photo.jpg")
+    return place
+
+
+def the_run(folder: Path) -> str:
+    return str(next((folder / "runs" / "smoke").iterdir()))
+
+
+def test_it_opens_with_the_two_commands() -> None:
+    assert COMMANDS[:2] == ["make demo", "make test"]
+    targets = re.findall(r"^(\w+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"demo", "test", "install", "help"} <= set(targets)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("stylegan-lab")])
+def test_its_commands_run(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    words = shlex.split(command.replace("RUN", the_run(folder)).replace("iterations=4000", "iterations=10"))
+    assert run(words[1:]) == 0
+
+
+def test_its_experiment_composes(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "ink.yaml").write_text(EXPERIMENT)
+    assert run(["train", f"hydra.searchpath=[file://{tmp_path}]", "experiment=ink", "dry_run=true"]) == 0
+
+
+def test_its_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = next(block for kind, block in BLOCKS if kind == "python")
+    exec(code.replace("RUN", the_run(folder)), {})
+    assert "('a2b', 'b2a')" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "group", ["model", "loss", "translator", "critic", "data", "optimizer", "schedule", "strategy"]
+)
+def test_its_table_names_every_choice(group: str) -> None:
+    (row,) = [line for line in README.splitlines() if line.startswith("|") and f"`{group}`" in line]
+    for path in (CONF / group).glob("*.yaml"):
+        assert f"`{path.stem}`" in row or path.stem.endswith("_r1"), f"{group}={path.stem} is missing"
+        assert yaml.safe_load(path.read_text()) is not None
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_run_and_define_nothing(notebook: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    cells = [
+        "".join(cell["source"]) for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"
+    ]
+    assert not any(re.search(r"^\s*(def|class) ", cell, re.MULTILINE) for cell in cells)
+    space: dict[str, object] = {}
+    for cell in cells:
+        exec(cell, space)
+    assert space["rows"]
