@@ -1,27 +1,36 @@
 """An experiment: the objects that a composed config describes, checked against each other before anything is played."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from stylegan_lab.callbacks.atomic_io import AtomicIO
 from stylegan_lab.callbacks.averaging import apply_averages
 from stylegan_lab.callbacks.budget import Budget
+from stylegan_lab.choice import nearest
+from stylegan_lab.conf_dir import CONF
 from stylegan_lab.data.image_data import ImageData
-from stylegan_lab.images.batch import serves
+from stylegan_lab.images.batch import WORDS, serves
 from stylegan_lab.instantiate import instantiate, instantiate_each
 from stylegan_lab.loggers.record import Record
-from stylegan_lab.mistake import Mistake
+from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.module import Module
 from stylegan_lab.runs import Run
+from stylegan_lab.signature import check_arguments, check_value
 
 BUDGETS = ("iterations", "epochs", "images")
 DEFAULT_ITERATIONS = 20_000
+TYPES: dict[str, Any] = {
+    "iterations": int | None, "epochs": int | None, "images": int | None, "seed": int, "overfit": int,
+    "deterministic": bool | Literal["warn"], "evaluate": bool, "dry_run": bool, "trust": list[str],
+    "output_dir": str | None, "runs_dir": str, "name": str | None, "resume": str | None,
+}  # fmt: skip
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 
 
@@ -97,21 +106,42 @@ def build_trainer(experiment: Experiment, run: Run) -> L.Trainer:
 
 
 def check_values(config: DictConfig) -> None:
-    for key, least in {"overfit": 0, "seed": 0}.items():
-        if not isinstance(config[key], int) or config[key] < least:
-            raise Mistake(f"{key}={config[key]}: a whole number of at least {least} is expected")
+    """Settings that belong to no group: their names, types and ranges, and whether the hardware can do as they say."""
+    known = [*OmegaConf.load(CONF / "train.yaml"), *(path.name for path in CONF.iterdir() if path.is_dir())]
+    if unknown := [str(key) for key in config if key not in known]:
+        raise Mistake(f"{unknown[0]} is no setting{nearest(unknown[0], known)}; values of your own belong under vars")
+    for key, hint in TYPES.items():
+        check_value(key, plain(config)[key], hint)
+    at_least("seed", config.seed, 0)
+    at_least("overfit", config.overfit, 0)
+    check_hardware(config)
     if limits := [key for key in config.trainer if str(key).startswith(("max_", "min_"))]:
         raise Mistake(f"trainer.{limits[0]}: say how long with iterations=N, epochs=N or images=N")
-    precision(str(config.precision), str(config.strategy.accelerator))
+    check_arguments("trainer", L.Trainer, plain(config.trainer), complete=False)
+    check_arguments("strategy", L.Trainer, plain(config.strategy), complete=False)
+
+
+def check_hardware(config: DictConfig) -> None:
+    wanted, accelerator = str(config.precision), str(config.strategy.accelerator)
+    has_gpu = torch.cuda.is_available()
+    if accelerator in ("gpu", "cuda") and not has_gpu:
+        raise Mistake("strategy.accelerator=gpu: no GPU is visible here; use strategy=cpu, or strategy=auto")
+    if (named := precision(wanted, accelerator)) == "16-mixed" and (accelerator == "cpu" or not has_gpu):
+        raise Mistake(f"precision={wanted} ({named}) needs a GPU; use precision=bf16, 32 or auto")
+    devices = config.strategy.devices
+    if has_gpu and accelerator != "cpu" and isinstance(devices, int) and devices > torch.cuda.device_count():
+        raise Mistake(f"strategy.devices={devices}: {torch.cuda.device_count()} GPUs are visible here")
 
 
 def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> None:
     """Whether the module can play with this data: the kind of batch, and a size every net can take."""
     model, source = choices.get("model", type(module).__name__), choices.get("data", type(data).__name__)
     if not serves(data.gives, module.takes):
+        fitting_data = choices_that("data", lambda target: serves(target.gives, module.takes))
+        fitting_models = choices_that("model", lambda target: serves(data.gives, target.takes))
         raise Mistake(
-            f"model={model} takes {module.takes.__name__} batches; data={source} gives {data.gives.__name__}. "
-            f"Choose data that gives {module.takes.__name__}, or a model that takes {data.gives.__name__}"
+            f"model={model} needs {WORDS[module.takes]}; data={source} has {WORDS[data.gives]} "
+            f"(try data={' or '.join(fitting_data) or 'another'}, or model={' or '.join(fitting_models) or 'another'})"
         )
     for name, net in module.named_children():
         multiple, least = getattr(net, "multiple_of", 1), getattr(net, "at_least", 1)
@@ -123,14 +153,20 @@ def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> 
             )
 
 
+def choices_that(group: str, fits: Callable[[Any], bool]) -> list[str]:
+    """The names of a group's choices whose target fits."""
+    files = sorted((CONF / group).glob("*.yaml"))
+    targets = {path.stem: OmegaConf.select(OmegaConf.load(path), "_target_") for path in files}
+    return [name for name, target in targets.items() if target and fits(get_object(target))]
+
+
 def budget_in_iterations(config: DictConfig, data: ImageData, ranks: int) -> int:
     given = {unit: config[unit] for unit in BUDGETS if config[unit] is not None}
     if len(given) > 1:
         told = " and ".join(f"{unit}={value}" for unit, value in given.items())
         raise Mistake(f"{told} are two budgets; give one of iterations=N, epochs=N and images=N")
     ((unit, amount),) = given.items() or [("iterations", DEFAULT_ITERATIONS)]
-    if not isinstance(amount, int) or amount < 1:
-        raise Mistake(f"{unit}={amount}: a whole number of at least 1 is expected")
+    at_least(unit, amount, 1)
     per_epoch = data.batches_per_epoch(ranks)
     each = {"iterations": 1.0, "epochs": float(per_epoch), "images": 1 / (data.batch_size * ranks)}
     return max(1, round(amount * each[unit]))

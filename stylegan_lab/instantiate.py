@@ -1,25 +1,26 @@
-"""The only door to Hydra's instantiate: what may be built from a config, and how None leaves an entry out."""
+"""The only door to Hydra's instantiate: what may be built from a config, checked before anything is."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from hydra.utils import instantiate as hydra_instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from stylegan_lab.mistake import Mistake
+from stylegan_lab.signature import check_arguments
 
 HOME = "stylegan_lab"
 ENTRY_POINTS = "stylegan_lab.trust"  # a package that declares one here is trusted without `trust=`
+HYDRA_S = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 # Exact names, compared with what a target resolves to: a prefix such as `torch.` would let torch.load through.
 ALLOWED = {
     "torch.optim.adam.Adam",
     "torch.optim.adamw.AdamW",
     "torch.optim.rmsprop.RMSprop",
     "torch.optim.sgd.SGD",
-    "lightning.pytorch.trainer.trainer.Trainer",
     "lightning.pytorch.strategies.ddp.DDPStrategy",
     "lightning.pytorch.callbacks.early_stopping.EarlyStopping",
     "lightning.pytorch.callbacks.device_stats_monitor.DeviceStatsMonitor",
@@ -29,54 +30,56 @@ ALLOWED = {
 
 def instantiate(config: Any, trust: Iterable[str] = (), where: str = "") -> Any:
     """Build what `config` describes; `where` it stands is said when it cannot be."""
-    trusted = {HOME, *trust, *(point.value.split(":")[0] for point in metadata.entry_points(group=ENTRY_POINTS))}
     plain = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
-    for place, target in _targets(plain, where):
-        _check(place, target, trusted)
+    trusted = {HOME, *trust, *(point.value.split(":")[0] for point in metadata.entry_points(group=ENTRY_POINTS))}
+    for place, described in _described(plain, where):
+        called = _allowed(place, described["_target_"], trusted)
+        given = {key: value for key, value in described.items() if key not in HYDRA_S}
+        check_arguments(place, called, given, complete=not described.get("_partial_"))
     try:
         return hydra_instantiate(plain, _convert_="all")
     except InstantiationException as error:
-        if isinstance(error.__cause__, Mistake):
-            raise error.__cause__ from None
-        raise
+        cause = error.__cause__ or error
+        if isinstance(cause, Mistake):
+            raise cause from None
+        raise Mistake(f"{where} cannot be built: {str(cause).splitlines()[0]}") from error
 
 
-def instantiate_each(configs: DictConfig, trust: Iterable[str] = (), where: str = "") -> dict[str, Any]:
+def instantiate_each(configs: Mapping[Any, Any], trust: Iterable[str] = (), where: str = "") -> dict[str, Any]:
     """Every entry that is not None: `callbacks.averaging=null` leaves one out."""
     entries = {str(name): each for name, each in configs.items() if each is not None}
     return {name: instantiate(each, trust, f"{where}.{name}") for name, each in entries.items()}
 
 
-def _targets(config: Any, where: str) -> Iterator[tuple[str, str]]:
+def _described(config: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Everything below that names a target, with the place it stands at."""
     if isinstance(config, dict):
         if isinstance(config.get("_target_"), str):
-            yield where, config["_target_"]
+            yield where, config
         for key, value in config.items():
-            yield from _targets(value, f"{where}.{key}".lstrip("."))
+            yield from _described(value, f"{where}.{key}".lstrip("."))
     elif isinstance(config, list):
         for index, value in enumerate(config):
-            yield from _targets(value, f"{where}[{index}]")
+            yield from _described(value, f"{where}[{index}]")
 
 
-def _check(where: str, target: str, trusted: set[str]) -> None:
-    package = target.split(".")[0]
-    known = package in trusted or target in ALLOWED or package in {name.split(".")[0] for name in ALLOWED}
-    resolved = _resolve(where, target) if known else None
-    name = f"{getattr(resolved, '__module__', '')}.{getattr(resolved, '__qualname__', '')}"
-    if not known or not (name in ALLOWED or name.split(".")[0] in trusted):
-        raise Mistake(
-            f"{_dotted(where)}={target} is not allowed to be built from a config; "
-            f"if it is code of yours, trust its package by name: trust=[{package}]"
-        )
+def _allowed(where: str, target: str, trusted: set[str]) -> Any:
+    """What a target names, if it may be built; packages that may not are not even imported."""
+    package, setting = target.split(".")[0], f"{where}._target_={target}".lstrip(".")
+    if package in trusted | {name.split(".")[0] for name in ALLOWED}:
+        resolved = _resolved(setting, target)
+        name = f"{getattr(resolved, '__module__', '')}.{getattr(resolved, '__qualname__', '')}"
+        if name in ALLOWED or name.split(".")[0] in trusted:
+            return resolved
+    raise Mistake(
+        f"{setting} is not allowed to be built from a config; "
+        f"if it is code of yours, trust its package by name: trust=[{package}]"
+    )
 
 
-def _resolve(where: str, target: str) -> Any:
+def _resolved(setting: str, target: str) -> Any:
     try:
         return get_object(target)
     except Exception as error:
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise Mistake(f"{_dotted(where)}={target} cannot be found: {reason}") from None
-
-
-def _dotted(where: str) -> str:
-    return f"{where}._target_".lstrip(".")
+        raise Mistake(f"{setting} cannot be found: {reason}") from None

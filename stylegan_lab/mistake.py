@@ -3,3 +3,8 @@
 
 class Mistake(Exception):
     pass
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    if value < least:
+        raise Mistake(f"{name}={value}: at least {least} is expected")

@@ -13,6 +13,7 @@ BELOW: dict[str, set[str]] = {
     "mistake": set(),
     "choice": {"mistake"},
     "conf_dir": set(),
+    "signature": {"mistake", "choice"},
     "environment": set(),
     "images": {"mistake", "choice"},
     "nets": {"mistake", "choice"},
@@ -24,9 +25,9 @@ BELOW: dict[str, set[str]] = {
 BELOW["runs"] = {"mistake", "choice", "images"}
 BELOW["loggers"] = {"runs", "mistake", "choice"}
 BELOW["callbacks"] = {"runs", *BELOW["modules"], "modules", "data", "evaluation"}
-BELOW["instantiate"] = {"mistake", "choice"}
-BELOW["experiment"] = BELOW["callbacks"] | {"callbacks", "loggers", "instantiate"}
-BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "conf_dir"}
+BELOW["instantiate"] = {"mistake", "choice", "signature"}
+BELOW["experiment"] = BELOW["callbacks"] | {"callbacks", "loggers", "instantiate", "conf_dir", "signature"}
+BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment"}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.resuming import check_unchanged, overrides_to_resume
+from stylegan_lab.cli.wording import in_our_words
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.mistake import Mistake
 
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
-        raise Mistake(str(error).strip()) from error
+        raise in_our_words(error, arguments) from error
     finally:
         sys.argv = whole
     if mistakes:

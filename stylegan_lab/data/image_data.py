@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from stylegan_lab.data.sampler import EpochSampler
 from stylegan_lab.images.batch import Kind
 from stylegan_lab.images.convert import from_bytes
-from stylegan_lab.mistake import Mistake
+from stylegan_lab.mistake import Mistake, at_least
 
 
 class ImageData(L.LightningDataModule):
@@ -24,10 +24,8 @@ class ImageData(L.LightningDataModule):
 
     def __init__(self, size: int, channels: int, batch_size: int, workers: int) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise Mistake(f"data.batch_size={batch_size}: a batch needs at least 1 picture")
-        if workers < 0:
-            raise Mistake(f"data.workers={workers}: use 0 to load in the training process, or a positive number")
+        at_least("data.batch_size", batch_size, 1)
+        at_least("data.workers", workers, 0)
         self.size, self.channels, self.batch_size, self.workers = size, channels, batch_size, workers
         self.seed = 0  # of the order; set with the experiment's seed
         self.overfit = 0  # batches to repeat, or 0

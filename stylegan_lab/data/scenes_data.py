@@ -12,7 +12,7 @@ from stylegan_lab.data.sampler import Draw, dice
 from stylegan_lab.data.scenes.render import render
 from stylegan_lab.data.scenes.styles import STYLES
 from stylegan_lab.images.batch import Pair, Unpaired
-from stylegan_lab.mistake import Mistake
+from stylegan_lab.mistake import Mistake, at_least
 
 FIRST = {"train": 0, "val": 1_000_000, "test": 2_000_000}  # splits are disjoint stretches of an endless world
 
@@ -88,8 +88,7 @@ class ScenesData(ImageData):
         self.source, self.target, self.world = source, target, world
         self.counts = {"train": train_scenes, "val": val_scenes, "test": test_scenes}
         for split, count in self.counts.items():
-            if count < 1:
-                raise Mistake(f"data.{split}_scenes={count}: at least 1 is needed")
+            at_least(f"data.{split}_scenes", count, 1)
         self._domains: dict[tuple[str, int, int], Domain] = {}
 
     def held_out(self, split: str) -> PairedDomains:

@@ -29,6 +29,14 @@ class Labelled(Plain):
 Kind = type  # one of the classes above
 
 
+WORDS: dict[Kind, str] = {  # for messages
+    Unpaired: "two unpaired domains",
+    Pair: "true pairs",
+    Plain: "pictures",
+    Labelled: "labelled pictures",
+}
+
+
 def serves(given: Kind, wanted: Kind) -> bool:
     """Whether batches of the `given` kind hold all that the `wanted` kind promises, in its meaning."""
     return given is wanted or wanted in _ANCESTORS.get(given, ())

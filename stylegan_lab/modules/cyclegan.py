@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from stylegan_lab.images.batch import Unpaired
 from stylegan_lab.losses.contest import Contest
 from stylegan_lab.losses.terms import Terms, mean_absolute
+from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.adversarial import AdversarialModule
 from stylegan_lab.modules.image_pool import ImagePool
 from stylegan_lab.modules.module import OptimizerFactory, Schedule
@@ -34,6 +35,9 @@ class CycleGAN(AdversarialModule):
         clip_gradients: float | None = None,
     ) -> None:
         super().__init__(loss, optimizer, schedule, critic_rate, clip_gradients)
+        at_least("model.cycle_weight", cycle_weight, 0)
+        at_least("model.identity_weight", identity_weight, 0)
+        at_least("model.pool_size", pool_size, 0)
         self.a_to_b, self.b_to_a = translator(), translator()
         self.critic_a, self.critic_b = critic(), critic()
         self.cycle_weight, self.identity_weight = cycle_weight, identity_weight

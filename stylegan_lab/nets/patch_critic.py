@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from stylegan_lab.mistake import at_least
 from stylegan_lab.nets.blocks import Norm, needs_bias, norm_layer
 from stylegan_lab.nets.initialisation import Initialisation, initialise
 from stylegan_lab.nets.verdict import Verdict
@@ -22,6 +23,9 @@ class PatchCritic(nn.Module):
         initialisation: Initialisation = "normal",
     ) -> None:
         super().__init__()
+        at_least("critic.channels", channels, 1)
+        at_least("critic.layers", layers, 1)
+        at_least("critic.dropout", dropout, 0)
         self.at_least = 2 ** (layers + 2)  # smaller, and the last two convolutions have nothing left to see
         widths = [channels * min(2**layer, 8) for layer in range(layers + 1)]
         strides = [2] * (layers - 1) + [1]

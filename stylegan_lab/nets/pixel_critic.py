@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from stylegan_lab.mistake import at_least
 from stylegan_lab.nets.blocks import Norm, needs_bias, norm_layer
 from stylegan_lab.nets.initialisation import Initialisation, initialise
 from stylegan_lab.nets.verdict import Verdict
@@ -19,6 +20,7 @@ class PixelCritic(nn.Module):
         initialisation: Initialisation = "normal",
     ) -> None:
         super().__init__()
+        at_least("critic.channels", channels, 1)
         self.layers = nn.Sequential(
             nn.Conv2d(image_channels, channels, 1), nn.LeakyReLU(0.2),
             nn.Conv2d(channels, 2 * channels, 1, bias=needs_bias(norm)), norm_layer(norm, 2 * channels), nn.LeakyReLU(0.2),

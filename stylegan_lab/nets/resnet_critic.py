@@ -5,6 +5,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylegan_lab.mistake import at_least
 from stylegan_lab.nets.initialisation import Initialisation, initialise
 from stylegan_lab.nets.verdict import Verdict
 
@@ -33,6 +34,9 @@ class ResNetCritic(nn.Module):
         initialisation: Initialisation = "he",
     ) -> None:
         super().__init__()
+        at_least("critic.channels", channels, 1)
+        at_least("critic.blocks", blocks, 1)
+        at_least("critic.dropout", dropout, 0)
         widths = [channels * min(2**block, 8) for block in range(blocks + 1)]
         self.multiple_of = self.at_least = 2**blocks
         self.stem = nn.Conv2d(image_channels, widths[0], 3, padding=1)

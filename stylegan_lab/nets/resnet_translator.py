@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from stylegan_lab.choice import choose
+from stylegan_lab.mistake import at_least
 from stylegan_lab.nets.blocks import DOWN, UP, Down, Norm, Up, needs_bias, norm_layer
 from stylegan_lab.nets.initialisation import Initialisation, initialise
 
@@ -40,6 +41,9 @@ class ResNetTranslator(nn.Module):
         initialisation: Initialisation = "normal",
     ) -> None:
         super().__init__()
+        at_least("translator.channels", channels, 1)
+        at_least("translator.blocks", blocks, 0)
+        at_least("translator.dropout", dropout, 0)
         halve, double = choose("translator.down", down, DOWN), choose("translator.up", up, UP)
         stem = nn.Conv2d(image_channels, channels, 7, bias=needs_bias(norm))
         self.layers = nn.Sequential(

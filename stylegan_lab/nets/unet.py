@@ -5,6 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from stylegan_lab.mistake import at_least
 from stylegan_lab.nets.blocks import Norm, needs_bias, norm_layer
 from stylegan_lab.nets.initialisation import Initialisation, initialise
 
@@ -40,6 +41,9 @@ class UNet(nn.Module):
         initialisation: Initialisation = "normal",
     ) -> None:
         super().__init__()
+        at_least("translator.channels", channels, 1)
+        at_least("translator.levels", levels, 3)
+        at_least("translator.dropout", dropout, 0)
         widths = [channels * min(2**level, 8) for level in range(levels)]
         net = Level(widths[-2], widths[-1], None, norm, 0.0)
         for outer, inner in reversed(list(pairwise(widths[:-1]))):

@@ -13,6 +13,7 @@ from PIL import Image
 from stylegan_lab.cli.main import COMMANDS, run
 from stylegan_lab.images.read import read_picture
 from stylegan_lab.loggers.record import read_record
+from stylegan_lab.mistake import Mistake
 from stylegan_lab.runs import read_checkpoint
 
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false"]
@@ -198,29 +199,118 @@ def test_two_runs_of_the_same_second_have_folders_of_their_own() -> None:
 
 
 MISTAKES = {
-    "an unknown command": (["tran"], "no command tran (did you mean train?)"),
-    "two budgets": (["train", "iterations=3", "epochs=2"], "two budgets"),
-    "no such run": (["evaluate", "nothing"], "nothing is neither a run's folder"),
-    "no such run to resume": (["train", "resume=nothing"], "nothing is neither a run's folder"),
-    "resume=auto nowhere": (["train", "resume=auto"], "needs output_dir="),
-    "a size the net cannot take": (["train", "data.size=30"], "does not fit a_to_b (ResNetTranslator), which takes multiples of 4"),
-    "a batch too large": (["train", "data.batch_size=500"], "larger than the training set of 400"),
-    "an unknown precision": (["train", "precision=8"], "precision=8 is unknown; choices: auto, 32, 16, bf16"),
-    "a budget of nothing": (["train", "iterations=0"], "iterations=0: a whole number of at least 1"),
-    "code that is not trusted": (["train", "model._target_=os.system"], "model._target_=os.system is not allowed"),
-    "Lightning's own budget": (["train", "+trainer.max_epochs=3"], "say how long with iterations=N"),
-}  # fmt: skip
+    "an unknown command": ("tran", "no command tran (did you mean train?)"),
+    "a misspelt choice": (
+        "train model=cyclgan",
+        "model=cyclgan is unknown (did you mean cyclegan?); choices: cyclegan",
+    ),
+    "an unknown choice": (
+        "train loss=x",
+        "loss=x is unknown; choices: hinge, hinge_r1, lsgan, lsgan_r1, nonsaturating",
+    ),
+    "a misspelt setting": ("train iteratoins=5", "iteratoins is no setting (did you mean iterations?)"),
+    "a misspelt group": ("train modle=cyclegan", "modle is no setting (did you mean model?)"),
+    "a misspelt setting of a group": ("train data.siz=32", "data.siz is no setting (did you mean data.size?)"),
+    "a setting without its group": (
+        "train cycle_weight=5",
+        "cycle_weight is no setting (did you mean model.cycle_weight?)",
+    ),
+    "a setting its group lacks": (
+        "train data.flavour=1",
+        "data.flavour is no setting; data has: source, target, size",
+    ),
+    "a setting added by force": ("train ++iteratoins=5", "iteratoins is no setting (did you mean iterations?)"),
+    "a group's setting added by force": (
+        "train +data.siz=5",
+        "data.siz is no setting of UnpairedScenes (did you mean size?)",
+    ),
+    "no value": ("train iterations", "iterations is not understood: settings are KEY=VALUE"),
+    "a broken list": ("train optimizer.betas=[0.5", "is not understood"),
+    "a wrong type": ("train iterations=many", "iterations=many: a whole number or null is expected"),
+    "a wrong type in a group": ("train data.size=large", "data.size=large: a whole number is expected"),
+    "a wrong type of a number": ("train model.cycle_weight=yes", "model.cycle_weight=yes: a number is expected"),
+    "a value where an object is due": (
+        "train model.loss=hinge",
+        "model.loss=hinge: an object (Contest), described by _target_, is expected",
+    ),
+    "a wrong range": ("train data.batch_size=0", "data.batch_size=0: at least 1 is expected"),
+    "a wrong range of a net": ("train translator.blocks=-1", "translator.blocks=-1: at least 0 is expected"),
+    "a rate below 0": ("train optimizer.lr=-1", "model cannot be built: Invalid learning rate: -1"),
+    "a misspelt part": (
+        "train translator.up=tranposed",
+        "translator.up=tranposed is unknown (did you mean transposed?)",
+    ),
+    "a misspelt style": ("train data.target=ukioe", "data.target=ukioe is unknown (did you mean ukiyoe?)"),
+    "two budgets": ("train iterations=3 epochs=2", "iterations=3 and epochs=2 are two budgets"),
+    "a budget of nothing": ("train iterations=0", "iterations=0: at least 1 is expected"),
+    "Lightning's own budget": ("train +trainer.max_epochs=3", "trainer.max_epochs: say how long with iterations=N"),
+    "a trainer's misspelt setting": (
+        "train +trainer.profilr=simple",
+        "trainer.profilr is no setting of Trainer (did you mean profiler?)",
+    ),
+    "a batch too large": (
+        "train data.batch_size=500",
+        "larger than the training set of 400; give data.batch_size=400 or less",
+    ),
+    "a size the net cannot take": (
+        "train data.size=30",
+        "does not fit a_to_b (ResNetTranslator), which takes multiples of 4 from 16 on",
+    ),
+    "an unknown precision": ("train precision=8", "precision=8 is unknown; choices: auto, 32, 16, bf16"),
+    "a GPU where there is none": ("train strategy=gpu", "no GPU is visible here; use strategy=cpu, or strategy=auto"),
+    "a GPU's precision": ("train precision=16", "precision=16 (16-mixed) needs a GPU; use precision=bf16, 32 or auto"),
+    "no such run": ("evaluate nothing", "nothing is neither a run's folder"),
+    "no such run to resume": ("train resume=nothing", "nothing is neither a run's folder"),
+    "resume=auto nowhere": ("train resume=auto", "needs output_dir="),
+    "an unwritable folder": (
+        "train experiment=smoke output_dir=file/run",
+        "file/run cannot be written: Not a directory",
+    ),
+    "an unwritable parent": (
+        "train experiment=smoke runs_dir=file",
+        "cannot make a run folder in file/smoke: Not a directory",
+    ),
+    "code that is not trusted": ("train model._target_=os.system", "model._target_=os.system is not allowed"),
+    "code that does not exist": (
+        "train trust=[mylab] model._target_=mylab.Net",
+        "model._target_=mylab.Net cannot be found: No module",
+    ),
+    "a plugin that is not installed": ("train hydra/launcher=joblib", "pip install 'stylegan_lab[cluster]'"),
+    "no model": ("train ~model", "model"),
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_answered_with_a_sentence_and_leaves_nothing(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments, sentence = MISTAKES[name]
-    assert run(arguments) == 2
+    Path("file").touch()
+    command, sentence = MISTAKES[name]
+    assert run(command.split()) == 2
     told = capsys.readouterr().err
-    assert sentence in told and "Traceback" not in told and len(told.splitlines()) <= 3
-    assert not Path("runs").exists()
+    assert sentence in told
+    assert "Traceback" not in told and len(told.splitlines()) <= 3
+    assert [path.name for path in Path().iterdir()] == ["file"], "no run's folder is left behind"
+
+
+def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLEGAN_LAB_DEBUG", "1")
+    with pytest.raises(Mistake, match="iteratoins") as raised:
+        run(["train", "iteratoins=5"])
+    assert raised.value.__cause__ is not None
+
+
+def test_a_typo_in_a_config_file_is_no_silent_default(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine/experiment").mkdir(parents=True)
+    Path("mine/experiment/typo.yaml").write_text("# @package _global_\niteratoins: 5\n")
+    assert run(["train", "--config-dir", "mine", "experiment=typo"]) == 2
+    assert "iteratoins is no setting (did you mean iterations?)" in capsys.readouterr().err
+
+
+def test_one_failing_job_of_a_sweep_is_told_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("-m", *QUICK, "iterations=1", "data.size=30,32") == 2
+    assert "data.size=30 does not fit" in capsys.readouterr().err
+    assert len(list(Path("runs/sweeps").glob("*/*/checkpoints/last.ckpt"))) == 1
 
 
 def test_translate_answers_mistakes(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
