@@ -6,7 +6,7 @@ EXTRAS := dev,track
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types clean
+.PHONY: help install demo test check lint types docs clean
 
 help: ## say what every target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ demo: install ## train photo -> ukiyo-e for two minutes, score it, show where th
 	$(BIN)/stylegan-lab train experiment=demo
 
 test: lint types ## lint, types and the whole suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov=stylegan_lab --cov-report=term:skip-covered
 
 check: lint types ## what can be said in seconds, before each commit
 
@@ -34,6 +34,9 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+docs: install ## write docs/configs.md from conf/
+	$(BIN)/python docs/generate_configs.py
 
 clean: ## remove .venv and what tools left; runs/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -1,6 +1,6 @@
 """An experiment: the objects that a composed config describes, checked against each other before anything is played."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from stylegan_lab.callbacks.budget import Budget
 from stylegan_lab.choice import nearest
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.data.image_data import ImageData
+from stylegan_lab.evaluation.metrics import METRICS, Metric
 from stylegan_lab.images.batch import WORDS, serves
 from stylegan_lab.instantiate import instantiate, instantiate_each
 from stylegan_lab.loggers.record import Record
@@ -71,14 +72,24 @@ def build_module(config: DictConfig) -> Module:
     return module
 
 
-def restore_module(checkpoint: dict[str, Any], raw: bool = False) -> Module:
+def config_of(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> DictConfig:
+    """The config a checkpoint carries. What code it may name is never its own to say."""
+    return OmegaConf.create({**checkpoint["config"], "trust": list(trust)})
+
+
+def restore_module(checkpoint: dict[str, Any], raw: bool = False, trust: Sequence[str] = ()) -> Module:
     """The module a checkpoint describes, with averaged weights unless `raw`, ready for use."""
-    module = build_module(OmegaConf.create(checkpoint["config"]))
+    module = build_module(config_of(checkpoint, trust))
     module.load_state_dict(checkpoint["state_dict"])
     module.iteration = checkpoint["iteration"]
     if not raw:
         apply_averages(module, checkpoint.get("ema", {}))
     return module.eval().requires_grad_(False)
+
+
+def build_metrics(config: DictConfig) -> dict[str, Metric]:
+    """The built-in metrics, and those of the user's own."""
+    return METRICS | instantiate_each(config.metrics, config.trust, "metrics")
 
 
 def build_trainer(experiment: Experiment, run: Run) -> L.Trainer:

@@ -1,7 +1,9 @@
 """The only door to Hydra's instantiate: what may be built from a config, checked before anything is."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -31,6 +33,8 @@ ALLOWED = {
 def instantiate(config: Any, trust: Iterable[str] = (), where: str = "") -> Any:
     """Build what `config` describes; `where` it stands is said when it cannot be."""
     plain = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+    if trust and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a package beside the user counts as installed once it is trusted
     trusted = {HOME, *trust, *(point.value.split(":")[0] for point in metadata.entry_points(group=ENTRY_POINTS))}
     for place, described in _described(plain, where):
         called = _allowed(place, described["_target_"], trusted)

@@ -1,11 +1,13 @@
 """Scoring: the translation measured on the validation split every so often, with the weights that will be used."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
 import torch
 
 from stylegan_lab.callbacks.watching import looking
+from stylegan_lab.evaluation.metrics import METRICS, Metric
 from stylegan_lab.evaluation.scores import Domains, gather, score, translate_all
 from stylegan_lab.modules.module import Module
 
@@ -13,8 +15,9 @@ from stylegan_lab.modules.module import Module
 class Scoring(L.Callback):
     """Logs `val/<metric>` every `every` iterations and at the end; 0: never."""
 
-    def __init__(self, every: int = 5000) -> None:
+    def __init__(self, every: int = 5000, metrics: Mapping[str, Metric] | None = None) -> None:
         self.every = every
+        self.metrics = METRICS | dict(metrics or {})
         self._domains: Domains | None = None
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
@@ -28,7 +31,7 @@ class Scoring(L.Callback):
             self._domains = gather(data.batches(data.held_out("val")), data.true_pairs)
         with looking(trainer, module):
             translated = translate_all(module.translate, self._domains.a, data.batch_size, module.device)
-        scores = {f"val/{name}": value for name, value in score(translated, self._domains).items()}
+        scores = {f"val/{name}": value for name, value in score(translated, self._domains, self.metrics).items()}
         module.latest_scores = {"iteration": module.iteration, **scores}
         for logger in trainer.loggers:
             logger.log_metrics(scores, step=module.iteration)

@@ -1,19 +1,18 @@
 """`stylegan-lab evaluate`: score a run's translations of held-out pictures, beside what is reached without a model."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.colour_map import ColourMap
-from stylegan_lab.evaluation.metrics import METRICS
+from stylegan_lab.evaluation.metrics import Metric
 from stylegan_lab.evaluation.scores import Domains, gather, score, translate_all
-from stylegan_lab.experiment import build_data, restore_module
+from stylegan_lab.experiment import build_data, build_metrics, config_of, restore_module
 from stylegan_lab.images.grid import grid
 from stylegan_lab.images.write import write_picture
 from stylegan_lab.runs import Run, find_run, read_checkpoint
@@ -30,21 +29,26 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint")
     parser.add_argument("--checkpoint", help="last (the default), best, or a path")
     parser.add_argument("--split", choices=("test", "val"), default="test")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="may be named by the checkpoint"
+    )
     parser.add_argument("--raw", action="store_true", help="the weights as trained, not their average")
     options = parser.parse_args(arguments)
     quiet()
     run, checkpoint = find_run(options.run)
-    evaluate(run, options.checkpoint or checkpoint, options.split, options.raw)
+    evaluate(run, options.checkpoint or checkpoint, options.split, options.raw, options.trust)
     return 0
 
 
-def evaluate(run: Run, checkpoint: str, split: str, raw: bool = False) -> dict[str, Any]:
+def evaluate(run: Run, checkpoint: str, split: str, raw: bool = False, trust: Sequence[str] = ()) -> dict[str, Any]:
     path = run.checkpoint(checkpoint)
     contents = read_checkpoint(path)
-    module = restore_module(contents, raw)
+    module = restore_module(contents, raw, trust)
+    config = config_of(contents, trust)
+    metrics = build_metrics(config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device)
-    data = build_data(OmegaConf.create(contents["config"]))
+    data = build_data(config)
     domains = gather(data.batches(data.held_out(split)), data.true_pairs)
     reference = _references(data)
     directions: dict[str, Scores] = {}
@@ -52,12 +56,12 @@ def evaluate(run: Run, checkpoint: str, split: str, raw: bool = False) -> dict[s
         seen = domains if direction == "a2b" else domains.reversed()
         translate = partial(module.translate, direction=direction)
         translated = translate_all(translate, seen.a, data.batch_size, device)
-        directions[direction] = score(translated, seen)
+        directions[direction] = score(translated, seen, metrics)
         if direction == "a2b":
             shown = [images[:8] * 2 - 1 for images in (seen.a, translated, seen.b)]
-    rows: dict[str, Scores] = {"translated": directions.pop("a2b"), "untranslated": score(domains.a, domains)}
+    rows: dict[str, Scores] = {"translated": directions.pop("a2b"), "untranslated": score(domains.a, domains, metrics)}
     if reference is not None:
-        rows["colour map"] = score(ColourMap(reference.a, reference.b)(domains.a), domains)
+        rows["colour map"] = score(ColourMap(reference.a, reference.b)(domains.a), domains, metrics)
     picture = write_picture(grid(shown), run.folder / f"{split}.png")
     scores = {
         "schema": 1,
@@ -70,20 +74,20 @@ def evaluate(run: Run, checkpoint: str, split: str, raw: bool = False) -> dict[s
         "untranslated": rows["untranslated"],
         "colour_map": rows.get("colour map"),
         "directions": {direction.replace("2", "_to_"): value for direction, value in directions.items()},
-        "protocol": {name: METRICS[name].protocol for name in rows["translated"]} | {"size": data.size, "bits": 8},
+        "protocol": {name: metrics[name].protocol for name in rows["translated"]} | {"size": data.size, "bits": 8},
     }
     run.record_scores(scores)
-    print(table(rows))
+    print(table(rows, metrics))
     print(f"picture    {picture}  (rows: input, translation, {'truth' if domains.paired else 'target domain'})")
     print(f"scores     {run.scores}")
     print(f"run        {run.folder}")
     return scores
 
 
-def table(rows: Mapping[str, Scores]) -> str:
+def table(rows: Mapping[str, Scores], metrics: Mapping[str, Metric]) -> str:
     """Scores, a line each, with an arrow at what is better."""
     names = list(next(iter(rows.values())))
-    heads = [f"{name} {'↑' if METRICS[name].better == 'higher' else '↓'}" for name in names]
+    heads = [f"{name} {'↑' if metrics[name].better == 'higher' else '↓'}" for name in names]
     first = max(len(label) for label in rows) + 2
     lines = [" " * first + "  ".join(heads)]
     for label, scores in rows.items():

@@ -29,7 +29,9 @@ def run(arguments: list[str]) -> int:
         return 0
     name, *rest = arguments
     try:
-        if name not in COMMANDS:
+        if name in ("-sc", "--shell-completion"):
+            name, rest = "completion", arguments
+        elif name not in COMMANDS:
             raise Mistake(f"no command {name}{nearest(name, COMMANDS)}; commands: {', '.join(COMMANDS)}")
         command: Callable[[list[str]], int] = import_module(f"stylegan_lab.cli.{name}").main
         return command(rest)
@@ -51,4 +53,6 @@ examples:
   stylegan-lab evaluate runs/demo/20260101-120000-ab12
   stylegan-lab translate runs/demo/20260101-120000-ab12 photos/ prints/
 
-`stylegan-lab COMMAND --help` says more. {DEBUG}=1 shows the traceback behind a message."""
+`stylegan-lab COMMAND --help` says more.
+eval "$(stylegan-lab -sc install=bash)" completes commands and settings.
+ {DEBUG}=1 shows the traceback behind a message."""

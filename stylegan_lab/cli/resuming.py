@@ -29,7 +29,7 @@ def overrides_to_resume(arguments: list[str]) -> list[str]:
     run, _ = find_run(resume)
     run.checkpoint("last")
     asked = (run.folder / "overrides.txt").read_text(encoding="utf-8").splitlines()
-    replaced = {_key(argument) for argument in arguments} | {"resume", "output_dir"}
+    replaced = {_key(argument) for argument in arguments} | {"resume", "output_dir", "trust"}
     if BUDGETS & replaced:
         replaced |= BUDGETS
     kept = [override for override in asked if _key(override) not in replaced]

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         except Mistake as mistake:
             mistakes.append(mistake)
 
-    sys.argv = [f"{Path(whole[0]).name} train", *overrides_to_resume(arguments)]
+    sys.argv = [Path(whole[0]).name, *overrides_to_resume(arguments)]
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
@@ -82,7 +82,7 @@ def train(config: DictConfig) -> None:
         if config.evaluate and trainer.is_global_zero:
             from stylegan_lab.cli.evaluate import evaluate
 
-            evaluate(run, "last", "test")
+            evaluate(run, "last", "test", trust=config.trust)
 
 
 def one_budget(config: DictConfig, overrides: list[str]) -> None:

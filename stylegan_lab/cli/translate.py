@@ -28,12 +28,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--direction", default="a2b", help="a2b (source to target, the default) or b2a")
     parser.add_argument("--size", type=int, help="first scale the shorter side to so many pixels")
     parser.add_argument("--checkpoint", help="last (the default), best, or a path")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="may be named by the checkpoint"
+    )
     parser.add_argument("--raw", action="store_true", help="the weights as trained, not their average")
     options = parser.parse_args(arguments)
     quiet()
     run, checkpoint = find_run(options.run)
     works = list(pairs_of_paths(options.source, options.target))
-    module = restore_module(read_checkpoint(run.checkpoint(options.checkpoint or checkpoint)), options.raw)
+    module = restore_module(
+        read_checkpoint(run.checkpoint(options.checkpoint or checkpoint)), options.raw, options.trust
+    )
     if options.direction not in module.directions:
         raise Mistake(f"--direction {options.direction}: this run translates {' and '.join(module.directions)}")
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))

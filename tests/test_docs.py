@@ -1,0 +1,67 @@
+"""What the docs show is what runs: the files of each page are written, its commands are given, in order."""
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stylegan_lab.cli.main import run
+from stylegan_lab.evaluation.metrics import METRICS
+
+DOCS = Path(__file__).parent.parent / "docs"
+FENCE = re.compile(r"(?:^`(?P<path>[\w./-]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
+PAGES = sorted(path.name for path in DOCS.glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_do_as_they_say(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "mylab").mkdir()
+    (tmp_path / "mylab" / "__init__.py").touch()
+    text = (DOCS / page).read_text(encoding="utf-8")
+    if "RUN" in text:
+        assert run(["train", "experiment=smoke", "logger=none", "output_dir=RUN"]) == 0
+    for fence in FENCE.finditer(text):
+        if fence["path"]:
+            place = tmp_path / fence["path"]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(fence["body"])
+        elif fence["kind"] == "bash":
+            for line in fence["body"].splitlines():
+                command(line.split(" #")[0])
+    for name in [name for name in sys.modules if name.split(".")[0] == "mylab"]:
+        del sys.modules[name]
+
+
+def command(line: str) -> None:
+    program, *words = shlex.split(line)
+    if program == "stylegan-lab":
+        assert run(words) == 0, line
+    elif program == "python":
+        subprocess.run([sys.executable, *words], check=True, env={"PYTHONPATH": ".", "PATH": "/usr/bin:/bin"})
+    else:
+        pytest.fail(f"a command that no test runs: {line}")
+
+
+def test_the_config_page_is_what_conf_says() -> None:
+    spec = importlib.util.spec_from_file_location("generate_configs", DOCS / "generate_configs.py")
+    assert spec is not None and spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert (DOCS / "configs.md").read_text() == generate.page(), "run `make docs`"
+
+
+def test_the_metrics_page_gives_each_protocol() -> None:
+    text = (DOCS / "metrics.md").read_text()
+    for name, metric in METRICS.items():
+        assert f"`{name}`" in text and metric.protocol in " ".join(text.split()), name
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
