@@ -6,15 +6,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn
 
 from stylegan_lab.modules.module import Module
 
@@ -26,7 +18,6 @@ class TrainingProgress(ProgressBar):
         super().__init__()
         self._enabled = True
         self._bar: Progress | None = None
-        self._task: TaskID | None = None
 
     def enable(self) -> None:
         self._enabled = True
@@ -40,19 +31,17 @@ class TrainingProgress(ProgressBar):
         self._started = self._told = time.monotonic()
         self._first = pl_module.iteration
         if self._enabled and sys.stdout.isatty():
-            self._bar = Progress(
-                TextColumn("training"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-                TimeRemainingColumn(elapsed_when_finished=False), TextColumn("{task.fields[losses]}", style="dim"),
-            )  # fmt: skip
+            self._bar = Progress(BarColumn(10), TextColumn("{task.description}"))
             self._bar.start()
-            self._task = self._bar.add_task("", total=pl_module.budget, completed=pl_module.iteration, losses="")
+            self._bar.add_task("", total=pl_module.budget, completed=pl_module.iteration)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, Module)
         if not self._enabled:
             return
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=pl_module.iteration, losses=_losses(trainer))
+        if self._bar is not None:
+            line = self._line(trainer, pl_module)
+            self._bar.update(self._bar.task_ids[0], completed=pl_module.iteration, description=line)
         elif time.monotonic() - self._told > EVERY or pl_module.iteration == pl_module.budget:
             self._told = time.monotonic()
             print(self._line(trainer, pl_module), flush=True)
@@ -66,7 +55,7 @@ class TrainingProgress(ProgressBar):
     def _line(self, trainer: L.Trainer, module: Module) -> str:
         spent = time.monotonic() - self._started
         left = spent / max(1, module.iteration - self._first) * ((module.budget or module.iteration) - module.iteration)
-        return f"iteration {module.iteration}/{module.budget}, {_clock(spent)}, {_clock(left)} left, {_losses(trainer)}"
+        return f"{module.iteration}/{module.budget}  {_clock(spent)}, {_clock(left)} left  {_losses(trainer)}"
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -1,6 +1,5 @@
 """`stylegan-lab evaluate`: score a run's translations of held-out pictures, beside what is reached without a model."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 
 from stylegan_lab.cli.quiet import quiet
+from stylegan_lab.cli.run_parser import run_parser
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.colour_map import ColourMap
 from stylegan_lab.evaluation.metrics import Metric
@@ -21,18 +21,12 @@ Scores = dict[str, float]
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="stylegan-lab evaluate",
-        description="Score a run's translations of held-out pictures; writes scores.json and a picture into the run.",
-        epilog="example: stylegan-lab evaluate runs/demo/20260101-120000-ab12 --checkpoint best",
+    parser = run_parser(
+        "evaluate",
+        "Score a run's translations of held-out pictures; writes scores.json and a picture into the run.",
+        "runs/demo/20260101-120000-ab12 --checkpoint best",
     )
-    parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint")
-    parser.add_argument("--checkpoint", help="last (the default), best, or a path")
     parser.add_argument("--split", choices=("test", "val"), default="test")
-    parser.add_argument(
-        "--trust", action="append", default=[], metavar="PACKAGE", help="may be named by the checkpoint"
-    )
-    parser.add_argument("--raw", action="store_true", help="the weights as trained, not their average")
     options = parser.parse_args(arguments)
     quiet()
     run, checkpoint = find_run(options.run)

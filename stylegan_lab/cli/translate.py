@@ -1,6 +1,5 @@
 """`stylegan-lab translate`: a picture or a folder of them through a run, at their own size."""
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_lab.cli.quiet import quiet
+from stylegan_lab.cli.run_parser import run_parser
 from stylegan_lab.experiment import restore_module
 from stylegan_lab.images.read import SUFFIXES, picture_files, read_picture
 from stylegan_lab.images.write import write_picture
@@ -17,21 +17,15 @@ from stylegan_lab.runs import find_run, read_checkpoint
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="stylegan-lab translate",
-        description="Translate a picture, or every picture below a folder, with a trained run.",
-        epilog="example: stylegan-lab translate runs/demo/20260101-120000-ab12 photos/ prints/ --size 256",
+    parser = run_parser(
+        "translate",
+        "Translate a picture, or every picture below a folder, with a trained run.",
+        "runs/demo/20260101-120000-ab12 photos/ prints/ --size 256",
     )
-    parser.add_argument("run", metavar="RUN", help="a run's folder, or a checkpoint")
     parser.add_argument("source", metavar="IN", type=Path, help="a picture, or a folder")
     parser.add_argument("target", metavar="OUT", type=Path, help="a picture to write, or a folder")
     parser.add_argument("--direction", default="a2b", help="a2b (source to target, the default) or b2a")
     parser.add_argument("--size", type=int, help="first scale the shorter side to so many pixels")
-    parser.add_argument("--checkpoint", help="last (the default), best, or a path")
-    parser.add_argument(
-        "--trust", action="append", default=[], metavar="PACKAGE", help="may be named by the checkpoint"
-    )
-    parser.add_argument("--raw", action="store_true", help="the weights as trained, not their average")
     options = parser.parse_args(arguments)
     quiet()
     run, checkpoint = find_run(options.run)

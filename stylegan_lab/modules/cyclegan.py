@@ -87,5 +87,5 @@ class CycleGAN(AdversarialModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        self.pool_a.restore(checkpoint["pools"]["a"], self.device)
-        self.pool_b.restore(checkpoint["pools"]["b"], self.device)
+        self.pool_a.restore(checkpoint["pools"]["a"])
+        self.pool_b.restore(checkpoint["pools"]["b"])

@@ -24,10 +24,10 @@ class ImagePool:
             return image
         place = int(torch.randint(self.size, ()))
         old, self.images[place] = self.images[place], image.clone()
-        return old
+        return old.to(image.device)
 
     def state(self) -> list[Tensor]:
         return list(self.images)
 
-    def restore(self, state: list[Tensor], device: torch.device) -> None:
-        self.images = [image.to(device) for image in state]
+    def restore(self, state: list[Tensor]) -> None:
+        self.images = list(state)

@@ -88,9 +88,8 @@ class Module(L.LightningModule):
             for group in [computed] if isinstance(computed, Terms) else computed:
                 self.manual_backward(group.total())
                 done = done | group.detached()
-        if self._clip is not None:
-            nn.utils.clip_grad_norm_(player.parameters(), self._clip)
         optimizer.step()
+        torch.clear_autocast_cache()  # which may hold half precision copies of the weights as they were
         if self.due:
             self._log(player, done)
         return done
@@ -107,6 +106,12 @@ class Module(L.LightningModule):
             for group in player.optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
         self.iteration += 1
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Here, because float16 gradients are scaled until just before."""
+        if self._clip is not None:
+            for group in optimizer.param_groups:
+                nn.utils.clip_grad_norm_(group["params"], self._clip)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["iteration"] = self.iteration
