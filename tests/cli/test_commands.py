@@ -94,6 +94,21 @@ def test_evaluate_repeats_the_scores_and_keeps_their_history(trained: Path, caps
     assert json.loads((trained / "scores.json").read_text())["ema"] is False
 
 
+def test_scores_during_training_are_of_the_averaged_weights_too(trained: Path) -> None:
+    last = {
+        name: value
+        for row in read_record(trained / "metrics.jsonl")
+        if row["iteration"] == 8
+        for name, value in row.items()
+    }
+    scores = {}
+    for raw in ([], ["--raw"]):
+        assert run(["evaluate", str(trained), "--split", "val", *raw]) == 0
+        scores[bool(raw)] = json.loads((trained / "scores.json").read_text())["metrics"]
+    assert {name: last[f"val/{name}"] for name in scores[False]} == pytest.approx(scores[False], rel=1e-4)
+    assert scores[True]["l1"] != pytest.approx(scores[False]["l1"], rel=1e-4)
+
+
 @pytest.mark.parametrize("size", [(32, 32), (45, 33), (5, 70)])
 def test_a_picture_of_any_size_is_translated_at_its_own(trained: Path, size: tuple[int, int]) -> None:
     Image.effect_noise(size, 80).convert("RGB").save("in.png")

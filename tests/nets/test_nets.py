@@ -82,6 +82,12 @@ def test_antialiased_resampling_keeps_flat_pictures_flat() -> None:
     assert torch.allclose(BlurredDoubling(4)(flat), torch.full((1, 4, 16, 16), 0.7))
 
 
+def test_doubling_does_not_shift_the_picture() -> None:
+    image, double = torch.randn(1, 2, 8, 8), BlurredDoubling(2)
+    assert torch.allclose(double(image.flip(-1)), double(image).flip(-1), atol=1e-6)
+    assert torch.allclose(double(image.flip(-2)), double(image).flip(-2), atol=1e-6)
+
+
 def checkerboard(net: nn.Module) -> float:
     """The strength of the finest grid in the answer to a flat picture, away from the border."""
     out: Tensor = net(torch.full((1, 3, 128, 128), 0.3)).detach()[..., 48:-48, 48:-48]
