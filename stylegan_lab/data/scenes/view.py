@@ -83,9 +83,9 @@ def _sun_and_clouds(seen: View) -> None:
 
 
 def _ridge(seen: View, ridge: Ridge, thing: int) -> None:
-    top = ridge.skyline(seen.x)
-    slope = np.gradient(top[0], 1 / seen.resolution)
-    lit = np.broadcast_to(0.55 + 0.45 * np.tanh(1.6 * slope * seen.scene.light), top.shape)
+    top = ridge.skyline(seen.x[0])
+    slope = np.gradient(top, 1 / seen.resolution)
+    lit = np.broadcast_to(0.55 + 0.45 * np.tanh(1.6 * slope * seen.scene.light), seen.x.shape)
     _put(seen, seen.y > top, thing, lit, (seen.y - top) / 0.3)
 
 
