@@ -1,38 +1,28 @@
 """An experiment: the objects that a composed config describes, checked against each other before anything is played."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import lightning as L
-import torch
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from stylegan_lab.callbacks.atomic_io import AtomicIO
 from stylegan_lab.callbacks.averaging import apply_averages
 from stylegan_lab.callbacks.budget import Budget
-from stylegan_lab.choice import nearest
-from stylegan_lab.conf_dir import CONF
+from stylegan_lab.checks import check_match, check_values
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.metrics import METRICS, Metric
-from stylegan_lab.images.batch import WORDS, serves
-from stylegan_lab.instantiate import instantiate, instantiate_each
+from stylegan_lab.hardware import number_of_ranks, precision
+from stylegan_lab.instantiate import instantiate, instantiate_each, plain
 from stylegan_lab.loggers.record import Record
 from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.module import Module
 from stylegan_lab.runs import Run
-from stylegan_lab.signature import check_arguments, check_value
 
 BUDGETS = ("iterations", "epochs", "images")
 DEFAULT_ITERATIONS = 20_000
-TYPES: dict[str, Any] = {
-    "iterations": int | None, "epochs": int | None, "images": int | None, "seed": int, "overfit": int,
-    "deterministic": bool | Literal["warn"], "evaluate": bool, "dry_run": bool, "trust": list[str],
-    "output_dir": str | None, "runs_dir": str, "name": str | None, "resume": str | None,
-}  # fmt: skip
-PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 
 
 @dataclass(frozen=True)
@@ -116,61 +106,6 @@ def build_trainer(experiment: Experiment, run: Run) -> L.Trainer:
     )
 
 
-def check_values(config: DictConfig) -> None:
-    """Settings that belong to no group: their names, types and ranges, and whether the hardware can do as they say."""
-    known = [*OmegaConf.load(CONF / "train.yaml"), *(path.name for path in CONF.iterdir() if path.is_dir())]
-    if unknown := [str(key) for key in config if key not in known]:
-        raise Mistake(f"{unknown[0]} is no setting{nearest(unknown[0], known)}; values of your own belong under vars")
-    for key, hint in TYPES.items():
-        check_value(key, plain(config)[key], hint)
-    at_least("seed", config.seed, 0)
-    at_least("overfit", config.overfit, 0)
-    check_hardware(config)
-    if limits := [key for key in config.trainer if str(key).startswith(("max_", "min_"))]:
-        raise Mistake(f"trainer.{limits[0]}: say how long with iterations=N, epochs=N or images=N")
-    check_arguments("trainer", L.Trainer, plain(config.trainer), complete=False)
-    check_arguments("strategy", L.Trainer, plain(config.strategy), complete=False)
-
-
-def check_hardware(config: DictConfig) -> None:
-    wanted, accelerator = str(config.precision), str(config.strategy.accelerator)
-    has_gpu = torch.cuda.is_available()
-    if accelerator in ("gpu", "cuda") and not has_gpu:
-        raise Mistake("strategy.accelerator=gpu: no GPU is visible here; use strategy=cpu, or strategy=auto")
-    if (named := precision(wanted, accelerator)) == "16-mixed" and (accelerator == "cpu" or not has_gpu):
-        raise Mistake(f"precision={wanted} ({named}) needs a GPU; use precision=bf16, 32 or auto")
-    devices = config.strategy.devices
-    if has_gpu and accelerator != "cpu" and isinstance(devices, int) and devices > torch.cuda.device_count():
-        raise Mistake(f"strategy.devices={devices}: {torch.cuda.device_count()} GPUs are visible here")
-
-
-def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> None:
-    """Whether the module can play with this data: the kind of batch, and a size every net can take."""
-    model, source = choices.get("model", type(module).__name__), choices.get("data", type(data).__name__)
-    if not serves(data.gives, module.takes):
-        fitting_data = choices_that("data", lambda target: serves(target.gives, module.takes))
-        fitting_models = choices_that("model", lambda target: serves(data.gives, target.takes))
-        raise Mistake(
-            f"model={model} needs {WORDS[module.takes]}; data={source} has {WORDS[data.gives]} "
-            f"(try data={' or '.join(fitting_data) or 'another'}, or model={' or '.join(fitting_models) or 'another'})"
-        )
-    for name, net in module.named_children():
-        multiple, least = getattr(net, "multiple_of", 1), getattr(net, "at_least", 1)
-        if data.size % multiple or data.size < least:
-            near = max(least, multiple * max(1, round(data.size / multiple)))
-            raise Mistake(
-                f"data.size={data.size} does not fit {name} ({type(net).__name__}), which takes multiples of {multiple} "
-                f"from {least} on; the nearest is data.size={near}"
-            )
-
-
-def choices_that(group: str, fits: Callable[[Any], bool]) -> list[str]:
-    """The names of a group's choices whose target fits."""
-    files = sorted((CONF / group).glob("*.yaml"))
-    targets = {path.stem: OmegaConf.select(OmegaConf.load(path), "_target_") for path in files}
-    return [name for name, target in targets.items() if target and fits(get_object(target))]
-
-
 def budget_in_iterations(config: DictConfig, data: ImageData, ranks: int) -> int:
     given = {unit: config[unit] for unit in BUDGETS if config[unit] is not None}
     if len(given) > 1:
@@ -183,40 +118,9 @@ def budget_in_iterations(config: DictConfig, data: ImageData, ranks: int) -> int
     return max(1, round(amount * each[unit]))
 
 
-def number_of_ranks(config: DictConfig) -> int:
-    """How many processes will play, from the strategy's numbers alone."""
-    devices, nodes = config.strategy.devices, int(config.strategy.num_nodes)
-    if isinstance(devices, int) and devices > 0:
-        return devices * nodes
-    if isinstance(devices, list | tuple) or OmegaConf.is_list(devices):
-        return len(devices) * nodes
-    return max(1, torch.cuda.device_count() if config.strategy.accelerator != "cpu" else 1) * nodes
-
-
-def precision(wanted: str, accelerator: str) -> str:
-    """Lightning's name for a precision; `auto` takes bf16 where the hardware multiplies in it."""
-    if wanted == "auto":
-        return "bf16-mixed" if _has_bf16(accelerator) else "32-true"
-    if wanted not in PRECISIONS:
-        raise Mistake(f"precision={wanted} is unknown; choices: auto, {', '.join(PRECISIONS)}")
-    return PRECISIONS[wanted]
-
-
 def parameter_counts(module: Module) -> dict[str, int]:
     return {name: _count(net) for name, net in module.named_children() if _count(net)}
 
 
-def plain(config: Any) -> dict[str, Any]:
-    """Resolved dicts, lists and values, which any checkpoint reader may load."""
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
-
-
 def _count(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
-
-
-def _has_bf16(accelerator: str) -> bool:
-    if accelerator != "cpu" and torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    features = torch.cpu.get_capabilities()
-    return bool(features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16"))

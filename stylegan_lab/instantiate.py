@@ -32,16 +32,16 @@ ALLOWED = {
 
 def instantiate(config: Any, trust: Iterable[str] = (), where: str = "") -> Any:
     """Build what `config` describes; `where` it stands is said when it cannot be."""
-    plain = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+    built = plain(config) if OmegaConf.is_config(config) else config
     if trust and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a package beside the user counts as installed once it is trusted
     trusted = {HOME, *trust, *(point.value.split(":")[0] for point in metadata.entry_points(group=ENTRY_POINTS))}
-    for place, described in _described(plain, where):
+    for place, described in _described(built, where):
         called = _allowed(place, described["_target_"], trusted)
         given = {key: value for key, value in described.items() if key not in HYDRA_S}
         check_arguments(place, called, given, complete=not described.get("_partial_"))
     try:
-        return hydra_instantiate(plain, _convert_="all")
+        return hydra_instantiate(built, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__ or error
         if isinstance(cause, Mistake):
@@ -53,6 +53,11 @@ def instantiate_each(configs: Mapping[Any, Any], trust: Iterable[str] = (), wher
     """Every entry that is not None: `callbacks.averaging=null` leaves one out."""
     entries = {str(name): each for name, each in configs.items() if each is not None}
     return {name: instantiate(each, trust, f"{where}.{name}") for name, each in entries.items()}
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """Resolved dicts, lists and values, which any checkpoint reader may load."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
 def _described(config: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -26,13 +26,15 @@ BELOW["runs"] = {"mistake", "choice", "images"}
 BELOW["loggers"] = {"runs", "mistake", "choice"}
 BELOW["callbacks"] = {"runs", *BELOW["modules"], "modules", "data", "evaluation"}
 BELOW["instantiate"] = {"mistake", "choice", "signature"}
-BELOW["experiment"] = BELOW["callbacks"] | {"callbacks", "loggers", "instantiate", "conf_dir", "signature"}
+BELOW["hardware"] = {"mistake"}
+BELOW["checks"] = {*BELOW["modules"], "modules", "data", "instantiate", "signature", "conf_dir", "hardware"}
+BELOW["experiment"] = BELOW["callbacks"] | {"callbacks", "loggers", "instantiate", "conf_dir", "checks", "hardware"}
 BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment"}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 
-LIGHTNING = {"modules", "data", "callbacks", "loggers", "experiment", "cli"}
-HYDRA = {"cli", "instantiate", "runs", "experiment"}
+LIGHTNING = {"checks", "modules", "data", "callbacks", "loggers", "experiment", "cli"}
+HYDRA = {"checks", "hardware", "cli", "instantiate", "runs", "experiment"}
 
 
 def imports(path: Path) -> set[str]:

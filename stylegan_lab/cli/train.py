@@ -53,7 +53,8 @@ def train(config: DictConfig) -> None:
     """One training, from a composed config to a scored run."""
     quiet()
     from stylegan_lab.environment import describe_environment
-    from stylegan_lab.experiment import build, build_trainer, plain
+    from stylegan_lab.experiment import build, build_trainer
+    from stylegan_lab.instantiate import plain
     from stylegan_lab.loggers.record import cut_record
     from stylegan_lab.runs import read_checkpoint
 
@@ -124,7 +125,8 @@ def run_folder(config: DictConfig, choices: dict[str, str]) -> Iterator[Any]:
 
 def plan(experiment: Any, choices: dict[str, str]) -> str:
     """What is about to happen, in a few lines."""
-    from stylegan_lab.experiment import number_of_ranks, parameter_counts, precision
+    from stylegan_lab.experiment import parameter_counts
+    from stylegan_lab.hardware import number_of_ranks, precision
 
     config, data = experiment.config, experiment.data
     ranks = number_of_ranks(config)

@@ -322,6 +322,20 @@ def test_a_typo_in_a_config_file_is_no_silent_default(capsys: pytest.CaptureFixt
     assert "iteratoins is no setting (did you mean iterations?)" in capsys.readouterr().err
 
 
+def test_a_model_that_needs_pairs_says_which_data_have_them(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("pairlab.py").write_text(
+        "from stylegan_lab.images.batch import Pair\n"
+        "from stylegan_lab.modules.cyclegan import CycleGAN\n\n\n"
+        "class Paired(CycleGAN):\n    takes = Pair\n"
+    )
+    command = ["train", "trust=[pairlab]", "model._target_=pairlab.Paired", "dry_run=true"]
+    assert run(command) == 2
+    told = capsys.readouterr().err
+    assert "model=cyclegan needs true pairs; data=scenes_unpaired has two unpaired domains" in told
+    assert "(try data=scenes_paired, or model=cyclegan)" in told
+    assert run([*command, "data=scenes_paired"]) == 0
+
+
 def test_one_failing_job_of_a_sweep_is_told_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("-m", *QUICK, "iterations=1", "data.size=30,32") == 2
     assert "data.size=30 does not fit" in capsys.readouterr().err

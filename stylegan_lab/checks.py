@@ -1,0 +1,67 @@
+"""What is checked before anything is played: settings that belong to no group, and whether model and data fit."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import lightning as L
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from stylegan_lab.choice import nearest
+from stylegan_lab.conf_dir import CONF
+from stylegan_lab.data.image_data import ImageData
+from stylegan_lab.hardware import check_hardware
+from stylegan_lab.images.batch import WORDS, serves
+from stylegan_lab.instantiate import plain
+from stylegan_lab.mistake import Mistake, at_least
+from stylegan_lab.modules.module import Module
+from stylegan_lab.signature import check_arguments, check_value
+
+TYPES: dict[str, Any] = {
+    "iterations": int | None, "epochs": int | None, "images": int | None, "seed": int, "overfit": int,
+    "deterministic": bool | Literal["warn"], "evaluate": bool, "dry_run": bool, "trust": list[str],
+    "output_dir": str | None, "runs_dir": str, "name": str | None, "resume": str | None,
+}  # fmt: skip
+
+
+def check_values(config: DictConfig) -> None:
+    """Settings that belong to no group: their names, types and ranges, and whether the hardware can do as they say."""
+    known = [*OmegaConf.load(CONF / "train.yaml"), *(path.name for path in CONF.iterdir() if path.is_dir())]
+    if unknown := [str(key) for key in config if key not in known]:
+        raise Mistake(f"{unknown[0]} is no setting{nearest(unknown[0], known)}; values of your own belong under vars")
+    for key, hint in TYPES.items():
+        check_value(key, plain(config)[key], hint)
+    at_least("seed", config.seed, 0)
+    at_least("overfit", config.overfit, 0)
+    check_hardware(config)
+    if limits := [key for key in config.trainer if str(key).startswith(("max_", "min_"))]:
+        raise Mistake(f"trainer.{limits[0]}: say how long with iterations=N, epochs=N or images=N")
+    check_arguments("trainer", L.Trainer, plain(config.trainer), complete=False)
+    check_arguments("strategy", L.Trainer, plain(config.strategy), complete=False)
+
+
+def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> None:
+    """Whether the module can play with this data: the kind of batch, and a size every net can take."""
+    model, source = choices.get("model", type(module).__name__), choices.get("data", type(data).__name__)
+    if not serves(data.gives, module.takes):
+        fitting_data = choices_that("data", lambda target: serves(target.gives, module.takes))
+        fitting_models = choices_that("model", lambda target: serves(data.gives, target.takes))
+        raise Mistake(
+            f"model={model} needs {WORDS[module.takes]}; data={source} has {WORDS[data.gives]} "
+            f"(try data={' or '.join(fitting_data) or 'another'}, or model={' or '.join(fitting_models) or 'another'})"
+        )
+    for name, net in module.named_children():
+        multiple, least = getattr(net, "multiple_of", 1), getattr(net, "at_least", 1)
+        if data.size % multiple or data.size < least:
+            near = max(least, multiple * max(1, round(data.size / multiple)))
+            raise Mistake(
+                f"data.size={data.size} does not fit {name} ({type(net).__name__}), which takes multiples of {multiple} "
+                f"from {least} on; the nearest is data.size={near}"
+            )
+
+
+def choices_that(group: str, fits: Callable[[Any], bool]) -> list[str]:
+    """The names of a group's choices whose target fits."""
+    files = sorted((CONF / group).glob("*.yaml"))
+    targets = {path.stem: OmegaConf.select(OmegaConf.load(path), "_target_") for path in files}
+    return [name for name, target in targets.items() if target and fits(get_object(target))]

@@ -1,0 +1,46 @@
+"""What a config asks of the hardware: precision, devices, and whether they are there."""
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from stylegan_lab.mistake import Mistake
+
+PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+
+
+def check_hardware(config: DictConfig) -> None:
+    wanted, accelerator = str(config.precision), str(config.strategy.accelerator)
+    has_gpu = torch.cuda.is_available()
+    if accelerator in ("gpu", "cuda") and not has_gpu:
+        raise Mistake("strategy.accelerator=gpu: no GPU is visible here; use strategy=cpu, or strategy=auto")
+    if (named := precision(wanted, accelerator)) == "16-mixed" and (accelerator == "cpu" or not has_gpu):
+        raise Mistake(f"precision={wanted} ({named}) needs a GPU; use precision=bf16, 32 or auto")
+    devices = config.strategy.devices
+    if has_gpu and accelerator != "cpu" and isinstance(devices, int) and devices > torch.cuda.device_count():
+        raise Mistake(f"strategy.devices={devices}: {torch.cuda.device_count()} GPUs are visible here")
+
+
+def number_of_ranks(config: DictConfig) -> int:
+    """How many processes will play, from the strategy's numbers alone."""
+    devices, nodes = config.strategy.devices, int(config.strategy.num_nodes)
+    if isinstance(devices, int) and devices > 0:
+        return devices * nodes
+    if isinstance(devices, list | tuple) or OmegaConf.is_list(devices):
+        return len(devices) * nodes
+    return max(1, torch.cuda.device_count() if config.strategy.accelerator != "cpu" else 1) * nodes
+
+
+def precision(wanted: str, accelerator: str) -> str:
+    """Lightning's name for a precision; `auto` takes bf16 where the hardware multiplies in it."""
+    if wanted == "auto":
+        return "bf16-mixed" if _has_bf16(accelerator) else "32-true"
+    if wanted not in PRECISIONS:
+        raise Mistake(f"precision={wanted} is unknown; choices: auto, {', '.join(PRECISIONS)}")
+    return PRECISIONS[wanted]
+
+
+def _has_bf16(accelerator: str) -> bool:
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    features: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # asked of newer versions only
+    return bool(features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16"))
