@@ -7,9 +7,11 @@ import lightning as L
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan_lab.choice import nearest
+from stylegan_lab.callbacks.checkpoints import Checkpoints
+from stylegan_lab.choice import choose, nearest
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.data.image_data import ImageData
+from stylegan_lab.evaluation.metrics import Metric
 from stylegan_lab.hardware import check_hardware
 from stylegan_lab.images.batch import WORDS, serves
 from stylegan_lab.instantiate import plain
@@ -55,9 +57,17 @@ def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> 
         if data.size % multiple or data.size < least:
             near = max(least, multiple * max(1, round(data.size / multiple)))
             raise Mistake(
-                f"data.size={data.size} does not fit {name} ({type(net).__name__}), which takes multiples of {multiple} "
-                f"from {least} on; the nearest is data.size={near}"
+                f"data.size={data.size} does not fit {name} ({type(net).__name__}), which takes "
+                f"{f'multiples of {multiple}' if multiple > 1 else 'sizes'} from {least} on; the nearest is data.size={near}"
             )
+
+
+def check_monitor(callbacks: Mapping[str, Any], metrics: Mapping[str, Metric], data: ImageData) -> None:
+    """A best checkpoint is chosen by a score that is taken."""
+    kept = callbacks.get("checkpoints")
+    if isinstance(kept, Checkpoints) and kept.monitor is not None:
+        scores = [f"val/{name}" for name, metric in metrics.items() if data.true_pairs or metric.against != "truth"]
+        choose("callbacks.checkpoints.monitor", kept.monitor, dict.fromkeys(scores))
 
 
 def choices_that(group: str, fits: Callable[[Any], bool]) -> list[str]:

@@ -1,17 +1,19 @@
 """An experiment: the objects that a composed config describes, checked against each other before anything is played."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.loggers import Logger
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from stylegan_lab.callbacks.atomic_io import AtomicIO
 from stylegan_lab.callbacks.averaging import apply_averages
 from stylegan_lab.callbacks.budget import Budget
-from stylegan_lab.checks import check_match, check_values
+from stylegan_lab.checks import check_match, check_monitor, check_values
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.metrics import METRICS, Metric
 from stylegan_lab.hardware import number_of_ranks, precision
@@ -27,12 +29,14 @@ DEFAULT_ITERATIONS = 20_000
 
 @dataclass(frozen=True)
 class Experiment:
-    """A module and its data, made for each other, and how long they play."""
+    """A module and its data, made for each other, how long they play, and who watches."""
 
     config: DictConfig
     module: Module
     data: ImageData
     iterations: int
+    callbacks: Mapping[str, L.Callback]
+    loggers: Mapping[str, Callable[[Run], Logger]]  # beside the run's own record
 
 
 def build(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
@@ -41,8 +45,11 @@ def build(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
     data = build_data(config)
     module = build_module(config)
     check_match(module, data, choices)
-    ranks = number_of_ranks(config)
-    return Experiment(config, module, data, budget_in_iterations(config, data, ranks))
+    iterations = budget_in_iterations(config, data, number_of_ranks(config))
+    callbacks = instantiate_each(config.callbacks, config.trust, "callbacks")
+    check_monitor(callbacks, build_metrics(config), data)
+    loggers = instantiate_each(config.logger, config.trust, "logger")
+    return Experiment(config, module, data, iterations, callbacks, loggers)
 
 
 def build_data(config: DictConfig) -> ImageData:
@@ -83,19 +90,21 @@ def build_metrics(config: DictConfig) -> dict[str, Metric]:
 
 
 def build_trainer(experiment: Experiment, run: Run) -> L.Trainer:
+    try:
+        return _trainer(experiment, run)
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise Mistake(f"trainer or strategy: {str(error).splitlines()[0]}") from error
+
+
+def _trainer(experiment: Experiment, run: Run) -> L.Trainer:
     config = experiment.config
-    callbacks = [Budget(experiment.iterations), *instantiate_each(config.callbacks, config.trust, "callbacks").values()]
-    loggers = [
-        Record(run.metrics),
-        *(make(run) for make in instantiate_each(config.logger, config.trust, "logger").values()),
-    ]
     return L.Trainer(
         **plain(config.trainer),
         **plain(config.strategy),
         precision=precision(str(config.precision), str(config.strategy.accelerator)),  # type: ignore[arg-type]
         deterministic=config.deterministic,
-        callbacks=callbacks,
-        logger=loggers,
+        callbacks=[Budget(experiment.iterations), *experiment.callbacks.values()],
+        logger=[Record(run.metrics), *(make(run) for make in experiment.loggers.values())],
         plugins=[AtomicIO()],
         default_root_dir=run.folder,
         max_epochs=-1,

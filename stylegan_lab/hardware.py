@@ -3,7 +3,7 @@
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan_lab.mistake import Mistake
+from stylegan_lab.mistake import Mistake, at_least
 
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 
@@ -16,6 +16,8 @@ def check_hardware(config: DictConfig) -> None:
     if (named := precision(wanted, accelerator)) == "16-mixed" and (accelerator == "cpu" or not has_gpu):
         raise Mistake(f"precision={wanted} ({named}) needs a GPU; use precision=bf16, 32 or auto")
     devices = config.strategy.devices
+    if isinstance(devices, int):
+        at_least("strategy.devices", devices, -1 if has_gpu else 1)
     if has_gpu and accelerator != "cpu" and isinstance(devices, int) and devices > torch.cuda.device_count():
         raise Mistake(f"strategy.devices={devices}: {torch.cuda.device_count()} GPUs are visible here")
 

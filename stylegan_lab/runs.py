@@ -109,7 +109,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise Mistake(f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from None
+        raise Mistake(f"{path} cannot be read: it is damaged, or no checkpoint") from error
     if not {"config", "state_dict", "iteration"} <= contents.keys():
         raise Mistake(f"{path} is not a checkpoint of stylegan_lab")
     return contents

@@ -27,7 +27,16 @@ BELOW["loggers"] = {"runs", "mistake", "choice"}
 BELOW["callbacks"] = {"runs", *BELOW["modules"], "modules", "data", "evaluation"}
 BELOW["instantiate"] = {"mistake", "choice", "signature"}
 BELOW["hardware"] = {"mistake"}
-BELOW["checks"] = {*BELOW["modules"], "modules", "data", "instantiate", "signature", "conf_dir", "hardware"}
+BELOW["checks"] = {
+    *BELOW["callbacks"],
+    "callbacks",
+    "modules",
+    "data",
+    "instantiate",
+    "signature",
+    "conf_dir",
+    "hardware",
+}
 BELOW["experiment"] = BELOW["callbacks"] | {"callbacks", "loggers", "instantiate", "conf_dir", "checks", "hardware"}
 BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment"}
 BELOW["__main__"] = {"cli"}

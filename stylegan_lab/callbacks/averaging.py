@@ -8,6 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.module import Module
 
 State = dict[str, Tensor]
@@ -18,6 +19,7 @@ class Averaging(L.Callback):
     (Karras et al., 2020). Buffers are copied, not averaged."""
 
     def __init__(self, half_life: int = 10_000) -> None:
+        at_least("callbacks.averaging.half_life", half_life, 1)
         self.half_life = half_life
         self.averages: dict[str, State] = {}
 

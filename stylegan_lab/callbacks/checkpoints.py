@@ -25,12 +25,8 @@ class Checkpoints(L.Callback):
 
     def _improved(self, trainer: L.Trainer, module: Module) -> bool:
         scores: dict[str, float] = module.latest_scores
-        if self.monitor is None or scores.get("iteration") != module.iteration:
+        if self.monitor not in scores or scores["iteration"] != module.iteration:
             return False
-        if self.monitor not in scores:
-            raise ValueError(
-                f"callbacks.checkpoints.monitor={self.monitor} is no score; there are: {', '.join(scores)}"
-            )
         value = scores[self.monitor]
         better = self.best is None or (value > self.best if self.higher_is_better else value < self.best)
         self.best = value if better else self.best

@@ -7,6 +7,7 @@ import lightning as L
 from stylegan_lab.callbacks.watching import looking
 from stylegan_lab.images.grid import grid
 from stylegan_lab.images.write import write_picture
+from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.module import Module
 from stylegan_lab.runs import Run
 
@@ -15,6 +16,8 @@ class Samples(L.Callback):
     """Every `every` iterations and at the end: `samples/<iteration>.png`, `count` columns."""
 
     def __init__(self, every: int = 1000, count: int = 8) -> None:
+        at_least("callbacks.samples.every", every, 1)
+        at_least("callbacks.samples.count", count, 1)
         self.every, self.count = every, count
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:

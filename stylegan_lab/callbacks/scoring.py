@@ -9,6 +9,7 @@ import torch
 from stylegan_lab.callbacks.watching import looking
 from stylegan_lab.evaluation.metrics import METRICS, Metric
 from stylegan_lab.evaluation.scores import Domains, gather, score, translate_all
+from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.module import Module
 
 
@@ -16,6 +17,7 @@ class Scoring(L.Callback):
     """Logs `val/<metric>` every `every` iterations and at the end; 0: never."""
 
     def __init__(self, every: int = 5000, metrics: Mapping[str, Metric] | None = None) -> None:
+        at_least("callbacks.scoring.every", every, 0)
         self.every = every
         self.metrics = METRICS | dict(metrics or {})
         self._domains: Domains | None = None

@@ -12,12 +12,14 @@ MAY_DIFFER = ("iterations", "epochs", "images", "logger", "callbacks", "trainer"
 BUDGETS = {"iterations", "epochs", "images"}
 
 
-def overrides_to_resume(arguments: list[str]) -> list[str]:
+def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     """The arguments, with those of the run that `resume=` or `output_dir=` points to put before them."""
     given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     resume, output = given.get("resume", "auto" if "output_dir" in given else ""), given.get("output_dir")
     if resume in ("", "null"):
         return arguments
+    if sweep:
+        raise Mistake("resume= goes on with one run, and -m starts several: leave one of them out")
     if resume == "auto":
         if output is None:
             raise Mistake("resume=auto needs output_dir=FOLDER, where the run to go on with is kept")

@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from stylegan_lab.cli.arguments import flags_and_overrides
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.resuming import check_unchanged, overrides_to_resume
 from stylegan_lab.cli.wording import in_our_words
@@ -37,11 +38,13 @@ def main(arguments: list[str]) -> int:
         except Mistake as mistake:
             mistakes.append(mistake)
 
-    sys.argv = [Path(whole[0]).name, *overrides_to_resume(arguments)]
+    flags, overrides = flags_and_overrides(arguments)
+    overrides = overrides_to_resume(overrides, sweep=bool({"-m", "--multirun"} & set(flags)))
+    sys.argv = [Path(whole[0]).name, *flags, *overrides]
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
-        raise in_our_words(error, arguments) from error
+        raise in_our_words(error, overrides) from error
     finally:
         sys.argv = whole
     if mistakes:

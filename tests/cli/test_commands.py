@@ -292,6 +292,27 @@ MISTAKES = {
     ),
     "a plugin that is not installed": ("train hydra/launcher=joblib", "pip install 'stylegan_lab[cluster]'"),
     "no model": ("train ~model", "model"),
+    "no loss": ("train loss=null", "loss=null: one of hinge, hinge_r1, lsgan"),
+    "dashes": ("train --experiment=smoke", "settings are given without dashes: experiment=smoke"),
+    "an unknown flag": ("train --multrun", "--multrun is no flag (did you mean --multirun?)"),
+    "an interval of nothing": ("train callbacks.samples.every=0", "callbacks.samples.every=0: at least 1 is expected"),
+    "a monitor that is no score": (
+        "train callbacks.checkpoints.monitor=val/sim",
+        "=val/sim is unknown (did you mean val/ssim?)",
+    ),
+    "no device": ("train strategy.devices=0", "strategy.devices=0: at least 1 is expected"),
+    "a trainer's wrong value": ("train experiment=smoke trainer.profiler=x", "trainer or strategy: "),
+    "a critic too deep": (
+        "train critic.layers=9",
+        "does not fit critic_a (PatchCritic), which takes sizes from 2048 on",
+    ),
+    "a sweep that resumes": ("train -m resume=x", "resume= goes on with one run, and -m starts several"),
+    "a command without its words": (
+        "evaluate",
+        "the following arguments are required: RUN; `stylegan-lab evaluate --help`",
+    ),
+    "a wrong word of a command": ("evaluate x --split all", "argument --split: invalid choice"),
+    "no checkpoint at all": ("evaluate file", "file is neither a run's folder"),
 }
 
 
@@ -354,6 +375,13 @@ def test_translate_answers_mistakes(trained: Path, capsys: pytest.CaptureFixture
     Image.new("RGB", (32, 32)).save("in.png")
     assert run(["translate", str(trained), "in.png", "out.png", "--direction", "c2d"]) == 2
     assert "translates a2b and b2a" in capsys.readouterr().err
+    Path("damaged.ckpt").write_bytes((trained / "checkpoints" / "last.ckpt").read_bytes()[:-3000])
+    for arguments, sentence in [
+        ([str(trained), "in.png", "in.png/out.png"], "in.png/out.png cannot be written: Not a directory"),
+        (["damaged.ckpt", "in.png", "out.png"], "damaged.ckpt cannot be read: it is damaged, or no checkpoint"),
+    ]:
+        assert run(["translate", *arguments]) == 2
+        assert sentence in capsys.readouterr().err
     assert run(["translate", str(trained), "in.png", "out.png", "--checkpoint", "first"]) == 2
     assert "has no checkpoint first; it has: best, last" in capsys.readouterr().err
 
