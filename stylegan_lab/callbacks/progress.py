@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from stylegan_lab.modules.module import Module
 
 EVERY = 10.0  # seconds between lines
+READING = 1.0  # seconds between looks at the losses, each of which waits for the device
 
 
 class TrainingProgress(ProgressBar):
@@ -18,6 +19,7 @@ class TrainingProgress(ProgressBar):
         super().__init__()
         self._enabled = True
         self._bar: Progress | None = None
+        self._losses, self._read = "", 0.0
 
     def enable(self) -> None:
         self._enabled = True
@@ -53,9 +55,12 @@ class TrainingProgress(ProgressBar):
         self._close()
 
     def _line(self, trainer: L.Trainer, module: Module) -> str:
-        spent = time.monotonic() - self._started
+        now = time.monotonic()
+        if now - self._read > READING:
+            self._losses, self._read = _losses(trainer), now
+        spent = now - self._started
         left = spent / max(1, module.iteration - self._first) * ((module.budget or module.iteration) - module.iteration)
-        return f"{module.iteration}/{module.budget}  {_clock(spent)}, {_clock(left)} left  {_losses(trainer)}"
+        return f"{module.iteration}/{module.budget}  {_clock(spent)}, {_clock(left)} left  {self._losses}"
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -28,15 +28,16 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
         resume = output
     from stylegan_lab.runs import find_run
 
-    run, _ = find_run(resume)
-    run.checkpoint("last")
+    run, checkpoint = find_run(resume)
+    place = run.folder if checkpoint == "last" else Path(checkpoint)
+    run.checkpoint(checkpoint)
     asked = (run.folder / "overrides.txt").read_text(encoding="utf-8").splitlines()
     replaced = {_key(argument) for argument in arguments} | {"resume", "output_dir", "trust"}
     if BUDGETS & replaced:
         replaced |= BUDGETS
     kept = [override for override in asked if _key(override) not in replaced]
     mine = [argument for argument in arguments if _key(argument) not in ("resume", "output_dir")]
-    return [*kept, *mine, f"resume={run.folder}"]
+    return [*kept, *mine, f"resume={place}"]
 
 
 def check_unchanged(run: Any, config: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ def train(config: DictConfig) -> None:
     from stylegan_lab.experiment import build, build_trainer
     from stylegan_lab.instantiate import plain
     from stylegan_lab.loggers.record import cut_record
-    from stylegan_lab.runs import read_checkpoint
+    from stylegan_lab.runs import find_run, read_checkpoint
 
     overrides = list(HydraConfig.get().overrides.task)
     choices = {str(group): str(choice) for group, choice in HydraConfig.get().runtime.choices.items()}
@@ -69,7 +69,7 @@ def train(config: DictConfig) -> None:
         print(plan(experiment, choices))
         return
     with run_folder(config, choices) as run:
-        resumed = run.checkpoint("last") if config.resume else None
+        resumed = run.checkpoint(find_run(config.resume)[1]) if config.resume else None
         played = read_checkpoint(resumed)["iteration"] if resumed else 0
         if resumed:
             check_unchanged(run, plain(config))
@@ -83,6 +83,8 @@ def train(config: DictConfig) -> None:
             print(f"run        {run.folder}" + (f", from iteration {played}" if resumed else ""))
         if played < experiment.iterations:
             trainer.fit(experiment.module, datamodule=experiment.data, ckpt_path=resumed)
+        else:
+            print(f"nothing is left to play: {resumed} is at iteration {played}; iterations=N gives it more")
         if config.evaluate and trainer.is_global_zero:
             from stylegan_lab.cli.evaluate import evaluate
 

@@ -161,6 +161,17 @@ def test_a_resumed_run_ends_as_if_never_interrupted(stopped: int, capsys: pytest
     assert {row["iteration"] for row in read_record(Path("parts/metrics.jsonl"))} >= {2, 4, 10, 12}
 
 
+def test_a_run_goes_on_from_an_earlier_checkpoint_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(*QUICK, "output_dir=here", "iterations=4") == 0
+    earlier = Path("here/checkpoints/earlier.ckpt")
+    earlier.write_bytes(Path("here/checkpoints/last.ckpt").read_bytes())
+    assert train("resume=here", "iterations=6") == 0
+    assert train(f"resume={earlier}", "iterations=6") == 0
+    assert capsys.readouterr().out.count("from iteration 4") == 2
+    assert train("resume=here", "iterations=6") == 0
+    assert "nothing is left to play" in capsys.readouterr().out
+
+
 def test_output_dir_goes_on_by_itself_and_refuses_another_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     assert train(*QUICK, "output_dir=here", "iterations=4") == 0
     assert train(*QUICK, "output_dir=here", "iterations=6") == 0
