@@ -8,6 +8,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan_lab.callbacks.checkpoints import Checkpoints
+from stylegan_lab.callbacks.interruption import seconds
 from stylegan_lab.choice import choose, nearest
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.data.image_data import ImageData
@@ -23,6 +24,7 @@ TYPES: dict[str, Any] = {
     "iterations": int | None, "epochs": int | None, "images": int | None, "seed": int, "overfit": int,
     "deterministic": bool | Literal["warn"], "evaluate": bool, "dry_run": bool, "trust": list[str],
     "output_dir": str | None, "runs_dir": str, "name": str | None, "resume": str | None,
+    "time_limit": int | str | None,
 }  # fmt: skip
 
 
@@ -35,6 +37,8 @@ def check_values(config: DictConfig) -> None:
         check_value(key, plain(config)[key], hint)
     at_least("seed", config.seed, 0)
     at_least("overfit", config.overfit, 0)
+    if config.time_limit is not None:
+        seconds(config.time_limit)
     check_hardware(config)
     if limits := [key for key in config.trainer if str(key).startswith(("max_", "min_"))]:
         raise Mistake(f"trainer.{limits[0]}: say how long with iterations=N, epochs=N or images=N")

@@ -13,11 +13,13 @@ from torch import nn
 from stylegan_lab.callbacks.atomic_io import AtomicIO
 from stylegan_lab.callbacks.averaging import apply_averages
 from stylegan_lab.callbacks.budget import Budget
+from stylegan_lab.callbacks.chance import Chance
+from stylegan_lab.callbacks.interruption import Interruption
 from stylegan_lab.checks import check_match, check_monitor, check_values
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.metrics import METRICS, Metric
 from stylegan_lab.hardware import number_of_ranks, precision
-from stylegan_lab.instantiate import instantiate, instantiate_each, plain
+from stylegan_lab.instantiate import instantiate, instantiate_each, plain, recorded
 from stylegan_lab.loggers.record import Record
 from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.module import Module
@@ -65,7 +67,7 @@ def build_module(config: DictConfig) -> Module:
     module = instantiate(config.model, config.trust, "model")
     if not isinstance(module, Module):
         raise Mistake(f"model._target_={config.model._target_} is not a model (a subclass of Module)")
-    module.config = plain(config)
+    module.config = recorded(config)
     return module
 
 
@@ -103,7 +105,12 @@ def _trainer(experiment: Experiment, run: Run) -> L.Trainer:
         **plain(config.strategy),
         precision=precision(str(config.precision), str(config.strategy.accelerator)),  # type: ignore[arg-type]
         deterministic=config.deterministic,
-        callbacks=[Budget(experiment.iterations), *experiment.callbacks.values()],
+        callbacks=[
+            Budget(experiment.iterations),
+            Chance(),
+            *experiment.callbacks.values(),
+            Interruption(config.time_limit),  # last, once the iteration has been watched by all others
+        ],
         logger=[Record(run.metrics), *(make(run) for make in experiment.loggers.values())],
         plugins=[AtomicIO()],
         default_root_dir=run.folder,

@@ -1,5 +1,7 @@
 """What a config asks of the hardware: precision, devices, and whether they are there."""
 
+import os
+
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -30,6 +32,11 @@ def number_of_ranks(config: DictConfig) -> int:
     if isinstance(devices, list | tuple) or OmegaConf.is_list(devices):
         return len(devices) * nodes
     return max(1, torch.cuda.device_count() if config.strategy.accelerator != "cpu" else 1) * nodes
+
+
+def is_first() -> bool:
+    """Whether this process speaks for a training, said by the environment before its processes know each other."""
+    return not any(int(os.environ.get(name) or 0) for name in ("RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 def precision(wanted: str, accelerator: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from hydra.utils import instantiate as hydra_instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.resolvers import oc
 
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.signature import check_arguments
@@ -58,6 +59,19 @@ def instantiate_each(configs: Mapping[Any, Any], trust: Iterable[str] = (), wher
 def plain(config: Any) -> dict[str, Any]:
     """Resolved dicts, lists and values, which any checkpoint reader may load."""
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+
+
+def recorded(config: DictConfig) -> dict[str, Any]:
+    """A config as it may be written down: resolved, but for what it takes from the environment, which may be secret."""
+
+    def named(*arguments: str) -> str:
+        return f"${{oc.env:{','.join(map(str, arguments))}}}"
+
+    OmegaConf.register_new_resolver("oc.env", named, replace=True)
+    try:
+        return plain(config)
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 
 def _described(config: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:

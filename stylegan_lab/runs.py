@@ -4,13 +4,23 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import OmegaConf
 
+from stylegan_lab.manifest import Manifest
 from stylegan_lab.mistake import Mistake
+from stylegan_lab.whole import sweep, write_text
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = ".lock"
 
 
 class Run:
@@ -40,15 +50,42 @@ class Run:
     def scores(self) -> Path:
         return self.folder / "scores.json"
 
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
     def checkpoint(self, name: str = "last") -> Path:
-        """A checkpoint by its name (last, best, ...) or by its path."""
-        named = self.checkpoints / f"{name}.ckpt"
-        if named.is_file():
+        """A checkpoint by its name (last, best, 001000, ...) or by its path."""
+        if (named := Manifest.of(self.checkpoints).named(name)) is not None:
             return named
         if Path(name).is_file():
             return Path(name)
         have = ", ".join(sorted(path.stem for path in self.checkpoints.glob("*.ckpt"))) or "none yet"
         raise Mistake(f"{self.folder} has no checkpoint {name}; it has: {have}")
+
+    def newest(self) -> Path | None:
+        return Manifest.of(self.checkpoints).named("last")
+
+    def tell(self, what: str) -> None:
+        """Say it, and write it into the run's log. A full disk is told of elsewhere."""
+        print(what, flush=True)
+        with suppress(OSError), self.log.open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {what}\n")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For one training at a time: two in one folder would write over each other. Ends with the process."""
+        with (self.folder / LOCK).open("w") as lock:
+            try:
+                if fcntl is not None:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Mistake(f"{self.folder} is being trained by another process; wait for it or stop it") from None
+            except OSError:
+                pass  # a file system without locks
+            sweep(self.folder)
+            sweep(self.checkpoints)
+            yield
 
     def make(self) -> None:
         try:
@@ -62,15 +99,17 @@ class Run:
     def remove_if_empty(self) -> None:
         """Leave nothing behind of a run that never was; folders above it go too while they hold nothing else."""
         folder = self.folder
+        if folder.is_dir() and [path.name for path in folder.iterdir()] == [LOCK]:
+            (folder / LOCK).unlink()
         while folder != Path.cwd() and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
             folder = folder.parent
 
     def describe(self, config: dict[str, Any], overrides: list[str], environment: dict[str, Any]) -> None:
         """Write down what was asked and of what machine; an experiment is known by these files."""
-        write_text(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
-        write_text(self.folder / "overrides.txt", "".join(f"{override}\n" for override in overrides))
         write_text(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+        write_text(self.folder / "overrides.txt", "".join(f"{override}\n" for override in overrides))
+        write_text(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))  # last: now it is a run
 
     def record_scores(self, scores: dict[str, Any]) -> None:
         """The latest in scores.json; all there ever were in scores.jsonl."""
@@ -96,27 +135,10 @@ def find_run(path: str) -> tuple[Run, str]:
     """A run and the name of one of its checkpoints, from a run's folder or a checkpoint's path."""
     place = Path(path)
     if place.is_file() and place.suffix == ".ckpt":
-        return Run(place.resolve().parent.parent), str(place.resolve())
+        run = Run(place.resolve().parent.parent)
+        return run, place.stem if place.parent.resolve() == run.checkpoints else str(place.resolve())
     if (place / "config.yaml").is_file():
         return Run(place), "last"
     if place.is_dir() and (runs := sorted(place.glob("**/config.yaml"), key=lambda file: file.stat().st_mtime)):
         raise Mistake(f"{path} is not a run but holds {len(runs)}; the newest is {runs[-1].parent}")
     raise Mistake(f"{path} is neither a run's folder (with config.yaml in it) nor a checkpoint (.ckpt)")
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's contents, on the CPU; only tensors and plain values are ever loaded."""
-    try:
-        contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise Mistake(f"{path} cannot be read: it is damaged, or no checkpoint") from error
-    if not {"config", "state_dict", "iteration"} <= contents.keys():
-        raise Mistake(f"{path} is not a checkpoint of stylegan_lab")
-    return contents
-
-
-def write_text(path: Path, text: str) -> None:
-    """All of it or nothing: readers never see half a file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -37,3 +37,13 @@ def composed() -> Callable[..., DictConfig]:
             return compose("train", overrides=list(overrides))
 
     return compose_with
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=3, help="how often each run of the chaos test is killed")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    number: int = request.config.getoption("--kills")
+    return number

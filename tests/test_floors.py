@@ -15,6 +15,9 @@ BELOW: dict[str, set[str]] = {
     "conf_dir": set(),
     "signature": {"mistake", "choice"},
     "environment": set(),
+    "whole": set(),
+    "manifest": {"whole"},
+    "checkpoint": {"manifest", "whole", "mistake"},
     "images": {"mistake", "choice"},
     "nets": {"mistake", "choice"},
     "losses": {"nets", "mistake", "choice"},
@@ -22,9 +25,9 @@ BELOW: dict[str, set[str]] = {
     "data": {"losses", "nets", "images", "mistake", "choice"},
     "evaluation": {"losses", "nets", "images", "mistake", "choice"},
 }
-BELOW["runs"] = {"mistake", "choice", "images"}
-BELOW["loggers"] = {"runs", "mistake", "choice"}
-BELOW["callbacks"] = {"runs", *BELOW["modules"], "modules", "data", "evaluation"}
+BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
+BELOW["loggers"] = {"runs", "mistake", "choice", "whole"}
+BELOW["callbacks"] = {"runs", "checkpoint", "manifest", *BELOW["modules"], "modules", "data", "evaluation"}
 BELOW["instantiate"] = {"mistake", "choice", "signature"}
 BELOW["hardware"] = {"mistake"}
 BELOW["checks"] = {

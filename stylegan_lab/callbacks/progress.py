@@ -71,12 +71,12 @@ class TrainingProgress(ProgressBar):
 def _losses(trainer: L.Trainer) -> str:
     """Losses summed per player, as last logged, and the pace."""
     sums: dict[str, float] = {}
-    for name, value in trainer.logged_metrics.items():
+    for name, value in trainer.callback_metrics.items():
         if name.startswith("loss/"):
             player = name.removeprefix("loss/").split("_")[0]
             sums[player] = sums.get(player, 0.0) + float(value)
     parts = [f"{player} {value:.2f}" for player, value in sums.items()]
-    if (pace := trainer.logged_metrics.get("images_per_second")) is not None:
+    if (pace := trainer.callback_metrics.get("images_per_second")) is not None:
         parts.append(f"{float(pace):.1f} images/s")
     return ", ".join(parts)
 

@@ -1,16 +1,24 @@
 """Scoring: the translation measured on the validation split every so often, with the weights that will be used."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import lightning as L
 import torch
+from torch import Tensor
 
+from stylegan_lab.callbacks.interruption import asked_to_leave
 from stylegan_lab.callbacks.watching import looking
 from stylegan_lab.evaluation.metrics import METRICS, Metric
 from stylegan_lab.evaluation.scores import Domains, gather, score, translate_all
 from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.module import Module
+from stylegan_lab.modules.ranks import largest
+
+
+class PutOff(Exception):
+    """Someone asked to leave; the scores are taken when the training goes on."""
 
 
 class Scoring(L.Callback):
@@ -21,6 +29,12 @@ class Scoring(L.Callback):
         self.every = every
         self.metrics = METRICS | dict(metrics or {})
         self._domains: Domains | None = None
+        self._owed = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, Module)
+        if self._owed:
+            self._score(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, Module)
@@ -31,10 +45,26 @@ class Scoring(L.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if self._domains is None:
             self._domains = gather(data.batches(data.held_out("val")), data.true_pairs)
-        with looking(trainer, module):
-            translated = translate_all(module.translate, self._domains.a, data.batch_size, module.device)
+
+        def translate(images: Tensor) -> Tensor:
+            if asked_to_leave(trainer):
+                raise PutOff
+            return module.translate(images)
+
+        translated = None
+        with suppress(PutOff), looking(trainer, module):
+            translated = translate_all(translate, self._domains.a, data.batch_size, module.device)
+        self._owed = bool(largest(int(translated is None), module.device))
+        if translated is None or self._owed:
+            return
         scores = {f"val/{name}": value for name, value in score(translated, self._domains, self.metrics).items()}
         module.latest_scores = {"iteration": module.iteration, **scores}
         for logger in trainer.loggers:
             logger.log_metrics(scores, step=module.iteration)
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in scores.items()})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"owed": self._owed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._owed = state_dict["owed"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from stylegan_lab.checkpoint import read_checkpoint
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.run_parser import run_parser
 from stylegan_lab.data.image_data import ImageData
@@ -15,7 +16,7 @@ from stylegan_lab.evaluation.scores import Domains, gather, score, translate_all
 from stylegan_lab.experiment import build_data, build_metrics, config_of, restore_module
 from stylegan_lab.images.grid import grid
 from stylegan_lab.images.write import write_picture
-from stylegan_lab.runs import Run, find_run, read_checkpoint
+from stylegan_lab.runs import Run, find_run
 
 Scores = dict[str, float]
 

@@ -40,6 +40,9 @@ def run(arguments: list[str]) -> int:
             raise
         print(f"stylegan-lab: {mistake}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before anything is played, or after
+        print("stylegan-lab: interrupted", file=sys.stderr)
+        return 130
 
 
 def usage() -> str:

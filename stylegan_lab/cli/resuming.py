@@ -1,14 +1,26 @@
 """Going on with a run: its own overrides first, the new ones after; only budget and logging may differ."""
 
+import json
+from collections.abc import Iterable
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from stylegan_lab.hardware import is_first, number_of_ranks
+from stylegan_lab.instantiate import recorded
+from stylegan_lab.manifest import Manifest
 from stylegan_lab.mistake import Mistake
+from stylegan_lab.runs import Run, find_run
 
-MAY_DIFFER = ("iterations", "epochs", "images", "logger", "callbacks", "trainer", "strategy", "resume", "evaluate",
-              "output_dir", "runs_dir", "name", "dry_run", "trust", "experiment")  # fmt: skip
+if TYPE_CHECKING:
+    from stylegan_lab.callbacks.finite import Diverged, Finite
+
+MAY_DIFFER = ("iterations", "epochs", "images", "time_limit", "logger", "callbacks", "trainer", "strategy", "resume",
+              "evaluate", "output_dir", "runs_dir", "name", "dry_run", "trust", "experiment", "metrics", "vars",
+              "data.workers", "data.batch_size")  # fmt: skip
+MAY_NOT = ("callbacks.averaging",)  # its averages are what the model is used with
 BUDGETS = {"iterations", "epochs", "images"}
 
 
@@ -23,14 +35,11 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     if resume == "auto":
         if output is None:
             raise Mistake("resume=auto needs output_dir=FOLDER, where the run to go on with is kept")
-        if not (Path(output) / "checkpoints" / "last.ckpt").is_file():
+        if not (Path(output) / "config.yaml").is_file():
             return [argument for argument in arguments if not argument.startswith("resume=")]
         resume = output
-    from stylegan_lab.runs import find_run
-
     run, checkpoint = find_run(resume)
-    place = run.folder if checkpoint == "last" else Path(checkpoint)
-    run.checkpoint(checkpoint)
+    place = run.folder if checkpoint == "last" else run.checkpoint(checkpoint)
     asked = (run.folder / "overrides.txt").read_text(encoding="utf-8").splitlines()
     replaced = {_key(argument) for argument in arguments} | {"resume", "output_dir", "trust"}
     if BUDGETS & replaced:
@@ -40,20 +49,75 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     return [*kept, *mine, f"resume={place}"]
 
 
-def check_unchanged(run: Any, config: dict[str, Any]) -> None:
+def starting_point(run: Run, config: DictConfig) -> Path | None:
+    """The checkpoint that `resume=` means, once it is sure that the same experiment goes on. None: at the beginning."""
+    _, name = find_run(config.resume)
+    check_unchanged(run, recorded(config))
+    return newest_intact(run) if name == "last" else run.checkpoint(name)
+
+
+def newest_intact(run: Run) -> Path | None:
+    """The newest checkpoint that is whole; those that are not are named. None: none was ever written."""
+    manifest = Manifest.of(run.checkpoints)
+    damaged: list[str] = []
+    for path in manifest.newest_first():
+        if manifest.is_intact(path):
+            if damaged and is_first():
+                run.tell(f"{', '.join(damaged)} damaged; going back to {path.name}")
+            return path
+        damaged.append(path.name)
+    if damaged:
+        raise Mistake(
+            f"{run.checkpoints}: every checkpoint is damaged ({', '.join(damaged)}); nothing is left to go on from. "
+            "Start anew in another folder, or delete this one"
+        )
+    return None
+
+
+def check_rollback(run: Run, diverged: "Diverged", finite: "Finite", rollbacks: int) -> Path:
+    """Where to roll back to, if that is what to do after a divergence."""
+    start = newest_intact(run)
+    if finite.then == "rollback" and start is not None and rollbacks < finite.rollbacks:
+        return start
+    after = f", after {rollbacks} rollbacks" if rollbacks else ""
+    kept = f"{start.name} is good" if start else "no checkpoint was written before"
+    raise Mistake(
+        f"stopped: {diverged}{after}; {kept}. Roll back and go on more slowly: stylegan-lab train resume={run.folder} "
+        "callbacks.finite.then=rollback; or begin anew with a lower optimizer.lr, or model.clip_gradients=1"
+    )
+
+
+def check_unchanged(run: Run, config: dict[str, Any]) -> None:
     """Refuse, by name, every difference that would make it another experiment."""
-    before = OmegaConf.to_container(OmegaConf.load(run.folder / "config.yaml"))
+    before: Any = OmegaConf.to_container(OmegaConf.load(run.folder / "config.yaml"))
+    _check_batch(run, before, config)
     was, now = _flat(before), _flat(config)
     changed = [
         f"{key}={now.get(key)} (was {was.get(key)})"
         for key in sorted(was.keys() | now.keys())
-        if key.split(".")[0] not in MAY_DIFFER and was.get(key) != now.get(key)
+        if was.get(key) != now.get(key) and not (_under(key, MAY_DIFFER) and not _under(key, MAY_NOT))
     ]
     if changed:
         raise Mistake(
             f"resume={run.folder} cannot change {', '.join(changed[:5])}{' and more' if len(changed) > 5 else ''}; "
             "only budget, logging and devices may change. Start a new run for another experiment"
         )
+
+
+def _check_batch(run: Run, before: dict[str, Any], config: dict[str, Any]) -> None:
+    """The place in the data is counted in batches over all devices, so these must stay what they were."""
+    ranks = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))["world_size"]
+    was = ranks, before["data"].get("batch_size", 1)
+    now = number_of_ranks(OmegaConf.create(config)), config["data"].get("batch_size", 1)
+    if prod(was) != prod(now):
+        raise Mistake(
+            f"resume={run.folder} cannot change the batch: it was {was[0]} x {was[1]} samples (devices x data.batch_size) and "
+            f"would be {now[0]} x {now[1]}; their product has to stay {prod(was)}"
+        )
+
+
+def _under(key: str, places: Iterable[str]) -> bool:
+    return any(key == place or key.startswith(f"{place}.") for place in places)
 
 
 def _key(override: str) -> str:

@@ -2,8 +2,9 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from stylegan_lab.cli.arguments import flags_and_overrides
 from stylegan_lab.cli.quiet import quiet
-from stylegan_lab.cli.resuming import check_unchanged, overrides_to_resume
+from stylegan_lab.cli.resuming import check_rollback, overrides_to_resume, starting_point
 from stylegan_lab.cli.wording import in_our_words
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.mistake import Mistake
@@ -55,11 +56,8 @@ def main(arguments: list[str]) -> int:
 def train(config: DictConfig) -> None:
     """One training, from a composed config to a scored run."""
     quiet()
-    from stylegan_lab.environment import describe_environment
-    from stylegan_lab.experiment import build, build_trainer
-    from stylegan_lab.instantiate import plain
-    from stylegan_lab.loggers.record import cut_record
-    from stylegan_lab.runs import find_run, read_checkpoint
+    from stylegan_lab.experiment import build
+    from stylegan_lab.hardware import is_first
 
     overrides = list(HydraConfig.get().overrides.task)
     choices = {str(group): str(choice) for group, choice in HydraConfig.get().runtime.choices.items()}
@@ -69,26 +67,66 @@ def train(config: DictConfig) -> None:
         print(plan(experiment, choices))
         return
     with run_folder(config, choices) as run:
-        resumed = run.checkpoint(find_run(config.resume)[1]) if config.resume else None
-        played = read_checkpoint(resumed)["iteration"] if resumed else 0
-        if resumed:
-            check_unchanged(run, plain(config))
-        trainer = build_trainer(experiment, run)
-        if trainer.is_global_zero:
-            cut_record(run.metrics, played)
-            run.describe(plain(config), overrides, describe_environment(trainer.world_size))
-            print(plan(experiment, choices))
-            for logger in trainer.loggers:
-                logger.log_hyperparams(plain(config))
-            print(f"run        {run.folder}" + (f", from iteration {played}" if resumed else ""))
-        if played < experiment.iterations:
-            trainer.fit(experiment.module, datamodule=experiment.data, ckpt_path=resumed)
-        else:
-            print(f"nothing is left to play: {resumed} is at iteration {played}; iterations=N gives it more")
-        if config.evaluate and trainer.is_global_zero:
+        fit(run, experiment, choices, overrides)
+        if config.evaluate and is_first():
             from stylegan_lab.cli.evaluate import evaluate
 
             evaluate(run, "last", "test", trust=config.trust)
+
+
+def fit(run: Any, experiment: Any, choices: dict[str, str], overrides: list[str]) -> None:
+    """Play what is left to play; after a divergence, from the last good checkpoint if that is what Finite says."""
+    from stylegan_lab.callbacks.finite import Diverged, finite_of
+    from stylegan_lab.experiment import build
+    from stylegan_lab.hardware import is_first
+
+    config = experiment.config
+    start = starting_point(run, config) if config.resume else None
+    rollbacks: Counter[Path] = Counter()
+    while True:
+        try:
+            play(run, experiment, start, choices, overrides)
+            return
+        except Diverged as diverged:
+            finite = finite_of(experiment.callbacks)
+            start = check_rollback(run, diverged, finite, rollbacks.total())
+            rollbacks[start] += 1
+            experiment = build(config, choices)
+            experiment.module.rate = finite.rate ** rollbacks[start]
+            if is_first():
+                run.tell(f"{diverged}: back to {start.name}, at {finite.rate:g} times the learning rate")
+
+
+def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str], overrides: list[str]) -> None:
+    from stylegan_lab.callbacks.interruption import listening
+    from stylegan_lab.checkpoint import read_checkpoint
+    from stylegan_lab.cli.trouble import told
+    from stylegan_lab.environment import describe_environment
+    from stylegan_lab.experiment import build_trainer
+    from stylegan_lab.instantiate import recorded
+    from stylegan_lab.loggers.record import cut_record
+    from stylegan_lab.manifest import Manifest
+
+    config = recorded(experiment.config)
+    played = read_checkpoint(start)["iteration"] if start else 0
+    trainer = build_trainer(experiment, run)
+    if trainer.is_global_zero:
+        cut_record(run.metrics, played)
+        if start:
+            Manifest.of(start.parent).make_last(start, played)
+        run.describe(config, overrides, describe_environment(trainer.world_size))
+        print(plan(experiment, choices))
+        for logger in trainer.loggers:
+            logger.log_hyperparams(config)
+        print(f"run        {run.folder}")
+        run.tell(f"{played} of {experiment.iterations} iterations are played" + (f" ({start.name})" if start else ""))
+    if played >= experiment.iterations:
+        print(f"nothing is left to play: {start} is at iteration {played}; iterations=N gives it more")
+        return
+    with told(experiment, run), listening(trainer):
+        trainer.fit(experiment.module, datamodule=experiment.data, ckpt_path=start)
+    if trainer.is_global_zero:
+        run.tell(f"all {experiment.iterations} iterations are played")
 
 
 def one_budget(config: DictConfig, overrides: list[str]) -> None:
@@ -104,6 +142,7 @@ def one_budget(config: DictConfig, overrides: list[str]) -> None:
 @contextmanager
 def run_folder(config: DictConfig, choices: dict[str, str]) -> Iterator[Any]:
     """The run's folder, made if need be; further processes of the training find it in the environment."""
+    from stylegan_lab.hardware import is_first
     from stylegan_lab.runs import Run, find_run, new_run
 
     if RUN in os.environ:
@@ -113,6 +152,7 @@ def run_folder(config: DictConfig, choices: dict[str, str]) -> Iterator[Any]:
         run = find_run(config.resume)[0]
     elif HydraConfig.get().mode == RunMode.MULTIRUN:
         run = Run(Path(HydraConfig.get().runtime.output_dir))
+        run.make()
     elif config.output_dir:
         run = Run(Path(config.output_dir))
         run.make()
@@ -120,7 +160,8 @@ def run_folder(config: DictConfig, choices: dict[str, str]) -> Iterator[Any]:
         run = new_run(Path(config.runs_dir) / (config.name or choices["model"]))
     os.environ[RUN] = str(run.folder)
     try:
-        yield run
+        with run.held() if is_first() else nullcontext():
+            yield run
     except Mistake:
         run.remove_if_empty()
         raise

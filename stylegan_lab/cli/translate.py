@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylegan_lab.checkpoint import read_checkpoint
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.run_parser import run_parser
 from stylegan_lab.experiment import restore_module
@@ -13,7 +14,7 @@ from stylegan_lab.images.read import SUFFIXES, picture_files, read_picture
 from stylegan_lab.images.write import write_picture
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.modules.module import Module
-from stylegan_lab.runs import find_run, read_checkpoint
+from stylegan_lab.runs import find_run
 
 
 def main(arguments: list[str]) -> int:

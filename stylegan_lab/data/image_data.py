@@ -1,5 +1,6 @@
 """What all data modules share: loaders whose order follows the module's own counter, and what kind of batch they give."""
 
+import signal
 import sys
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -77,6 +78,7 @@ class ImageData(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             # A forked worker inherits the locks of background threads (loggers), and may hang on one.
             multiprocessing_context="forkserver" if self.workers and sys.platform != "win32" else None,
+            worker_init_fn=_leave_signals_to_the_first if self.workers else None,
             generator=torch.Generator().manual_seed(self.seed),  # else each iterator draws from the global stream
         )
 
@@ -103,3 +105,10 @@ class ImageData(L.LightningDataModule):
             return 0, 1, 0
         played = getattr(self.trainer.lightning_module, "iteration", 0)
         return self.trainer.global_rank, self.trainer.world_size, played
+
+
+def _leave_signals_to_the_first(_: int) -> None:
+    """Ctrl-C and a queue's signals reach all processes: workers go on until the training has ended its step and saved."""
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -1,13 +1,19 @@
 """The record: metrics.jsonl, one line for each time losses are due, appended and flushed. Every other logger mirrors it."""
 
+import errno
 import json
+import os
 import time
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from stylegan_lab.whole import write_text
 
 
 class Record(Logger):
@@ -28,21 +34,21 @@ class Record(Logger):
         values = {name: value for name, value in metrics.items() if name != "epoch"}
         if values:
             line = json.dumps({"iteration": step, "time": round(time.time(), 3), **values})
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            try:
+                _append(self.path, f"{line}\n".encode())
+            except OSError as error:
+                warnings.warn(f"{self.path}: {error.strerror}; iteration {step} is missing from it", stacklevel=2)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """The run's config.yaml says it already."""
 
 
 def read_record(path: Path) -> list[dict[str, float]]:
-    """The lines of a record; a last line that was cut off while being written is left out."""
+    """The lines of a record; one that was cut off while being written is left out."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
-        try:
+        with suppress(json.JSONDecodeError):
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
     return rows
 
 
@@ -50,4 +56,17 @@ def cut_record(path: Path, iteration: int) -> None:
     """Forget what was recorded after `iteration`, as a training that goes on from there will record it again."""
     if path.exists():
         kept = [row for row in read_record(path) if row["iteration"] <= iteration]
-        path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def _append(path: Path, line: bytes) -> None:
+    """All of a line or nothing of it."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            if file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            with suppress(OSError):
+                file.truncate(before)
+            raise

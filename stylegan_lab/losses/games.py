@@ -16,6 +16,8 @@ from stylegan_lab.nets.verdict import Judge
 
 
 class Game(Protocol):
+    """A game whose critic, once it tells all fakes from reals, has nothing left to teach says `can_be_won`."""
+
     def generator(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms: ...
 
     def critic(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms: ...
@@ -23,6 +25,8 @@ class Game(Protocol):
 
 class _PointwiseGame:
     """A game in which every logit is judged by itself; fakes and reals are never compared."""
+
+    can_be_won = True
 
     def generator(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
         logits = _logits(judge, fake)
@@ -95,6 +99,8 @@ class Hinge(_PointwiseGame):
 class Wasserstein(_PointwiseGame):
     """Arjovsky et al. (2017): the difference of means. Needs a Lipschitz critic: clipping or a gradient penalty."""
 
+    can_be_won = False  # the better the critic, the better its advice
+
     def real(self, logits: Tensor) -> Tensor:
         return -logits
 
@@ -104,6 +110,8 @@ class Wasserstein(_PointwiseGame):
 
 class Relativistic:
     """Relativistic pairing (Jolicoeur-Martineau, 2018; R3GAN, Huang et al., 2024): each fake against one real."""
+
+    can_be_won = True
 
     def generator(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
         on_real, on_fake = _logits(judge, real), _logits(judge, fake)

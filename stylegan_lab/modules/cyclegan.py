@@ -12,6 +12,7 @@ from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.adversarial import AdversarialModule
 from stylegan_lab.modules.image_pool import ImagePool
 from stylegan_lab.modules.module import OptimizerFactory, Schedule
+from stylegan_lab.modules.ranks import gathered, own
 
 
 class CycleGAN(AdversarialModule):
@@ -83,9 +84,10 @@ class CycleGAN(AdversarialModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        checkpoint["pools"] = {"a": self.pool_a.state(), "b": self.pool_b.state()}
+        checkpoint["pools"] = gathered({"a": self.pool_a.state(), "b": self.pool_b.state()})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        self.pool_a.restore(checkpoint["pools"]["a"])
-        self.pool_b.restore(checkpoint["pools"]["b"])
+        pools = own(checkpoint["pools"])
+        self.pool_a.restore(pools["a"])
+        self.pool_b.restore(pools["b"])

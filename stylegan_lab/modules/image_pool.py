@@ -27,7 +27,7 @@ class ImagePool:
         return old.to(image.device)
 
     def state(self) -> list[Tensor]:
-        return list(self.images)
+        return [image.cpu() for image in self.images]
 
     def restore(self, state: list[Tensor]) -> None:
         self.images = list(state)

@@ -46,6 +46,9 @@ class Module(L.LightningModule):
         self.budget: int | None = None  # iterations in all, told by the Budget callback
         self.config: dict[str, Any] = {}  # what it was built from; saved, so that a checkpoint describes itself
         self.latest_scores: dict[str, float] = {}  # by name, with the `iteration` they were taken at
+        self.latest_losses: dict[str, Tensor] = {}  # PLAYER_TERM, of this iteration's turns
+        self.latest_notes: dict[str, Tensor] = {}
+        self.rate = 1.0  # of learning, beside what schedules say; lowered after a divergence
         self._schedule = schedule
         self._clip = clip_gradients
         self._players: list[Player] = []
@@ -90,8 +93,8 @@ class Module(L.LightningModule):
                 done = done | group.detached()
         optimizer.step()
         torch.clear_autocast_cache()  # which may hold half precision copies of the weights as they were
-        if self.due:
-            self._log(player, done)
+        self.latest_losses |= {f"{player.name}_{name}": loss for name, loss in done.losses.items()}
+        self.latest_notes |= {f"{player.name}_{name}": note for name, note in done.notes.items()}
         return done
 
     @property
@@ -101,11 +104,12 @@ class Module(L.LightningModule):
         return (every > 0 and self.iteration % every == 0) or self.iteration == self.budget
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        factor = self._schedule(self.iteration / self.budget if self.budget else 0.0)
+        factor = self.rate * self._schedule(self.iteration / self.budget if self.budget else 0.0)
         for player in self._players:
             for group in player.optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
         self.iteration += 1
+        self.latest_losses, self.latest_notes = {}, {}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Here, because float16 gradients are scaled until just before."""
@@ -115,10 +119,12 @@ class Module(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["iteration"] = self.iteration
+        checkpoint["rate"] = self.rate
         checkpoint["config"] = self.config
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.iteration = checkpoint["iteration"]
+        self.rate = checkpoint["rate"]
 
     def _lightning_optimizer(self, player: Player) -> Any:
         optimizers = self.optimizers()
@@ -134,7 +140,3 @@ class Module(L.LightningModule):
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
-
-    def _log(self, player: Player, terms: Terms) -> None:
-        losses = {f"loss/{player.name}_{name}": loss for name, loss in terms.losses.items()}
-        self.log_dict(losses | {"step": torch.tensor(float(self.iteration))}, batch_size=1)

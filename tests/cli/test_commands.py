@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from stylegan_lab.checkpoint import read_checkpoint
 from stylegan_lab.cli.main import COMMANDS, run
 from stylegan_lab.images.read import read_picture
 from stylegan_lab.loggers.record import read_record
 from stylegan_lab.mistake import Mistake
-from stylegan_lab.runs import read_checkpoint
 
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false"]
 
@@ -156,7 +156,7 @@ def test_a_resumed_run_ends_as_if_never_interrupted(stopped: int, capsys: pytest
     assert train(*steady, "output_dir=whole", "iterations=12") == 0
     assert train(*steady, "output_dir=parts", f"iterations={stopped}") == 0
     assert train("resume=parts", "iterations=12") == 0
-    assert f"from iteration {stopped}" in capsys.readouterr().out
+    assert f"{stopped} of 12 iterations are played ({stopped:06d}.ckpt)" in capsys.readouterr().out
     assert equal(final("whole"), final("parts"))
     assert {row["iteration"] for row in read_record(Path("parts/metrics.jsonl"))} >= {2, 4, 10, 12}
 
@@ -167,7 +167,7 @@ def test_a_run_goes_on_from_an_earlier_checkpoint_too(capsys: pytest.CaptureFixt
     earlier.write_bytes(Path("here/checkpoints/last.ckpt").read_bytes())
     assert train("resume=here", "iterations=6") == 0
     assert train(f"resume={earlier}", "iterations=6") == 0
-    assert capsys.readouterr().out.count("from iteration 4") == 2
+    assert capsys.readouterr().out.count("4 of 6 iterations are played") == 2 and earlier.exists()
     assert train("resume=here", "iterations=6") == 0
     assert "nothing is left to play" in capsys.readouterr().out
 
@@ -394,7 +394,7 @@ def test_translate_answers_mistakes(trained: Path, capsys: pytest.CaptureFixture
         assert run(["translate", *arguments]) == 2
         assert sentence in capsys.readouterr().err
     assert run(["translate", str(trained), "in.png", "out.png", "--checkpoint", "first"]) == 2
-    assert "has no checkpoint first; it has: best, last" in capsys.readouterr().err
+    assert "has no checkpoint first; it has: 000004, 000008, best, last" in capsys.readouterr().err
 
 
 def test_help_names_every_command_without_loading_what_it_does_not_need() -> None:

@@ -1,0 +1,67 @@
+"""Attempts: the command, started in a process that can be killed, and started again until it is done."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+# Processes are forked from one that has imported what takes seconds, and runs no threads.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["stylegan_lab.experiment", "stylegan_lab.cli.train", "tests.survival.attempts"])
+
+Preparation = Callable[[], Any]  # done in the process before the command: has to be picklable
+
+
+class Attempt:
+    """`stylegan-lab train ...`, in `folder`, as the leader of a process group."""
+
+    def __init__(self, overrides: Sequence[str], folder: Path, prepare: Preparation | None = None) -> None:
+        self.output = folder / "output.txt"
+        arguments = (["train", *overrides], folder, dict(os.environ), prepare)
+        self._process = PROCESSES.Process(target=_command, args=arguments)
+        self._process.start()
+
+    def kill(self, number: int, group: bool = False) -> None:
+        assert self._process.pid is not None
+        with suppress(ProcessLookupError):  # it was faster
+            (os.killpg if group else os.kill)(self._process.pid, number)
+
+    def wait(self, seconds: float = 120.0) -> int:
+        self._process.join(seconds)
+        if self._process.exitcode is None:
+            self._process.kill()
+            raise AssertionError(f"still running after {seconds} s: {self.said()}")
+        return self._process.exitcode
+
+    def said(self) -> str:
+        return self.output.read_text() if self.output.exists() else ""
+
+    def wait_until(self, is_so: Callable[[], bool], seconds: float = 60.0) -> None:
+        end = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < end and self._process.exitcode is None, self.said()
+            time.sleep(0.01)
+
+
+def _command(arguments: list[str], folder: Path, environment: dict[str, str], prepare: Preparation | None) -> None:
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    with (folder / "output.txt").open("a") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    import torch
+
+    from stylegan_lab.cli.main import run
+
+    torch.set_num_threads(1)
+    if prepare is not None:
+        prepare()
+    sys.exit(run(arguments))
