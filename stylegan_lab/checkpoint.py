@@ -53,7 +53,7 @@ def read_checkpoint(path: Path) -> Contents:
         raise Mistake(f"{path} was written by a newer stylegan_lab (schema {schema}; this one reads up to {SCHEMA})")
     for migrate in MIGRATIONS[schema - 1 :]:
         migrate(contents)
-    return contents
+    return contents | {"schema": SCHEMA}
 
 
 def _to_2(contents: Contents) -> None:

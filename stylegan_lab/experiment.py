@@ -18,7 +18,7 @@ from stylegan_lab.callbacks.interruption import Interruption
 from stylegan_lab.checks import check_match, check_monitor, check_values
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.metrics import METRICS, Metric
-from stylegan_lab.hardware import number_of_ranks, precision
+from stylegan_lab.hardware import check_shared_memory, number_of_ranks, precision
 from stylegan_lab.instantiate import instantiate, instantiate_each, plain, recorded
 from stylegan_lab.loggers.record import Record
 from stylegan_lab.mistake import Mistake, at_least
@@ -44,10 +44,12 @@ class Experiment:
 def build(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
     """`choices` are the names chosen per group, for messages in the user's words."""
     check_values(config)
+    ranks = number_of_ranks(config)
     data = build_data(config)
+    check_shared_memory(data.workers * ranks, data.batch_bytes)
     module = build_module(config)
     check_match(module, data, choices)
-    iterations = budget_in_iterations(config, data, number_of_ranks(config))
+    iterations = budget_in_iterations(config, data, ranks)
     callbacks = instantiate_each(config.callbacks, config.trust, "callbacks")
     check_monitor(callbacks, build_metrics(config), data)
     loggers = instantiate_each(config.logger, config.trust, "logger")

@@ -1,12 +1,16 @@
 """What a config asks of the hardware: precision, devices, and whether they are there."""
 
 import os
+import shutil
+from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan_lab.mistake import Mistake, at_least
 
+SHARED_MEMORY = Path("/dev/shm")
+BATCHES_AHEAD = 2  # of each loader worker
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 
 
@@ -22,6 +26,18 @@ def check_hardware(config: DictConfig) -> None:
         at_least("strategy.devices", devices, -1 if has_gpu else 1)
     if has_gpu and accelerator != "cpu" and isinstance(devices, int) and devices > torch.cuda.device_count():
         raise Mistake(f"strategy.devices={devices}: {torch.cuda.device_count()} GPUs are visible here")
+
+
+def check_shared_memory(workers: int, batch: int, folder: Path = SHARED_MEMORY) -> None:
+    """Loader workers hand batches of so many bytes over in shared memory, which containers are often short of."""
+    need = workers * BATCHES_AHEAD * batch
+    if not folder.is_dir() or need <= (free := shutil.disk_usage(folder).free):
+        return
+    fitting = free // (BATCHES_AHEAD * batch)
+    raise Mistake(
+        f"data.workers={workers} need {need / 1e6:.0f} MB of shared memory, and {folder} has {free / 1e6:.0f} MB free; "
+        f"give data.workers={fitting}, or more of it (docker run --shm-size=1g)"
+    )
 
 
 def number_of_ranks(config: DictConfig) -> int:

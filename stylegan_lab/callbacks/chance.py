@@ -20,13 +20,16 @@ class Chance(L.Callback):
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         states = checkpoint.get("chance", [])
-        self._pending = own(states) if rank() < len(states) else None  # ranks that are new keep their seeds
+        self._pending = own(states) if rank() < len(states) else None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Here, after everything that draws while a training is set up."""
         state, self._pending = self._pending, None
         if state is not None:
             restore_chance(state, pl_module.device)
+        elif rank() > 0:
+            seed = getattr(pl_module, "config", {}).get("seed", 0)
+            L.seed_everything((seed + 1_000_003 * rank()) % 2**32, verbose=False)
 
 
 def state_of_chance(device: torch.device) -> dict[str, Any]:

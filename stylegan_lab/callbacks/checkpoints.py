@@ -36,11 +36,11 @@ class Checkpoints(L.Callback):
         self.monitor, self.higher_is_better = monitor, higher_is_better
         self.best: float | None = None
         self._saved: int | None = None  # the iteration whose state is on the disk
-        self._playing = False
+        self._playing = True  # in the middle of an iteration, or not yet as the last one was left
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Module)
-        self._since = time.monotonic()
+        self._since, self._playing = time.monotonic(), False
         self._consider(trainer, pl_module)  # scores that an interruption had put off
 
     def on_train_batch_start(self, *_: Any) -> None:

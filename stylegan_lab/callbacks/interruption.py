@@ -62,10 +62,10 @@ def listening(trainer: L.Trainer) -> Iterator[None]:
     before = _put_up(dict.fromkeys(_signals(), interruption.ask))
     try:
         yield
-    except Exception as error:
+    except Exception:
         if not interruption.asked:
             raise
-        Run.of(trainer).tell(f"interrupted, and: {error}")
+        Run.of(trainer).tell("interrupted before the next iteration could be played")
     finally:
         _put_up(before)
     if interruption.asked:

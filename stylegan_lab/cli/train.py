@@ -12,7 +12,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from stylegan_lab.cli.arguments import flags_and_overrides
@@ -59,7 +59,7 @@ def train(config: DictConfig) -> None:
     from stylegan_lab.experiment import build
     from stylegan_lab.hardware import is_first
 
-    overrides = list(HydraConfig.get().overrides.task)
+    overrides: list[str] = OmegaConf.to_container(HydraConfig.get().overrides, resolve=False)["task"]  # type: ignore[index, call-overload, assignment]
     choices = {str(group): str(choice) for group, choice in HydraConfig.get().runtime.choices.items()}
     one_budget(config, overrides)
     experiment = build(config, choices)

@@ -1,5 +1,6 @@
 """What all data modules share: loaders whose order follows the module's own counter, and what kind of batch they give."""
 
+import multiprocessing
 import signal
 import sys
 from abc import abstractmethod
@@ -56,6 +57,11 @@ class ImageData(L.LightningDataModule):
             )
         return self.overfit or batches
 
+    @property
+    def batch_bytes(self) -> int:
+        """About what a batch of two pictures a sample takes."""
+        return 2 * self.batch_size * self.channels * self.size**2
+
     def train_dataloader(self) -> DataLoader[Any]:
         rank, ranks, played = self._place()
         epoch, done = divmod(played, self.batches_per_epoch(ranks))
@@ -76,8 +82,7 @@ class ImageData(L.LightningDataModule):
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
-            # A forked worker inherits the locks of background threads (loggers), and may hang on one.
-            multiprocessing_context="forkserver" if self.workers and sys.platform != "win32" else None,
+            multiprocessing_context=self._processes() if self.workers else None,
             worker_init_fn=_leave_signals_to_the_first if self.workers else None,
             generator=torch.Generator().manual_seed(self.seed),  # else each iterator draws from the global stream
         )
@@ -98,6 +103,13 @@ class ImageData(L.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         return {name: from_bytes(value) if value.dtype == torch.uint8 else value for name, value in batch.items()}
+
+    def _processes(self) -> str | None:
+        """How workers are started: a plain fork would inherit the locks of background threads (loggers), and may hang on one."""
+        if sys.platform == "win32":
+            return None
+        multiprocessing.set_forkserver_preload([type(self).__module__])  # imported once, for all workers
+        return "forkserver"
 
     def _place(self) -> tuple[int, int, int]:
         """Rank, number of ranks, and batches already played, as the trainer knows them."""

@@ -59,9 +59,11 @@ def _command(arguments: list[str], folder: Path, environment: dict[str, str], pr
     signal.signal(signal.SIGINT, signal.default_int_handler)
     import torch
 
+    from stylegan_lab.callbacks import interruption
     from stylegan_lab.cli.main import run
 
     torch.set_num_threads(1)
+    interruption.BEGAN = time.monotonic()
     if prepare is not None:
         prepare()
     sys.exit(run(arguments))
