@@ -18,9 +18,9 @@ Contents = dict[str, Any]
 
 def write_checkpoint(contents: Contents, path: Path) -> None:
     """The file and its entry in the folder's manifest; if that fails, everything is as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     contents["schema"] = SCHEMA
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as file:
             hashed = _Hashed(file)
             torch.save(contents, hashed)  # type: ignore[arg-type]
@@ -28,12 +28,8 @@ def write_checkpoint(contents: Contents, path: Path) -> None:
             Manifest.of(path.parent).add(Entry.made_now(path.name, contents["iteration"], size, sha256))
     except (OSError, RuntimeError) as error:  # torch turns what a file raises into a RuntimeError
         reason = error.strerror if isinstance(error, OSError) else hashed.failure or error
-        before = Manifest.of(path.parent).named("last")
-        raise Mistake(
-            f"{path} cannot be written: {reason} ({_megabytes(shutil.disk_usage(path.parent).free)} are free there). "
-            f"{f'{before.name} is whole' if before else 'No checkpoint was written before'}; "
-            "make room and repeat the command to go on"
-        ) from error
+        free = _megabytes(shutil.disk_usage(path.parent).free)
+        raise Mistake(f"{path} cannot be written: {reason} ({free} are free there)") from error
 
 
 def read_checkpoint(path: Path) -> Contents:

@@ -30,6 +30,8 @@ def told(experiment: Any, run: Any) -> Iterator[None]:
 def what_happened(error: Exception, experiment: Any) -> str | None:
     """A sentence, or None for what nobody foresaw."""
     text, data = str(error), experiment.data
+    if isinstance(error, Mistake) and "in DataLoader worker process" not in text:
+        return text
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
         return (
             f"out of memory on {experiment.module.device} with batches of {data.batch_size} at {data.size} px; "

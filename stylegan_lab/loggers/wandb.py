@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 
 from lightning.pytorch.loggers import Logger
 
-from stylegan_lab.loggers.mirror import Mirror
+from stylegan_lab.loggers.mirror import PATIENCE, Mirror
 from stylegan_lab.runs import Run
 
 Mode = Literal["auto", "offline", "online"]
@@ -25,8 +25,9 @@ def wandb_logger(
     entity: str | None = None,
     group: str | None = None,
     tags: list[str] | None = None,
+    patience: float = PATIENCE,
 ) -> Logger:
-    return Mirror("wandb", lambda: WandB(run, project, mode, entity, group, tags))
+    return Mirror("wandb", lambda: WandB(run, project, mode, entity, group, tags), patience)
 
 
 class WandB(Logger):

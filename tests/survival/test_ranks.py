@@ -23,7 +23,9 @@ COMMAND = [
 def start(folder: Path) -> "subprocess.Popen[str]":
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(COMMAND, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        COMMAND, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
 
 
 def finish(folder: Path) -> None:
