@@ -1,5 +1,6 @@
 """Finite: losses that stay NaN or infinite end a training, which would only burn time, or send it back."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -33,6 +34,7 @@ class Finite(L.Callback):
         at_least("callbacks.finite.rollbacks", rollbacks, 0)
         self.patience, self.then, self.rate, self.rollbacks = patience, then, rate, rollbacks
         self._in_a_row: int | Tensor = 0
+        self._seen: deque[tuple[int, dict[str, Tensor]]] = deque(maxlen=patience + LOOK)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, Module)
@@ -40,12 +42,18 @@ class Finite(L.Callback):
         if losses:
             bad = ~torch.stack([loss.float() for loss in losses.values()]).isfinite().all()
             self._in_a_row = (self._in_a_row + 1) * bad
+        self._seen.append((pl_module.iteration, losses))
         if pl_module.device.type == "cpu" or pl_module.iteration % LOOK == 0:
             count = largest(int(self._in_a_row), pl_module.device)
             if count >= self.patience:
-                names = [f"loss/{name}" for name, loss in losses.items() if not loss.isfinite()]
-                listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-                raise Diverged(f"{listed or 'a loss'} not finite since iteration {pl_module.iteration - count + 1}")
+                raise Diverged(self._what_is_bad(since=pl_module.iteration - count + 1))
+
+    def _what_is_bad(self, since: int) -> str:
+        """The losses that were not finite first; later all are."""
+        first = next((losses for iteration, losses in self._seen if iteration >= since), {})
+        names = [f"loss/{name}" for name, loss in first.items() if not loss.isfinite()] or ["a loss"]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return f"{', '.join(names[:3])}{more} not finite since iteration {since}"
 
 
 def finite_of(callbacks: Mapping[str, Any]) -> Finite:

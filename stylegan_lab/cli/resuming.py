@@ -79,12 +79,16 @@ def check_rollback(run: Run, diverged: "Diverged", finite: "Finite", rollbacks: 
     start = newest_intact(run)
     if finite.then == "rollback" and start is not None and rollbacks < finite.rollbacks:
         return start
-    after = f", after {rollbacks} rollbacks" if rollbacks else ""
-    kept = f"{start.name} is good" if start else "no checkpoint was written before"
-    raise Mistake(
-        f"stopped: {diverged}{after}; {kept}. Roll back and go on more slowly: stylegan-lab train resume={run.folder} "
-        "callbacks.finite.then=rollback; or begin anew with a lower optimizer.lr, or model.clip_gradients=1"
-    )
+    if finite.then == "rollback":
+        diagnosis = f"{diverged}, after {rollbacks} rollbacks"
+        advice = "Begin anew with a lower optimizer.lr, or model.clip_gradients=1"
+    else:
+        diagnosis = str(diverged)
+        advice = (
+            f"Roll back and go on more slowly: stylegan-lab train resume={run.folder} callbacks.finite.then=rollback; "
+            "or begin anew with a lower optimizer.lr, or model.clip_gradients=1"
+        )
+    raise Mistake(f"stopped: {diagnosis}; {f'{start.name} is good' if start else 'nothing was saved before'}. {advice}")
 
 
 def check_unchanged(run: Run, config: dict[str, Any]) -> None:

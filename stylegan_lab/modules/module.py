@@ -124,7 +124,7 @@ class Module(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.iteration = checkpoint["iteration"]
-        self.rate = checkpoint["rate"]
+        self.rate *= checkpoint["rate"]
 
     def _lightning_optimizer(self, player: Player) -> Any:
         optimizers = self.optimizers()

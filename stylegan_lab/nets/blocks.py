@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_lab.choice import choose
+from stylegan_lab.nets.padding import ReflectionPad, padded
 
 Norm = Literal["instance", "batch", "none"]
 Down = Literal["strided", "antialiased"]
@@ -58,8 +59,8 @@ class Blur(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         before, after = (self.kernel.shape[-1] - 1) // 2, self.kernel.shape[-1] // 2
-        padded = F.pad(x, (before, after, before, after), mode="reflect")
-        return F.conv2d(padded, self.kernel.to(padded.dtype), stride=self.stride, groups=x.shape[1])
+        wide = padded(x, before, after, "reflect")
+        return F.conv2d(wide, self.kernel.to(wide.dtype), stride=self.stride, groups=x.shape[1])
 
 
 class BlurredDoubling(nn.Module):
@@ -73,8 +74,8 @@ class BlurredDoubling(nn.Module):
         self.register_buffer("kernel", torch.outer(row, row).expand(channels, 1, 4, 4).contiguous(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        doubled = F.conv_transpose2d(padded, self.kernel.to(padded.dtype), stride=2, padding=2, groups=x.shape[1])
+        wide = padded(x, 1, 1, "replicate")
+        doubled = F.conv_transpose2d(wide, self.kernel.to(wide.dtype), stride=2, padding=2, groups=x.shape[1])
         return doubled[:, :, 1:-1, 1:-1]
 
 
@@ -95,7 +96,7 @@ def transposed_up(inputs: int, outputs: int, norm: Norm) -> list[nn.Module]:
 
 def resize_up(inputs: int, outputs: int, norm: Norm) -> list[nn.Module]:
     conv = nn.Conv2d(inputs, outputs, 3, bias=needs_bias(norm))
-    return [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), conv, norm_layer(norm, outputs), nn.ReLU()]
+    return [nn.Upsample(scale_factor=2), ReflectionPad(1), conv, norm_layer(norm, outputs), nn.ReLU()]
 
 
 def antialiased_up(inputs: int, outputs: int, norm: Norm) -> list[nn.Module]:

@@ -6,6 +6,7 @@ from stylegan_lab.choice import choose
 from stylegan_lab.mistake import at_least
 from stylegan_lab.nets.blocks import DOWN, UP, Down, Norm, Up, needs_bias, norm_layer
 from stylegan_lab.nets.initialisation import Initialisation, initialise
+from stylegan_lab.nets.padding import ReflectionPad
 
 
 class ResidualBlock(nn.Module):
@@ -13,9 +14,9 @@ class ResidualBlock(nn.Module):
         super().__init__()
         drop = [nn.Dropout(dropout)] if dropout > 0 else []
         self.layers = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=needs_bias(norm)), norm_layer(norm, channels),
+            ReflectionPad(1), nn.Conv2d(channels, channels, 3, bias=needs_bias(norm)), norm_layer(norm, channels),
             nn.ReLU(), *drop,
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=needs_bias(norm)), norm_layer(norm, channels),
+            ReflectionPad(1), nn.Conv2d(channels, channels, 3, bias=needs_bias(norm)), norm_layer(norm, channels),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,13 +48,13 @@ class ResNetTranslator(nn.Module):
         halve, double = choose("translator.down", down, DOWN), choose("translator.up", up, UP)
         stem = nn.Conv2d(image_channels, channels, 7, bias=needs_bias(norm))
         self.layers = nn.Sequential(
-            nn.ReflectionPad2d(3), stem, norm_layer(norm, channels), nn.ReLU(),
+            ReflectionPad(3), stem, norm_layer(norm, channels), nn.ReLU(),
             *halve(channels, 2 * channels, norm),
             *halve(2 * channels, 4 * channels, norm),
             *(ResidualBlock(4 * channels, norm, dropout) for _ in range(blocks)),
             *double(4 * channels, 2 * channels, norm),
             *double(2 * channels, channels, norm),
-            nn.ReflectionPad2d(3), nn.Conv2d(channels, image_channels, 7), nn.Tanh(),
+            ReflectionPad(3), nn.Conv2d(channels, image_channels, 7), nn.Tanh(),
         )  # fmt: skip
         initialise(self, initialisation)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.nets.blocks import Blur, BlurredDoubling, InstanceNorm
 from stylegan_lab.nets.initialisation import WEIGHTS, initialise
+from stylegan_lab.nets.padding import Mode, joined
 from stylegan_lab.nets.patch_critic import PatchCritic
 from stylegan_lab.nets.pixel_critic import PixelCritic
 from stylegan_lab.nets.resnet_critic import ResNetCritic
@@ -124,3 +125,19 @@ def test_an_unknown_part_is_answered_with_the_nearest() -> None:
 
 def test_dropout_stands_in_the_three_inner_levels_of_the_unet() -> None:
     assert sum(isinstance(layer, nn.Dropout) for layer in UNet(channels=2).modules()) == 3
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+@pytest.mark.parametrize(("before", "after"), [(3, 3), (1, 1), (0, 2), (2, 1)])
+def test_deterministic_padding_is_torch_s(mode: Mode, before: int, after: int) -> None:
+    """Values, and gradients but for the order they are added in."""
+    one = torch.randn(2, 3, 7, 6, dtype=torch.float64, requires_grad=True)
+    other = one.detach().clone().requires_grad_()
+    ours = joined(joined(one, before, after, mode, dim=-2), before, after, mode, dim=-1)
+    theirs = F.pad(other, (before, after, before, after), mode=mode)
+    assert torch.equal(ours, theirs)
+    weights = torch.randn_like(ours)
+    (ours * weights).sum().backward()
+    (theirs * weights).sum().backward()
+    assert one.grad is not None and other.grad is not None
+    assert torch.allclose(one.grad, other.grad, atol=1e-12)
