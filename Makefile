@@ -6,7 +6,7 @@ EXTRAS := dev,track
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types docs clean
+.PHONY: help install demo test chaos check lint types docs clean
 
 help: ## say what every target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: install ## train photo -> ukiyo-e for two minutes, score it, show where th
 
 test: lint types ## lint, types and the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov=stylegan_lab --cov-report=term:skip-covered
+
+chaos: install ## kill runs at random, resume them, compare them bit for bit: some minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/survival --kills=20
 
 check: lint types ## what can be said in seconds, before each commit
 

@@ -18,6 +18,7 @@ from stylegan_lab.cli.main import run
 from stylegan_lab.experiment import restore_module
 from stylegan_lab.manifest import Manifest
 from stylegan_lab.mistake import Mistake
+from tests.survival.attempts import Attempt
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("schema_*"))
 
@@ -259,12 +260,13 @@ def test_hyper_parameters_that_name_classes_are_never_looked_at(foreign: Callabl
     assert not Path("executed").exists()
 
 
-def test_no_secret_of_the_environment_is_in_any_file_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_of_the_environment_is_in_any_file_of_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     secret = "s3cret-0123456789abcdef0123456789abcdef01234567"
     for name in ("WANDB_API_KEY", "HF_TOKEN", "MY_SECRET"):
         monkeypatch.setenv(name, secret)
     overrides = ["+vars.token=${oc.env:MY_SECRET}", "name=${vars.token}", "output_dir=out", "logger=both"]
-    assert run(["train", "experiment=smoke", "iterations=2", *overrides]) == 0
+    attempt = Attempt(["experiment=smoke", "iterations=2", *overrides], tmp_path)
+    assert attempt.wait() == 0, attempt.said()
     files = [path for path in Path("out").rglob("*") if path.is_file()]
     assert len(files) > 10 and any(path.suffix == ".wandb" for path in files)
     assert [path for path in files if secret.encode() in path.read_bytes()] == []
