@@ -24,7 +24,7 @@ demo: install ## train photo -> ukiyo-e for two minutes, score it, show where th
 	$(BIN)/stylegan-lab train experiment=demo
 
 test: lint types ## lint, types and the whole suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov=stylegan_lab --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov=stylegan_lab --cov-report=term:skip-covered
 
 chaos: install ## kill runs at random, resume them, compare them bit for bit: some minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/survival --kills=20
