@@ -49,6 +49,7 @@ def build(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
     check_shared_memory(data.workers * ranks, data.batch_bytes)
     module = build_module(config)
     check_match(module, data, choices)
+    module.prepare()
     iterations = budget_in_iterations(config, data, ranks)
     callbacks = instantiate_each(config.callbacks, config.trust, "callbacks")
     check_monitor(callbacks, build_metrics(config), data)

@@ -11,7 +11,7 @@ from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.data.sampler import Draw, dice
 from stylegan_lab.data.scenes.render import render
 from stylegan_lab.data.scenes.styles import STYLES
-from stylegan_lab.images.batch import Pair, Unpaired
+from stylegan_lab.images.batch import Pair, Stylized, Unpaired
 from stylegan_lab.mistake import Mistake, at_least
 
 FIRST = {"train": 0, "val": 1_000_000, "test": 2_000_000}  # splits are disjoint stretches of an endless world
@@ -116,6 +116,17 @@ class UnpairedScenes(ScenesData):
     def train_samples(self) -> Dataset[Any]:
         count = self.counts["train"]
         return UnpairedDomains(self._domain(self.source, 0, count), self._domain(self.target, count, count), self.seed)
+
+
+class StyledScenes(ScenesData):
+    """Domain `b` is a single picture of the target style."""
+
+    gives = Stylized
+
+    def train_samples(self) -> Dataset[Any]:
+        count = self.counts["train"]
+        style = self._domain(self.target, count, 1)
+        return UnpairedDomains(self._domain(self.source, 0, count), style, self.seed)
 
 
 class PairedScenes(ScenesData):

@@ -16,6 +16,10 @@ class Pair(Unpaired):
     """The same thing seen in both domains; serves wherever Unpaired does."""
 
 
+class Stylized(Unpaired):
+    """Content, and beside it a picture of the style, the same one each time; serves wherever Unpaired does."""
+
+
 class Plain(TypedDict):
     image: Tensor
 
@@ -32,6 +36,7 @@ Kind = type  # one of the classes above
 WORDS: dict[Kind, str] = {  # for messages
     Unpaired: "two unpaired domains",
     Pair: "true pairs",
+    Stylized: "content and one picture of the style",
     Plain: "pictures",
     Labelled: "labelled pictures",
 }
@@ -42,4 +47,4 @@ def serves(given: Kind, wanted: Kind) -> bool:
     return given is wanted or wanted in _ANCESTORS.get(given, ())
 
 
-_ANCESTORS: dict[Kind, tuple[Kind, ...]] = {Pair: (Unpaired,), Labelled: (Plain,)}
+_ANCESTORS: dict[Kind, tuple[Kind, ...]] = {Pair: (Unpaired,), Stylized: (Unpaired,), Labelled: (Plain,)}

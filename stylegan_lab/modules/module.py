@@ -73,6 +73,9 @@ class Module(L.LightningModule):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return [player.optimizer for player in self._players]
 
+    def prepare(self) -> None:
+        """Get what only training needs, such as feature nets, so that what is missing is told before anything is played."""
+
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
         """From one domain to the other, in one of the module's `directions`."""
         raise NotImplementedError

@@ -25,7 +25,7 @@ from tests.survival.attempts import Attempt
 from tests.survival.test_chaos import ALL, differences, record, state
 from tests.survival.test_signals import LONG, rows
 
-SHORT = [*ALL, "iterations=12"]
+SHORT = [*ALL, "iterations=12", "model.pool_size=3"]
 
 
 @pytest.fixture(scope="module")
