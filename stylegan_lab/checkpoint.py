@@ -20,7 +20,7 @@ def write_checkpoint(contents: Contents, path: Path) -> None:
     """The file and its entry in the folder's manifest; if that fails, everything is as it was."""
     contents["schema"] = SCHEMA
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         with written_whole(path) as file:
             hashed = _Hashed(file)
             torch.save(contents, hashed)  # type: ignore[arg-type]
@@ -28,14 +28,20 @@ def write_checkpoint(contents: Contents, path: Path) -> None:
             Manifest.of(path.parent).add(Entry.made_now(path.name, contents["iteration"], size, sha256))
     except (OSError, RuntimeError) as error:  # torch turns what a file raises into a RuntimeError
         reason = error.strerror if isinstance(error, OSError) else hashed.failure or error
-        free = _megabytes(shutil.disk_usage(path.parent).free)
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        free = _megabytes(shutil.disk_usage(there).free)
         raise Mistake(f"{path} cannot be written: {reason} ({free} are free there)") from error
 
 
 def read_checkpoint(path: Path) -> Contents:
     """A checkpoint's contents, on the CPU, in today's schema; only tensors and plain values are ever loaded."""
-    if not Manifest.of(path.parent).is_intact(path):
-        raise Mistake(f"{path} cannot be read: it is damaged, or no checkpoint")
+    manifest = Manifest.of(path.parent)
+    if not manifest.is_intact(path):
+        whole = next(
+            (other.stem for other in manifest.newest_first() if other != path and manifest.is_intact(other)), None
+        )
+        hint = f"; {whole} is whole, and {path.with_name(f'{whole}.ckpt')} can be given instead" if whole else ""
+        raise Mistake(f"{path} cannot be read: it is damaged, or no checkpoint{hint}")
     try:
         contents: Contents = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

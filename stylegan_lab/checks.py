@@ -24,7 +24,7 @@ TYPES: dict[str, Any] = {
     "iterations": int | None, "epochs": int | None, "images": int | None, "seed": int, "overfit": int,
     "deterministic": bool | Literal["warn"], "evaluate": bool, "dry_run": bool, "trust": list[str],
     "output_dir": str | None, "runs_dir": str, "name": str | None, "resume": str | None,
-    "time_limit": int | str | None,
+    "time_limit": int | float | str | None,
 }  # fmt: skip
 
 

@@ -55,12 +55,12 @@ class Manifest:
         """Every checkpoint there is, in the order in which to go back."""
         listed = [self.folder / entry.file for entry in reversed(self.entries)]
         others = sorted(self.folder.glob("[0-9]*.ckpt"), reverse=True)
-        named = [
-            self.folder / "last.ckpt",
-            self.folder / "best.ckpt",
-        ]  # of before there was a manifest, or copied alone
-        known = listed if self.entries else others or named
-        return [path for path in dict.fromkeys(known) if path.is_file()]
+        known = [path for path in dict.fromkeys(listed if self.entries else others) if path.is_file()]
+        # The names stand for files of their own in a copied folder, and in one of before there was a manifest.
+        names = [self.folder / "last.ckpt", self.folder / "best.ckpt"]
+        last, best = ([path] if path.is_file() and not _among(path, known) else [] for path in names)
+        newest = 1 if known and (not self.entries or known[0] == listed[0]) else 0
+        return [*known[:newest], *last, *known[newest:], *best]
 
     def named(self, name: str) -> Path | None:
         """The file behind `last` or `best`, or a file of that name."""
@@ -110,6 +110,10 @@ class Manifest:
             shutil.copyfile(path, partial)
         partial.replace(target)
         partial.unlink(missing_ok=True)  # renaming one link over another of the same file leaves both
+
+
+def _among(path: Path, others: list[Path]) -> bool:
+    return any(path.samefile(other) for other in others)
 
 
 def _hash(path: Path) -> str:

@@ -68,7 +68,8 @@ class Run:
 
     def tell(self, what: str) -> None:
         """Say it, and write it into the run's log. A full disk is told of elsewhere."""
-        print(what, flush=True)
+        with suppress(OSError):  # the terminal may be gone
+            print(what, flush=True)
         with suppress(OSError), self.log.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {what}\n")
 
@@ -93,8 +94,20 @@ class Run:
             probe = self.folder / f".{os.getpid()}"
             probe.touch()
             probe.unlink()
+        except FileExistsError:
+            raise Mistake(f"{self.folder} is not a folder; give output_dir=FOLDER") from None
         except OSError as error:
             raise Mistake(f"{self.folder} cannot be written: {error.strerror}; give output_dir=FOLDER") from None
+
+    def read(self, name: str) -> str:
+        """What the run wrote down under this name when it began."""
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise Mistake(
+                f"{self.folder} cannot go on: its {name} is gone or unreadable. Put it back, or start anew in another folder "
+                "(its checkpoints can still be evaluated and used)"
+            ) from None
 
     def remove_if_empty(self) -> None:
         """Leave nothing behind of a run that never was; folders above it go too while they hold nothing else."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stylegan_lab.callbacks.averaging import Averaging
 from stylegan_lab.manifest import Manifest
-from stylegan_lab.mistake import at_least
+from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.module import Module
 from stylegan_lab.modules.ranks import largest
 from stylegan_lab.runs import Run
@@ -29,7 +29,8 @@ class Checkpoints(L.Callback):
         higher_is_better: bool = False,
     ) -> None:
         at_least("callbacks.checkpoints.every", every, 0)
-        at_least("callbacks.checkpoints.minutes", minutes or 0, 0)
+        if minutes is not None:
+            at_least("callbacks.checkpoints.minutes", minutes, 0.1)
         if keep is not None:
             at_least("callbacks.checkpoints.keep", keep, 1)
         self.every, self.minutes, self.keep = every, minutes, keep
@@ -62,6 +63,8 @@ class Checkpoints(L.Callback):
     def save(self, trainer: L.Trainer, module: Module, is_best: bool = False) -> bool:
         """Write this iteration's state, once, unless it is past saving; every rank must ask. Returns whether it is kept."""
         run = Run.of(trainer)
+        if trainer.is_global_zero and not (run.folder / "config.yaml").exists():
+            raise Mistake(f"{run.folder} is gone; it was moved or deleted while it was being trained")
         path = run.checkpoints / f"{module.iteration:06d}.ckpt"
         if self._saved != module.iteration:
             if largest(int(bad := _not_finite(trainer, module) is not None), module.device):

@@ -8,7 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from stylegan_lab.mistake import at_least
+from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.module import Module
 from stylegan_lab.modules.ranks import largest
 
@@ -32,6 +32,10 @@ class Finite(L.Callback):
     ) -> None:
         at_least("callbacks.finite.patience", patience, 1)
         at_least("callbacks.finite.rollbacks", rollbacks, 0)
+        if not 0 < rate <= 1:
+            raise Mistake(
+                f"callbacks.finite.rate={rate} is what the learning rate is multiplied by: above 0, at most 1"
+            )
         self.patience, self.then, self.rate, self.rollbacks = patience, then, rate, rollbacks
         self._in_a_row: int | Tensor = 0
         self._seen: deque[tuple[int, dict[str, Tensor]]] = deque(maxlen=patience + LOOK)

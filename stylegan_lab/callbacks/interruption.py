@@ -17,7 +17,7 @@ from stylegan_lab.modules.ranks import largest
 from stylegan_lab.runs import Run
 
 # What a shell expects of a process that left on a signal; SIGUSR1 is how SLURM and others announce a SIGTERM.
-CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 143}
+CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 143, "SIGHUP": 129}
 OUT_OF_TIME = 124  # as of timeout(1)
 BEGAN = time.monotonic()  # the limit is on the whole process, as a queue's is
 
@@ -107,8 +107,9 @@ def _of(trainer: L.Trainer) -> Interruption:
 
 
 def _signals() -> list[int]:
-    """Those of them that this system has."""
-    return [int(number) for number in signal.Signals if number.name in CODES]
+    """Those of them that this system has; nohup's wish not to hear of a closed terminal is respected."""
+    known = [number for number in signal.Signals if number.name in CODES]
+    return [int(number) for number in known if number.name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN]
 
 
 def _put_up(handlers: Mapping[int, Any]) -> dict[int, Any]:

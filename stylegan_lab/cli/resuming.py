@@ -1,11 +1,13 @@
 """Going on with a run: its own overrides first, the new ones after; only budget and logging may differ."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan_lab.hardware import is_first, number_of_ranks
@@ -27,20 +29,27 @@ BUDGETS = {"iterations", "epochs", "images"}
 def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     """The arguments, with those of the run that `resume=` or `output_dir=` points to put before them."""
     given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    resume, output = given.get("resume", "auto" if "output_dir" in given else ""), given.get("output_dir")
-    if resume in ("", "null"):
-        return arguments
+    output = given.get("output_dir")
+    resume = given.get("resume", "auto" if output is not None else "null")
+    if resume == "null" or (sweep and "resume" not in given):
+        return arguments  # the jobs of a sweep go on by themselves
+    if resume == "":
+        raise Mistake("resume= is empty; give a run's folder or a checkpoint, or leave it out")
     if sweep:
         raise Mistake("resume= goes on with one run, and -m starts several: leave one of them out")
     if resume == "auto":
         if output is None:
             raise Mistake("resume=auto needs output_dir=FOLDER, where the run to go on with is kept")
         if not (Path(output) / "config.yaml").is_file():
+            if Run(Path(output)).newest() is not None:
+                Run(Path(output)).read("config.yaml")
             return [argument for argument in arguments if not argument.startswith("resume=")]
         resume = output
+    elif output not in (None, "null") and Path(output).resolve() != find_run(resume)[0].folder:
+        raise Mistake(f"resume={resume} goes on in its own folder; leave out output_dir={output}")
     run, checkpoint = find_run(resume)
     place = run.folder if checkpoint == "last" else run.checkpoint(checkpoint)
-    asked = (run.folder / "overrides.txt").read_text(encoding="utf-8").splitlines()
+    asked = run.read("overrides.txt").splitlines()
     replaced = {_key(argument) for argument in arguments} | {"resume", "output_dir", "trust"}
     if BUDGETS & replaced:
         replaced |= BUDGETS
@@ -52,7 +61,8 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
 def starting_point(run: Run, config: DictConfig) -> Path | None:
     """The checkpoint that `resume=` means, once it is sure that the same experiment goes on. None: at the beginning."""
     _, name = find_run(config.resume)
-    check_unchanged(run, recorded(config))
+    given = {_key(override) for override in HydraConfig.get().overrides.task}
+    check_unchanged(run, recorded(config), given)
     return newest_intact(run) if name == "last" else run.checkpoint(name)
 
 
@@ -91,26 +101,40 @@ def check_rollback(run: Run, diverged: "Diverged", finite: "Finite", rollbacks: 
     raise Mistake(f"stopped: {diagnosis}; {f'{start.name} is good' if start else 'nothing was saved before'}. {advice}")
 
 
-def check_unchanged(run: Run, config: dict[str, Any]) -> None:
-    """Refuse, by name, every difference that would make it another experiment."""
-    before: Any = OmegaConf.to_container(OmegaConf.load(run.folder / "config.yaml"))
+def check_unchanged(run: Run, config: dict[str, Any], given: Set[str]) -> None:
+    """Refuse, by name, every difference that would make it another experiment. Settings that the run does not know, because
+    they are newer than it, are as they were unless they are `given`."""
+    before = _config_before(run)
     _check_batch(run, before, config)
     was, now = _flat(before), _flat(config)
-    changed = [
-        f"{key}={now.get(key)} (was {was.get(key)})"
-        for key in sorted(was.keys() | now.keys())
-        if was.get(key) != now.get(key) and not (_under(key, MAY_DIFFER) and not _under(key, MAY_NOT))
+    keys = [
+        key
+        for key in sorted(was.keys() | (now.keys() & given))
+        if was.get(key) != now.get(key) and (not _under(key, MAY_DIFFER) or _under(key, MAY_NOT))
     ]
-    if changed:
+    told = [key for key in keys if key.removeprefix("model.") not in keys or not key.startswith("model.")]
+    if changed := [f"{key}={now.get(key)} (was {was.get(key)})" for key in told]:
         raise Mistake(
             f"resume={run.folder} cannot change {', '.join(changed[:5])}{' and more' if len(changed) > 5 else ''}; "
-            "only budget, logging and devices may change. Start a new run for another experiment"
+            "budget, logging, devices, data.workers and callbacks but averaging may change. Start a new run for another experiment"
         )
+
+
+def _config_before(run: Run) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(run.read("config.yaml"))
+    except yaml.YAMLError:
+        config = None
+    if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
+        raise Mistake(
+            f"{run.folder} cannot go on: its config.yaml is damaged. Put it right, or start anew in another folder"
+        )
+    return config
 
 
 def _check_batch(run: Run, before: dict[str, Any], config: dict[str, Any]) -> None:
     """The place in the data is counted in batches over all devices, so these must stay what they were."""
-    ranks = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))["world_size"]
+    ranks = json.loads(run.read("environment.json"))["world_size"]
     was = ranks, before["data"].get("batch_size", 1)
     now = number_of_ranks(OmegaConf.create(config)), config["data"].get("batch_size", 1)
     if prod(was) != prod(now):

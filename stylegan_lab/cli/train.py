@@ -1,6 +1,7 @@
 """`stylegan-lab train`: compose a config, check it, make a run's folder, train, and score what came out."""
 
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -40,7 +41,10 @@ def main(arguments: list[str]) -> int:
             mistakes.append(mistake)
 
     flags, overrides = flags_and_overrides(arguments)
-    overrides = overrides_to_resume(overrides, sweep=bool({"-m", "--multirun"} & set(flags)))
+    sweep = bool({"-m", "--multirun"} & set(flags))
+    if sweep:  # the folder of all its jobs
+        overrides = [re.sub("^output_dir=", "hydra.sweep.dir=", override) for override in overrides]
+    overrides = overrides_to_resume(overrides, sweep)
     sys.argv = [Path(whole[0]).name, *flags, *overrides]
     try:
         job()
@@ -58,13 +62,18 @@ def train(config: DictConfig) -> None:
     quiet()
     from stylegan_lab.experiment import build
     from stylegan_lab.hardware import is_first
+    from stylegan_lab.runs import find_run
 
     overrides: list[str] = OmegaConf.to_container(HydraConfig.get().overrides, resolve=False)["task"]  # type: ignore[index, call-overload, assignment]
     choices = {str(group): str(choice) for group, choice in HydraConfig.get().runtime.choices.items()}
     one_budget(config, overrides)
+    go_on_with_job(config)
     experiment = build(config, choices)
     if config.dry_run:
         print(plan(experiment, choices))
+        if config.resume:
+            start = starting_point(find_run(config.resume)[0], config)
+            print(f"resume     {start or 'at the beginning: there is no checkpoint'}")
         return
     with run_folder(config, choices) as run:
         fit(run, experiment, choices, overrides)
@@ -109,6 +118,10 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
 
     config = recorded(experiment.config)
     played = read_checkpoint(start)["iteration"] if start else 0
+    if start and played >= experiment.iterations:
+        print(f"run        {run.folder}")
+        print(f"nothing is left to play: {start.name} is at iteration {played}; iterations=N gives it more")
+        return
     trainer = build_trainer(experiment, run)
     if trainer.is_global_zero:
         cut_record(run.metrics, played)
@@ -119,14 +132,19 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
         for logger in trainer.loggers:
             logger.log_hyperparams(config)
         print(f"run        {run.folder}")
-        run.tell(f"{played} of {experiment.iterations} iterations are played" + (f" ({start.name})" if start else ""))
-    if played >= experiment.iterations:
-        print(f"nothing is left to play: {start} is at iteration {played}; iterations=N gives it more")
-        return
+        whence = f" ({start.name})" if start else " (there is no checkpoint)" if config["resume"] else ""
+        run.tell(f"{played} of {experiment.iterations} iterations are played{whence}")
     with told(experiment, run), listening(trainer):
         trainer.fit(experiment.module, datamodule=experiment.data, ckpt_path=start)
     if trainer.is_global_zero:
         run.tell(f"all {experiment.iterations} iterations are played")
+
+
+def go_on_with_job(config: DictConfig) -> None:
+    """A job of a sweep whose folder is there already goes on, as a single run with `output_dir` does."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if HydraConfig.get().mode == RunMode.MULTIRUN and (folder / "config.yaml").is_file():
+        config.resume = str(folder)
 
 
 def one_budget(config: DictConfig, overrides: list[str]) -> None:
@@ -150,6 +168,7 @@ def run_folder(config: DictConfig, choices: dict[str, str]) -> Iterator[Any]:
         return
     if config.resume:
         run = find_run(config.resume)[0]
+        run.make()
     elif HydraConfig.get().mode == RunMode.MULTIRUN:
         run = Run(Path(HydraConfig.get().runtime.output_dir))
         run.make()

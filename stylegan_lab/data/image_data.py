@@ -121,6 +121,6 @@ class ImageData(L.LightningDataModule):
 
 def _leave_signals_to_the_first(_: int) -> None:
     """Ctrl-C and a queue's signals reach all processes: workers go on until the training has ended its step and saved."""
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -180,6 +180,59 @@ def test_output_dir_goes_on_by_itself_and_refuses_another_experiment(capsys: pyt
     assert "cannot change model.cycle_weight=3 (was 10.0)" in capsys.readouterr().err
 
 
+def test_a_repeated_sweep_goes_on_with_each_of_its_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = ["-m", *QUICK, "evaluate=false", "loss=lsgan,hinge", "output_dir=both"]
+    assert train(*sweep, "iterations=4") == 0
+    assert train(*sweep, "iterations=6") == 0
+    assert capsys.readouterr().out.count("4 of 6 iterations are played (000004.ckpt)") == 2
+    assert sorted(path.name for path in Path("both").iterdir() if path.is_dir()) == ["0", "1"]
+
+
+def test_what_cannot_go_on_is_answered_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(*QUICK, "output_dir=one", "iterations=4", "evaluate=false") == 0
+    for name in ("config.yaml", "overrides.txt", "environment.json"):
+        kept = Path(f"one/{name}").rename(f"one/kept-{name}")
+        assert train(*QUICK, "output_dir=one", "iterations=6", "evaluate=false") == 2
+        assert f"cannot go on: its {name} is gone or unreadable" in capsys.readouterr().err
+        kept.rename(f"one/{name}")
+    whole = Path("one/config.yaml").read_text()
+    for damaged in (": : [", "junk", "data: 3"):
+        Path("one/config.yaml").write_text(damaged)
+        assert train("resume=one", "iterations=6") == 2
+        assert "one cannot go on: its config.yaml is damaged" in capsys.readouterr().err
+    Path("one/config.yaml").write_text(whole)
+    for overrides, sentence in [
+        (["resume="], "resume= is empty"),
+        (["resume=one", "output_dir=two"], "resume=one goes on in its own folder; leave out output_dir=two"),
+        (["resume=one", "seed=3", "dry_run=true"], "cannot change seed=3 (was 0); budget, logging, devices"),
+        (["resume=one", "callbacks.averaging=null"], "cannot change callbacks.averaging"),
+        (["resume=one", "optimizer.lr=1"], "cannot change optimizer.lr=1 (was 0.0002); budget"),
+        (["resume=one", "data.batch_size=4"], "cannot change the batch: it was 1 x 2 samples"),
+    ]:
+        assert train(*overrides) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_a_budget_that_is_spent_already_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(*QUICK, "output_dir=one", "iterations=4", "evaluate=false") == 0
+    assert train("resume=one", "iterations=2") == 0
+    assert "nothing is left to play: 000004.ckpt is at iteration 4" in capsys.readouterr().out
+    assert "iterations=4" in Path("one/overrides.txt").read_text()
+
+
+def test_names_that_are_files_of_their_own_are_gone_back_to_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a folder that was copied."""
+    assert train(*QUICK, "output_dir=one", "iterations=4", "evaluate=false", "callbacks.checkpoints.every=2") == 0
+    last = Path("one/checkpoints/last.ckpt")
+    whole = last.read_bytes()
+    last.unlink()
+    last.write_bytes(whole)
+    for path in Path("one/checkpoints").glob("0*.ckpt"):
+        path.write_bytes(b"")
+    assert train("resume=one", "iterations=6") == 0
+    assert "000004.ckpt damaged; going back to last.ckpt" in capsys.readouterr().out
+
+
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("experiment=smoke", "dry_run=true") == 0
     out = capsys.readouterr().out
@@ -228,7 +281,7 @@ MISTAKES = {
     "an unknown command": ("tran", "no command tran (did you mean train?)"),
     "a misspelt choice": (
         "train model=cyclgan",
-        "model=cyclgan is unknown (did you mean cyclegan?); choices: cyclegan",
+        "model=cyclgan is unknown (did you mean cyclegan?); choices: adain, cyclegan, johnson, pix2pix",
     ),
     "an unknown choice": (
         "train loss=x",
@@ -364,7 +417,7 @@ def test_a_model_that_needs_pairs_says_which_data_have_them(capsys: pytest.Captu
     assert run(command) == 2
     told = capsys.readouterr().err
     assert "model=cyclegan needs true pairs; data=scenes_unpaired has two unpaired domains" in told
-    assert "(try data=scenes_paired, or model=cyclegan)" in told
+    assert "(try data=scenes_paired, or model=adain or cyclegan)" in told
     assert run([*command, "data=scenes_paired"]) == 0
 
 

@@ -59,6 +59,20 @@ def take_the_folder_away() -> None:
     Path("run/checkpoints").touch()
 
 
+def move_the_run_away() -> None:
+    Path("run").rename("moved")
+
+
+def test_a_run_that_is_moved_while_it_is_trained_ends_and_goes_on_where_it_is(tmp_path: Path, calm: Path) -> None:
+    attempt = Attempt(SHORT, tmp_path, partial(once_saved, move_the_run_away))
+    assert attempt.wait() == 2, attempt.said()
+    assert f"{tmp_path}/run is gone; it was moved or deleted while it was being trained" in attempt.said()
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    (tmp_path / "moved").rename(tmp_path / "run")
+    assert Attempt(SHORT, tmp_path).wait() == 0
+    assert differences(state(calm), state(tmp_path)) == []
+
+
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [(fill_the_disk, "File too large ("), (take_the_folder_away, "File exists")],

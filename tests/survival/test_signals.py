@@ -30,7 +30,9 @@ def newest(folder: Path) -> Path:
     return Manifest.of(folder / "run" / "checkpoints").newest_first()[0]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 143), (signal.SIGHUP, 129)]
+)
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_signal_ends_the_step_saves_it_and_leaves_with_its_code(
     number: int, code: int, workers: int, tmp_path: Path
