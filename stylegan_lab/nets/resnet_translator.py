@@ -47,10 +47,14 @@ class ResNetTranslator(nn.Module):
         at_least("translator.dropout", dropout, 0)
         halve, double = choose("translator.down", down, DOWN), choose("translator.up", up, UP)
         stem = nn.Conv2d(image_channels, channels, 7, bias=needs_bias(norm))
+        first, second = halve(channels, 2 * channels, norm), halve(2 * channels, 4 * channels, norm)
+        at_blocks = 4 + len(first) + len(second)
+        # The input, both halvings, the first and the middle block: where a variant may look between the layers.
+        self.landmarks = [0, 4, 4 + len(first), at_blocks, at_blocks + blocks // 2]
         self.layers = nn.Sequential(
             ReflectionPad(3), stem, norm_layer(norm, channels), nn.ReLU(),
-            *halve(channels, 2 * channels, norm),
-            *halve(2 * channels, 4 * channels, norm),
+            *first,
+            *second,
             *(ResidualBlock(4 * channels, norm, dropout) for _ in range(blocks)),
             *double(4 * channels, 2 * channels, norm),
             *double(2 * channels, channels, norm),

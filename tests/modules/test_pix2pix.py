@@ -1,5 +1,6 @@
 """pix2pix: the critic sees pairs, moves first, and nets are used as they were trained."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from stylegan_lab.nets.patch_critic import PatchCritic
 from stylegan_lab.nets.resnet_translator import ResNetTranslator
 from stylegan_lab.nets.unet import UNet
 from stylegan_lab.nets.verdict import Verdict
+from tests.modules.test_cyclegan_parity import fill, image
 from tests.modules.test_module import play
 
 
@@ -96,3 +98,37 @@ def test_nets_can_be_used_with_their_averages_instead() -> None:
     module = small(translator=partial(UNet, channels=4, levels=5), live_at_test=False).eval()
     batch = images(2, 3, 32, 32)
     assert torch.equal(module.translate(batch), module.translator(batch))
+
+
+REFERENCE = json.loads(Path(__file__).with_name("pix2pix_reference.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def played() -> tuple[Pix2Pix, dict[str, float]]:
+    """One step as `training_step` makes it, on the reference's weights and pictures."""
+    module = Pix2Pix(
+        partial(UNet, channels=4, levels=5, dropout=0.0), partial(PatchCritic, channels=4, layers=2, norm="batch"),
+        Contest(NonSaturating(critic_share=0.5)), partial(torch.optim.Adam, lr=2e-4), Constant(),
+    ).double()  # fmt: skip
+    fill(module.translator, 0), fill(module.critic, 1)
+    a, b = image(1.0), image(2.0)
+    fake = module.translator(a)
+    critic = module.critic_terms(a, b, fake.detach())
+    critic.total().backward()
+    with module._still([module.critics]):
+        terms = module.generator_terms(a, b, fake)
+        terms.total().backward()
+    losses = terms.losses | {f"critic_{name}": loss for name, loss in critic.losses.items()}
+    return module, {name: float(loss.detach()) for name, loss in losses.items()}
+
+
+def test_losses_are_the_reference_s(played: tuple[Pix2Pix, dict[str, float]]) -> None:
+    assert played[1] == pytest.approx(REFERENCE["losses"], rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["translator", "critic"])
+def test_gradients_are_the_reference_s(played: tuple[Pix2Pix, dict[str, float]], name: str) -> None:
+    ours = [(float(p.grad.sum()), float(p.grad.norm())) for p in played[0].get_submodule(name).parameters()]  # type: ignore[union-attr]
+    theirs = REFERENCE["gradients"][name]
+    assert [norm for _, norm in ours] == pytest.approx([norm for _, norm in theirs], rel=1e-7, abs=1e-10)
+    assert [total for total, _ in ours] == pytest.approx([total for total, _ in theirs], rel=1e-6, abs=1e-8)
