@@ -24,6 +24,9 @@ class Terms:
             {f"{prefix}_{name}": note for name, note in self.notes.items()},
         )
 
+    def weighed(self, weight: float) -> "Terms":
+        return Terms({name: weight * loss for name, loss in self.losses.items()}, self.notes)
+
     def __or__(self, other: "Terms") -> "Terms":
         """Both; a name in both would silently lose one, so it is refused."""
         if shared := self.losses.keys() & other.losses.keys():
