@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train one experiment, or a sweep of them",
     "evaluate": "score a run against held-out pictures",
     "translate": "translate pictures with a run",
+    "stylize": "paint a photo in the style of a picture",
 }
 DEBUG = "STYLEGAN_LAB_DEBUG"
 

@@ -51,11 +51,16 @@ def translate(module: Module, image: Tensor, direction: str = "a2b", size: int |
         scale = size / min(batch.shape[-2:])
         batch = F.interpolate(batch, scale_factor=scale, mode="bicubic", antialias=True).clamp(-1, 1)
     height, width = batch.shape[-2:]
+    return module.translate(mirrored_to_fit(module, batch), direction)[0, :, :height, :width]
+
+
+def mirrored_to_fit(module: Module, batch: Tensor) -> Tensor:
+    """Grown to the right and below to what every net of the module can divide."""
     nets = [net for net in module.children() if hasattr(net, "multiple_of")]
     multiple = max(int(net.multiple_of) for net in nets)  # type: ignore[arg-type]
     least = max(int(net.at_least) for net in nets)  # type: ignore[arg-type]
-    padded = _mirrored(batch, *(max(least, -(-length // multiple) * multiple) for length in (height, width)))
-    return module.translate(padded, direction)[0, :, :height, :width]
+    height, width = (max(least, -(-length // multiple) * multiple) for length in batch.shape[-2:])
+    return _mirrored(batch, height, width)
 
 
 def _mirrored(batch: Tensor, height: int, width: int) -> Tensor:
