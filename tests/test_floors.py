@@ -21,7 +21,7 @@ BELOW: dict[str, set[str]] = {
     "images": {"mistake", "choice"},
     "nets": {"mistake", "choice"},
     "losses": {"nets", "mistake", "choice"},
-    "modules": {"losses", "nets", "images", "mistake", "choice"},
+    "modules": {"losses", "nets", "images", "checkpoint", "manifest", "mistake", "choice"},
     "data": {"losses", "nets", "images", "mistake", "choice"},
     "evaluation": {"losses", "nets", "images", "mistake", "choice"},
 }

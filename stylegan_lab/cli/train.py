@@ -122,6 +122,7 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
         print(f"run        {run.folder}")
         print(f"nothing is left to play: {start.name} is at iteration {played}; iterations=N gives it more")
         return
+    begun = [] if start else experiment.module.begin()
     trainer = build_trainer(experiment, run)
     if trainer.is_global_zero:
         cut_record(run.metrics, played)
@@ -132,6 +133,8 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
         for logger in trainer.loggers:
             logger.log_hyperparams(config)
         print(f"run        {run.folder}")
+        for sentence in begun:
+            run.tell(sentence)
         whence = f" ({start.name})" if start else " (there is no checkpoint)" if config["resume"] else ""
         run.tell(f"{played} of {experiment.iterations} iterations are played{whence}")
     with told(experiment, run), listening(trainer):

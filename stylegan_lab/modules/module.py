@@ -76,6 +76,10 @@ class Module(L.LightningModule):
     def prepare(self) -> None:
         """Get what only training needs, such as feature nets, so that what is missing is told before anything is played."""
 
+    def begin(self) -> list[str]:
+        """At the beginning of a training, not when it is resumed: says what was done."""
+        return []
+
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
         """From one domain to the other, in one of the module's `directions`."""
         raise NotImplementedError

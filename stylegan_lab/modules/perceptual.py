@@ -13,6 +13,7 @@ from stylegan_lab.losses.terms import Terms, mean_absolute
 from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.adversarial import AdversarialModule
 from stylegan_lab.modules.module import OptimizerFactory, Schedule
+from stylegan_lab.modules.warm_start import warm_start
 
 
 class Perceptual(AdversarialModule):
@@ -35,6 +36,7 @@ class Perceptual(AdversarialModule):
         style_weight: float = 1.0,
         adversarial_weight: float = 1.0,
         pixel_weight: float = 0.0,
+        init_from: str | None = None,
         critic_rate: float = 1.0,
         clip_gradients: float | None = None,
     ) -> None:
@@ -50,7 +52,7 @@ class Perceptual(AdversarialModule):
         self.takes = Pair if paired else Unpaired
         self.paired, self.weights = paired, weights
         self.translator, self.critic = translator(), critic()
-        self._features = features
+        self._features, self._init_from = features, init_from
         self.generators = self.generator_player("generators", self.translator)
         self.critics = self.critic_player("critics", self.critic)
 
@@ -61,6 +63,10 @@ class Perceptual(AdversarialModule):
     def prepare(self) -> None:
         if self.weights["content"] > 0 or self.weights["style"] > 0:
             _ = self.perception
+
+    def begin(self) -> list[str]:
+        nets = {"translator": self.translator, "critic": self.critic}
+        return warm_start(nets, self._init_from) if self._init_from is not None else []
 
     def training_step(self, batch: Unpaired, batch_idx: int) -> None:
         a, b = batch["a"], batch["b"]
