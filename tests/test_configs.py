@@ -44,6 +44,7 @@ def test_keys_are_the_signature_they_feed(choice: str, composed: Callable[..., D
             signature.bind(**dict.fromkeys(given))
         if config["_target_"].startswith("stylegan_lab."):
             filled_in = {"run"} | ({"weights"} if ".features." in config["_target_"] else set())
+            filled_in |= {"condition_channels"} if ".nets." in config["_target_"] else set()
             filled_in |= {"inputs", "doublings"} if ".decoder." in config["_target_"] else set()
             expected = parameters - filled_in
             assert given == expected, f"{config['_target_']}: a knob without a key, or a key without a knob"

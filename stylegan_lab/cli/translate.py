@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_lab.checkpoint import read_checkpoint
+from stylegan_lab.choice import choose
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.run_parser import run_parser
 from stylegan_lab.experiment import restore_module
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("source", metavar="IN", type=Path, help="a picture, or a folder")
     parser.add_argument("target", metavar="OUT", type=Path, help="a picture to write, or a folder")
     parser.add_argument("--direction", default="a2b", help="a2b (source to target, the default) or b2a")
+    parser.add_argument("--to", metavar="DOMAIN", help="of a run with many domains: the one to go to")
     parser.add_argument("--size", type=int, help="first scale the shorter side to so many pixels")
     options = parser.parse_args(arguments)
     quiet()
@@ -34,13 +36,24 @@ def main(arguments: list[str]) -> int:
     module = restore_module(
         read_checkpoint(run.checkpoint(options.checkpoint or checkpoint)), options.raw, options.trust
     )
-    if options.direction not in module.directions:
+    if options.to is not None:
+        options.direction = choose("--to", options.to, dict.fromkeys(_domains(module, options.run), options.to))
+    elif options.direction not in module.directions:
         raise Mistake(f"--direction {options.direction}: this run translates {' and '.join(module.directions)}")
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     for source, target in works:
         write_picture(translate(module, read_picture(source), options.direction, options.size), target)
         print(target)
     return 0
+
+
+def _domains(module: Module, run: str) -> list[str]:
+    domains: list[str] | None = getattr(module, "domains", None)
+    if domains is None:
+        raise Mistake(
+            f"--to is for runs with many domains; {run} translates {' and '.join(module.directions)} (--direction)"
+        )
+    return domains
 
 
 @torch.no_grad()

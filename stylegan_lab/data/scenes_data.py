@@ -1,5 +1,6 @@
 """The embedded domains as data: the same invented world painted in two styles, unpaired or paired; no download."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.data.sampler import Draw, dice
 from stylegan_lab.data.scenes.render import render
 from stylegan_lab.data.scenes.styles import STYLES
-from stylegan_lab.images.batch import Pair, Stylized, Unpaired
+from stylegan_lab.images.batch import Domains, Pair, Stylized, Unpaired
 from stylegan_lab.mistake import Mistake, at_least
 
 FIRST = {"train": 0, "val": 1_000_000, "test": 2_000_000}  # splits are disjoint stretches of an endless world
@@ -59,6 +60,29 @@ class PairedDomains(Dataset[Pair]):
     def __getitem__(self, draw: Draw | int) -> Pair:
         index = draw if isinstance(draw, int) else draw[1]
         return {"a": self.a[index], "b": self.b[index]}
+
+
+class ManyDomains(Dataset[Domains]):
+    """Every picture of every domain once an epoch; the domain it goes to, and a picture of that, are drawn."""
+
+    def __init__(self, domains: Sequence[Domain], seed: int) -> None:
+        self.domains, self.seed = domains, seed
+
+    def __len__(self) -> int:
+        return sum(len(domain) for domain in self.domains)
+
+    def __getitem__(self, draw: Draw) -> Domains:
+        epoch, index = draw
+        chance = dice(self.seed, epoch, index)
+        place, source = divmod(index, len(self.domains))
+        target = int(torch.randint(len(self.domains), (), generator=chance))
+        partner = int(torch.randint(len(self.domains[target]), (), generator=chance))
+        return {
+            "a": self.domains[source][place],
+            "b": self.domains[target][partner],
+            "source": torch.tensor(source),
+            "target": torch.tensor(target),
+        }
 
 
 class ScenesData(ImageData):
@@ -127,6 +151,42 @@ class StyledScenes(ScenesData):
         count = self.counts["train"]
         style = self._domain(self.target, count, 1)
         return UnpairedDomains(self._domain(self.source, 0, count), style, self.seed)
+
+
+class DomainsOfScenes(ScenesData):
+    """Several styles at once, each with scenes of its own. Held-out pairs are of `source` and `target`."""
+
+    gives = Domains
+
+    def __init__(
+        self,
+        source: str = "photo",
+        target: str = "ukiyoe",
+        size: int = 64,
+        channels: int = 3,
+        batch_size: int = 1,
+        workers: int = 0,
+        train_scenes: int = 400,
+        val_scenes: int = 16,
+        test_scenes: int = 64,
+        world: int = 0,
+        domains: Sequence[str] = ("photo", "ukiyoe", "ink", "sketch"),
+    ) -> None:
+        super().__init__(
+            source, target, size, channels, batch_size, workers, train_scenes, val_scenes, test_scenes, world
+        )
+        for domain in domains:
+            choose("data.domains", domain, STYLES)
+        if missing := [name for name in (source, target) if name not in domains]:
+            raise Mistake(
+                f"data.domains={list(domains)} must hold data.source and data.target; {missing[0]} is missing"
+            )
+        self.domains = list(domains)
+
+    def train_samples(self) -> Dataset[Any]:
+        count = self.counts["train"]
+        domains = [self._domain(style, place * count, count) for place, style in enumerate(self.domains)]
+        return ManyDomains(domains, self.seed)
 
 
 class PairedScenes(ScenesData):

@@ -20,6 +20,13 @@ class Stylized(Unpaired):
     """Content, and beside it a picture of the style, the same one each time; serves wherever Unpaired does."""
 
 
+class Domains(Unpaired):
+    """`a` is of the domain numbered `source`, `b` of the one numbered `target`; both change from sample to sample."""
+
+    source: Tensor
+    target: Tensor
+
+
 class Plain(TypedDict):
     image: Tensor
 
@@ -37,6 +44,7 @@ WORDS: dict[Kind, str] = {  # for messages
     Unpaired: "two unpaired domains",
     Pair: "true pairs",
     Stylized: "content and one picture of the style",
+    Domains: "several domains",
     Plain: "pictures",
     Labelled: "labelled pictures",
 }

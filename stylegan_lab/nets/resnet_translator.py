@@ -25,7 +25,8 @@ class ResidualBlock(nn.Module):
 
 
 class ResNetTranslator(nn.Module):
-    """`channels` after the stem, four times that in the `blocks`; 9 blocks at 256 px and 6 at 128 in the paper."""
+    """`channels` after the stem, four times that in the `blocks`; 9 blocks at 256 px and 6 at 128 in the paper. A variant
+    that lays a condition on the image says how many `condition_channels` that has."""
 
     multiple_of = 4
     at_least = 16  # two halvings must leave more than one row to reflect
@@ -40,13 +41,14 @@ class ResNetTranslator(nn.Module):
         up: Up = "transposed",
         dropout: float = 0.0,
         initialisation: Initialisation = "normal",
+        condition_channels: int = 0,
     ) -> None:
         super().__init__()
         at_least("translator.channels", channels, 1)
         at_least("translator.blocks", blocks, 0)
         at_least("translator.dropout", dropout, 0)
         halve, double = choose("translator.down", down, DOWN), choose("translator.up", up, UP)
-        stem = nn.Conv2d(image_channels, channels, 7, bias=needs_bias(norm))
+        stem = nn.Conv2d(image_channels + condition_channels, channels, 7, bias=needs_bias(norm))
         first, second = halve(channels, 2 * channels, norm), halve(2 * channels, 4 * channels, norm)
         at_blocks = 4 + len(first) + len(second)
         # The input, both halvings, the first and the middle block: where a variant may look between the layers.

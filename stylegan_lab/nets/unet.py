@@ -39,6 +39,7 @@ class UNet(nn.Module):
         norm: Norm = "batch",
         dropout: float = 0.5,
         initialisation: Initialisation = "normal",
+        condition_channels: int = 0,
     ) -> None:
         super().__init__()
         at_least("translator.channels", channels, 1)
@@ -49,7 +50,7 @@ class UNet(nn.Module):
         for outer, inner in reversed(list(pairwise(widths[:-1]))):
             net = Level(outer, inner, net, norm, dropout if outer == inner else 0.0)
         self.layers = nn.Sequential(
-            nn.Conv2d(image_channels, channels, 4, 2, 1, bias=needs_bias(norm)),
+            nn.Conv2d(image_channels + condition_channels, channels, 4, 2, 1, bias=needs_bias(norm)),
             net,
             nn.ReLU(), nn.ConvTranspose2d(2 * channels, image_channels, 4, 2, 1), nn.Tanh(),
         )  # fmt: skip

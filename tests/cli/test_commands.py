@@ -281,7 +281,7 @@ MISTAKES = {
     "an unknown command": ("tran", "no command tran (did you mean train?)"),
     "a misspelt choice": (
         "train model=cyclgan",
-        "model=cyclgan is unknown (did you mean cyclegan?); choices: adain, cut, cyclegan, fastcut, johnson, perceptual, pix2pix",
+        "model=cyclgan is unknown (did you mean cyclegan?); choices: adain, cut, cyclegan, fastcut, johnson, multidomain, ",
     ),
     "an unknown choice": (
         "train loss=x",
