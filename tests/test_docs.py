@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.evaluation.metrics import METRICS
@@ -25,6 +26,8 @@ def test_pages_do_as_they_say(page: str, tmp_path: Path, monkeypatch: pytest.Mon
     text = (DOCS / page).read_text(encoding="utf-8")
     if "RUN" in text:
         assert run(["train", "experiment=smoke", "logger=none", "output_dir=RUN"]) == 0
+    for name in ("photo.png", "style.png"):
+        Image.effect_noise((48, 40), 80).convert("RGB").save(name)
     for fence in FENCE.finditer(text):
         if fence["path"]:
             place = tmp_path / fence["path"]

@@ -63,7 +63,7 @@ class PairedDomains(Dataset[Pair]):
 
 
 class ManyDomains(Dataset[Domains]):
-    """Every picture of every domain once an epoch; the domain it goes to, and a picture of that, are drawn."""
+    """Every picture of every domain once an epoch; another domain to go to, and a picture of that, are drawn."""
 
     def __init__(self, domains: Sequence[Domain], seed: int) -> None:
         self.domains, self.seed = domains, seed
@@ -75,7 +75,8 @@ class ManyDomains(Dataset[Domains]):
         epoch, index = draw
         chance = dice(self.seed, epoch, index)
         place, source = divmod(index, len(self.domains))
-        target = int(torch.randint(len(self.domains), (), generator=chance))
+        step = int(torch.randint(1, len(self.domains), (), generator=chance))
+        target = (source + step) % len(self.domains)
         partner = int(torch.randint(len(self.domains[target]), (), generator=chance))
         return {
             "a": self.domains[source][place],

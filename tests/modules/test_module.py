@@ -16,11 +16,13 @@ from stylegan_lab.images.batch import Unpaired
 from stylegan_lab.losses.constraints import WeightClipping
 from stylegan_lab.losses.contest import Contest
 from stylegan_lab.losses.games import LeastSquares
+from stylegan_lab.losses.perception import Perception
 from stylegan_lab.losses.terms import Terms
 from stylegan_lab.modules.cyclegan import CycleGAN
 from stylegan_lab.modules.image_pool import ImagePool
 from stylegan_lab.modules.module import Module
 from stylegan_lab.modules.schedules import Constant, LinearDecay
+from stylegan_lab.nets.features.colours import colours
 from stylegan_lab.nets.patch_critic import PatchCritic
 from stylegan_lab.nets.resnet_translator import ResNetTranslator
 
@@ -204,3 +206,23 @@ def test_a_pool_of_size_0_is_no_pool() -> None:
 
 def test_a_module_says_what_it_takes() -> None:
     assert CycleGAN.takes is Unpaired
+
+
+def test_a_feature_net_watches_only_if_its_terms_weigh_something() -> None:
+    a, b = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+
+    def unneeded() -> Perception:
+        raise AssertionError("a feature net that nobody needs was built")
+
+    small(features=unneeded).prepare()
+    perception = Perception(colours, "none", {"full": 1.0}, {"full": 1.0}, "moments")
+    module = small(features=lambda: perception, content_weight=2.0, style_weight=3.0)
+    (of_a, _) = module.generator_terms(a, b, a, b)
+    losses = of_a.detached().losses
+    assert float(losses["a_style"]) == 0, "what is painted as the other domain is"
+    expected = 2.0 * float(torch.nn.functional.mse_loss(_seen(b), _seen(a)))
+    assert float(losses["a_content"]) == pytest.approx(expected, rel=1e-5)
+
+
+def _seen(image: Tensor) -> Tensor:
+    return colours()(image, ["full"])["full"]

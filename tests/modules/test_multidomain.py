@@ -98,7 +98,7 @@ def test_data_go_from_every_domain_to_every_other() -> None:
         for sample in (samples[(epoch, i)] for i in range(18))
     ]
     assert {source for source, _ in ways} == {target for _, target in ways} == {0, 1, 2}
-    assert len(set(ways)) == 9
+    assert len(set(ways)) == 6, "never to where it is"
     again = samples[(2, 5)]
     assert torch.equal(again["b"], samples[(2, 5)]["b"]) and int(again["target"]) == int(samples[(2, 5)]["target"])
     sample = samples[(0, 4)]
