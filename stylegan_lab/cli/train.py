@@ -125,9 +125,9 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
     begun = [] if start else experiment.module.begin()
     trainer = build_trainer(experiment, run)
     if trainer.is_global_zero:
-        cut_record(run.metrics, played)
         if start:
             Manifest.of(start.parent).make_last(start, played)
+        cut_record(run.metrics, played)
         run.describe(config, overrides, describe_environment(trainer.world_size))
         print(plan(experiment, choices))
         for logger in trainer.loggers:

@@ -1,8 +1,10 @@
 """What all data modules share: loaders whose order follows the module's own counter, and what kind of batch they give."""
 
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -83,7 +85,7 @@ class ImageData(L.LightningDataModule):
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
             multiprocessing_context=self._processes() if self.workers else None,
-            worker_init_fn=_leave_signals_to_the_first if self.workers else None,
+            worker_init_fn=_serve_the_first if self.workers else None,
             generator=torch.Generator().manual_seed(self.seed),  # else each iterator draws from the global stream
         )
 
@@ -119,8 +121,16 @@ class ImageData(L.LightningDataModule):
         return self.trainer.global_rank, self.trainer.world_size, played
 
 
-def _leave_signals_to_the_first(_: int) -> None:
-    """Ctrl-C and a queue's signals reach all processes: workers go on until the training has ended its step and saved."""
+def _serve_the_first(_: int) -> None:
+    """Ctrl-C and a queue's signals reach all processes: workers go on until the training has ended its step and saved. But
+    they end with it however it ends: torch looks at a worker's parent, which is the server it was forked from."""
     for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if (training := multiprocessing.parent_process()) is not None:
+
+        def end_with_it() -> None:
+            training.join()
+            os._exit(1)
+
+        threading.Thread(target=end_with_it, daemon=True).start()

@@ -36,7 +36,21 @@ class Attempt:
         if self._process.exitcode is None:
             self._process.kill()
             raise AssertionError(f"still running after {seconds} s: {self.said()}")
+        self._leaves_nobody_behind()
         return self._process.exitcode
+
+    def _leaves_nobody_behind(self) -> None:
+        """Loader workers, and the server they are forked from, end with the run, however it ended."""
+        assert self._process.pid is not None
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            try:
+                os.killpg(self._process.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.05)
+        os.killpg(self._process.pid, signal.SIGKILL)
+        raise AssertionError("processes of the run are still there after it ended")
 
     def said(self) -> str:
         return self.output.read_text() if self.output.exists() else ""
