@@ -1,14 +1,17 @@
 """What watches a run: averages beside their closed form, chance put back."""
 
 import random
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from stylegan_lab.callbacks.averaging import Averaging
 from stylegan_lab.callbacks.chance import restore_chance, state_of_chance
+from stylegan_lab.callbacks.checkpoints import Checkpoints
 from tests.modules.test_module import play, small
 
 
@@ -44,3 +47,18 @@ def test_chance_goes_on_where_it_was() -> None:
     drawn = random.random(), float(np.random.rand()), float(torch.rand(()))
     restore_chance(state, cpu)
     assert (random.random(), float(np.random.rand()), float(torch.rand(()))) == drawn
+
+
+@pytest.mark.parametrize(("passed", "due"), [(59, False), (61, True)])
+def test_checkpoints_can_be_due_by_the_clock(passed: float, due: bool) -> None:
+    checkpoints, module = Checkpoints(every=0, minutes=1), small()
+    module.iteration, module.budget = 7, 100
+    checkpoints._since = time.monotonic() - passed
+    assert checkpoints._is_due(module) is due
+
+
+@pytest.mark.parametrize(("every", "iteration", "due"), [(5, 10, True), (5, 11, False), (0, 10, False), (0, 100, True)])
+def test_checkpoints_are_due_every_so_often_and_at_the_end(every: int, iteration: int, due: bool) -> None:
+    checkpoints, module = Checkpoints(every=every), small()
+    module.iteration, module.budget = iteration, 100
+    assert checkpoints._is_due(module) is due

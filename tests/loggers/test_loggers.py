@@ -94,3 +94,10 @@ def test_tensorboard_has_curves_and_pictures_by_our_counter(tmp_path: Path) -> N
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("x")] == [(7, 2.0)]
     assert [event.step for event in events.Images("samples")] == [7]
+
+
+def test_a_run_keeps_its_wandb_id_for_as_long_as_its_folder_lives(tmp_path: Path) -> None:
+    first = wandb_module._kept_id(tmp_path / "run" / "wandb" / "id")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert wandb_module._kept_id(tmp_path / "moved" / "wandb" / "id") == first
+    assert wandb_module._kept_id(tmp_path / "other" / "wandb" / "id") != first
