@@ -6,7 +6,6 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -121,9 +120,10 @@ def check_unchanged(run: Run, config: dict[str, Any], given: Set[str]) -> None:
 
 
 def _config_before(run: Run) -> dict[str, Any]:
+    text = run.read("config.yaml")
     try:
-        config = yaml.safe_load(run.read("config.yaml"))
-    except yaml.YAMLError:
+        config: Any = OmegaConf.to_container(OmegaConf.create(text))
+    except Exception:  # of a parser for each kind of damage
         config = None
     if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
         raise Mistake(
