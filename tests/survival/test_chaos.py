@@ -49,10 +49,11 @@ def state(folder: Path) -> dict[str, Any]:
 
 
 def record(folder: Path) -> list[dict[str, float]]:
-    """What was recorded, but for what a clock says."""
+    """What was recorded, but for what a clock says. Scores that were put off come after the other lines of their iteration."""
     clock = ("time", "images_per_second")
     rows = read_record(folder / "run" / "metrics.jsonl")
-    return [{name: value for name, value in row.items() if name not in clock} for row in rows]
+    kept = [{name: value for name, value in row.items() if name not in clock} for row in rows]
+    return sorted(kept, key=lambda row: (row["iteration"], sorted(row)))
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:
