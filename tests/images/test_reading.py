@@ -269,7 +269,7 @@ def test_a_jpeg_of_endless_scans_is_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 def test_reading_keeps_to_the_memory_it_states(tmp_path: Path) -> None:
     """In a process that may take no more: the largest need of each format, and no bomb goes off."""
-    side = 1000
+    side = 700
     rgba = photo(side, side)
     rgba.putalpha(200)
     for suffix in (".png", ".webp", ".tif"):
