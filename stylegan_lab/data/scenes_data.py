@@ -63,7 +63,7 @@ class PairedDomains(Dataset[Pair]):
 
 
 class ManyDomains(Dataset[Domains]):
-    """Every picture of every domain once an epoch; another domain to go to, and a picture of that, are drawn."""
+    """Every picture of every domain once an epoch; another domain to go to, and two pictures of that, are drawn."""
 
     def __init__(self, domains: Sequence[Domain], seed: int) -> None:
         self.domains, self.seed = domains, seed
@@ -77,10 +77,11 @@ class ManyDomains(Dataset[Domains]):
         place, source = divmod(index, len(self.domains))
         step = int(torch.randint(1, len(self.domains), (), generator=chance))
         target = (source + step) % len(self.domains)
-        partner = int(torch.randint(len(self.domains[target]), (), generator=chance))
+        partner, other = torch.randint(len(self.domains[target]), (2,), generator=chance).tolist()
         return {
             "a": self.domains[source][place],
             "b": self.domains[target][partner],
+            "other": self.domains[target][other],
             "source": torch.tensor(source),
             "target": torch.tensor(target),
         }
