@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -196,3 +197,33 @@ class PairedScenes(ScenesData):
 
     def train_samples(self) -> Dataset[Any]:
         return self._pairs("train", self.counts["train"])
+
+
+class ShrunkenScenes(PairedScenes):
+    """`a` is `b` at a `factor` of its size, each of its places the mean of those it stands for."""
+
+    def __init__(
+        self,
+        style: str = "photo",
+        factor: int = 2,
+        size: int = 64,
+        channels: int = 3,
+        batch_size: int = 1,
+        workers: int = 0,
+        train_scenes: int = 400,
+        val_scenes: int = 16,
+        test_scenes: int = 64,
+        world: int = 0,
+    ) -> None:
+        choose("data.style", style, STYLES)
+        super().__init__(
+            style, style, size, channels, batch_size, workers, train_scenes, val_scenes, test_scenes, world
+        )
+        at_least("data.factor", factor, 2)
+        if size % factor:
+            raise Mistake(f"data.size={size} is no multiple of data.factor={factor}")
+        self.factor = factor
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
+        images = super().on_after_batch_transfer(batch, dataloader_idx)
+        return images | {"a": F.avg_pool2d(images["a"], self.factor)}

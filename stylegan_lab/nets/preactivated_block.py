@@ -1,4 +1,4 @@
-"""StarGAN v2's residual block (Choi et al., 2020): norm and activation before each convolution, variance kept by halving the sum."""
+"""StarGAN v2's residual block (Choi et al., 2020): norm and activation before each convolution, a sum of kept variance."""
 
 import math
 from collections.abc import Callable
