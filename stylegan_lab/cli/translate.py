@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> int:
     quiet()
     run, checkpoint = find_run(options.run)
     works = list(pairs_of_paths(options.source, options.target))
+    reference = None if options.reference is None else read_picture(options.reference)
     module = restore_module(
         read_checkpoint(run.checkpoint(options.checkpoint or checkpoint)), options.raw, options.trust
     )
@@ -47,7 +48,6 @@ def main(arguments: list[str]) -> int:
     elif options.direction not in module.directions:
         raise Mistake(f"--direction {options.direction}: this run translates {' and '.join(module.directions)}")
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    reference = None if options.reference is None else read_picture(options.reference)
     for source, target in works:
         write_picture(translate(module, read_picture(source), options.direction, options.size, reference), target)
         print(target)
