@@ -46,8 +46,9 @@ def test_lossless_formats_are_read_as_they_were_written(tmp_path: Path, suffix: 
 
 def test_of_an_animation_the_first_frame_is_read(tmp_path: Path) -> None:
     first, second = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
-    for suffix in (".gif", ".webp", ".png", ".tif"):
-        path = saved(tmp_path / f"p{suffix}", first, save_all=True, append_images=[second])
+    for suffix in (".gif", ".webp", ".png", ".tif", ".jpg"):
+        kind = {"format": "MPO"} if suffix == ".jpg" else {}  # as some cameras write two pictures into one JPEG
+        path = saved(tmp_path / f"p{suffix}", first, save_all=True, append_images=[second], **kind)
         red, _, blue = read_pixels(path)[:, 0, 0].tolist()
         assert red > 250 and blue < 5, suffix
 
