@@ -29,7 +29,7 @@ DAMAGE = (
     NotImplementedError,
     RuntimeError,
 )
-JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$)")
+JUNK = re.compile(r"(^|/)(__MACOSX(/|$)|\._|\.DS_Store$|Thumbs\.db$)")
 
 
 class Limits(NamedTuple):
@@ -45,15 +45,24 @@ class Entry(NamedTuple):
     content: IO[bytes] | None  # None is a folder
 
 
+def unpacked(fetched: list[Path], into: Path) -> Path:
+    """One archive's folder: the one folder that it consists of, else all of it."""
+    extract(fetched[0], into)
+    contents = list(into.iterdir())
+    return contents[0] if len(contents) == 1 and contents[0].is_dir() else into
+
+
 def extract(archive: Path, into: Path, limits: Limits = Limits()) -> None:  # noqa: B008
     """A zip or tar archive, below `into`, a folder that is thrown away if this fails."""
     claims = _Claims(archive, into, limits)
     with _told(archive, into), progress(f"unpacking {archive.name}", None) as advance:
         for name, content in _entries(archive):
             path = claims.claim(name, is_folder=content is None)
+            if JUNK.search(name):
+                continue
             if content is None:
                 path.mkdir(parents=True, exist_ok=True)
-            elif not JUNK.search(name):
+            else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("xb") as file:
                     while part := content.read(PART):
@@ -104,8 +113,10 @@ def _of_tar(archive: Path, packed: bool) -> Iterator[Entry]:
                     raise _unsafe(archive, member.name, "is a device, not a file")
                 with tar.extractfile(member) or nullcontext() as content:
                     yield Entry(member.name, content)
-        if packed and stream.read(PART):  # to the end, where the sum stands that says all is well
-            raise EOFError("something follows its end")
+        for _ in range(DEEPEST):  # to its end, where the sum stands that says all is well
+            if not stream.read(PART):
+                return
+        raise EOFError("it goes on after its end")
 
 
 @dataclass
