@@ -96,6 +96,8 @@ def _of_zip(archive: Path) -> Iterator[Entry]:
             name, kind = info.orig_filename, stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _unsafe(archive, name, "is a link" if stat.S_ISLNK(kind) else "is a device, not a file")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise _unsafe(archive, name, "is packed in an unusual way")
             if info.is_dir():
                 yield Entry(name, None)
             else:
@@ -105,11 +107,11 @@ def _of_zip(archive: Path) -> Iterator[Entry]:
 
 def _of_tar(archive: Path, packed: bool) -> Iterator[Entry]:
     with gzip.open(archive) if packed else archive.open("rb") as stream:
-        with tarfile.open(fileobj=stream, mode="r|") as tar:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as tar:
             for member in tar:
                 if member.issym() or member.islnk():
                     raise _unsafe(archive, member.name, "is a link")
-                if not (member.isreg() or member.isdir()):
+                if member.issparse() or not (member.isreg() or member.isdir()):
                     raise _unsafe(archive, member.name, "is a device, not a file")
                 with tar.extractfile(member) or nullcontext() as content:
                     yield Entry(member.name, content)
@@ -117,6 +119,17 @@ def _of_tar(archive: Path, packed: bool) -> Iterator[Entry]:
             if not stream.read(PART):
                 return
         raise EOFError("it goes on after its end")
+
+
+class _Header(tarfile.TarInfo):
+    """Of an entry; one that only describes the next is held in memory whole, and must be small."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        header = super().frombuf(buf, encoding, errors)
+        if not header.isfile() and not header.isdir() and header.size > PART:
+            raise tarfile.ReadError(f"a description of {header.size:,} bytes")
+        return header
 
 
 @dataclass

@@ -96,6 +96,20 @@ def test_an_attack_leaves_nothing_but_its_archive(server: Server) -> None:
     assert here() == ["facades.tar.gz"] and seen() == {}
 
 
+def test_an_interruption_while_unpacking_leaves_no_half_set(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    horses = given("horse2zebra", server, as_zip(HORSES))
+    with monkeypatch.context() as patch:
+        patch.setattr("stylegan_lab.data.sets.extraction._Claims.count", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            download(horses, ROOT)
+    assert here() == ["horse2zebra.zip"]
+    download(horses, ROOT)
+    assert here() == ["horse2zebra"] and len(server.asked) == 1
+
+
 def test_what_a_killed_process_left_is_cleared_away(server: Server) -> None:
     (ROOT / ".horse2zebra.unpacking" / "half").mkdir(parents=True)
     download(given("horse2zebra", server, as_zip(HORSES)), ROOT)

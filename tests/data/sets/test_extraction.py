@@ -160,6 +160,28 @@ def test_a_bomb_of_overlapping_entries_does_not_go_off() -> None:
         unpack(whole[:directory] + entries + bytes(end), Limits(bytes=2_000_000))
 
 
+def test_a_bomb_in_what_describes_a_file_does_not_go_off() -> None:
+    info = tarfile.TarInfo("description")
+    info.type, info.size = tarfile.XHDTYPE, 10_000_000
+    with pytest.raises(Mistake, match="set.archive is damaged .a description of 10,000,000 bytes"):
+        unpack(gzip.compress(info.tobuf() + bytes(info.size)))
+
+
+def test_a_file_of_holes_is_refused() -> None:
+    info = tarfile.TarInfo("set/holes")
+    info.type, info.size = tarfile.GNUTYPE_SPARSE, 0
+    with pytest.raises(Mistake, match="set/holes' is a device, not a file"):
+        unpack(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024)))
+
+
+def test_unusual_packing_is_refused() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("set/a.jpg", b"1")
+    with pytest.raises(Mistake, match="set/a.jpg' is packed in an unusual way"):
+        unpack(out.getvalue())
+
+
 @KINDS
 def test_too_many_entries_are_refused(pack: Pack) -> None:
     with pytest.raises(Mistake, match="has more than 5 entries; it was not unpacked"):
