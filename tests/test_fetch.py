@@ -28,7 +28,7 @@ PLACE = Path("sets/file.zip")
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(fetch, "PATIENCE", 0.4)
+    monkeypatch.setattr(fetch, "PATIENCE", 10)
     with Server().serving() as serving:
         yield serving
 
@@ -84,10 +84,12 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(server: Server) -> N
     assert server.asked[-1][1] == "bytes=70000-" and beside() == ["file.zip"]
 
 
-def test_a_stall_ends_with_a_sentence_and_keeps_what_came(server: Server) -> None:
+def test_a_stall_ends_with_a_sentence_and_keeps_what_came(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "PATIENCE", 0.4)
     url = server.put("/file.zip", DATA, server.stalling(after=100_000))
     with pytest.raises(Unreachable, match=r"it sent nothing for 0.4 s\); 100 kB of 205 kB are kept"):
         fetched([url], PLACE, RIGHT)
+    monkeypatch.setattr(fetch, "PATIENCE", 10)
     server.put("/file.zip", DATA)
     assert fetched([url], PLACE, RIGHT).read_bytes() == DATA
 

@@ -32,7 +32,7 @@ ROOT = Path("datasets")
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    monkeypatch.setattr(fetch, "PATIENCE", 0.4)
+    monkeypatch.setattr(fetch, "PATIENCE", 10)
     monkeypatch.setenv(fetch.CACHE, str(tmp_path / "cache"))
     monkeypatch.delenv(catalogue.ROOT, raising=False)
     with Server().serving() as serving:
