@@ -61,7 +61,22 @@ def test_its_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize(
     "group",
-    ["model", "loss", "translator", "critic", "decoder", "features", "data", "optimizer", "schedule", "strategy"],
+    [
+        "model",
+        "loss",
+        "translator",
+        "critic",
+        "decoder",
+        "coder",
+        "features",
+        "fit",
+        "augment",
+        "degrade",
+        "data",
+        "optimizer",
+        "schedule",
+        "strategy",
+    ],
 )
 def test_its_table_names_every_choice(group: str) -> None:
     (row,) = [line for line in README.splitlines() if line.startswith("|") and f"`{group}`" in line]
