@@ -297,7 +297,7 @@ def test_a_download_says_what_came_and_what_is_next(
     monkeypatch.setitem(SETS, "horse2zebra", given("horse2zebra", server, as_zip(HORSES)))
     assert run(["data", "download", "horse2zebra"]) == 0
     out = capsys.readouterr().out
-    assert "datasets/horse2zebra\n" in out and "trainA: 1 files" in out and "(published)" in out
+    assert "datasets/horse2zebra\n" in out and "trainA: 1 in all" in out and "(published)" in out
     assert "stylegan-lab train data=horse2zebra\n" in out
     assert run(["data", "download", "horse2zebra"]) == 0
     assert "was there already" in capsys.readouterr().out
