@@ -183,6 +183,10 @@ def test_what_somebody_put_there_is_held_against_what_is_expected() -> None:
 def test_another_address_is_asked_when_the_first_fails(server: Server) -> None:
     first, second = server.put("/first.zip", DATA, failing(500)), server.put("/second.zip", DATA)
     assert fetched([first, second], PLACE, RIGHT).read_bytes() == DATA
+    PLACE.unlink()
+    server.put("/second.zip", DATA, failing(404))
+    with pytest.raises(Unreachable, match=rf"^{first} cannot be fetched \(500"):
+        fetched([first, second], PLACE, RIGHT)
 
 
 def test_a_redirect_is_followed_but_never_out_of_encryption(server: Server) -> None:
@@ -221,6 +225,7 @@ def test_an_interruption_leaves_only_what_can_be_gone_on_with(server: Server, mo
             fetched([url], PLACE, RIGHT)
     assert beside() == [".file.zip.of", ".file.zip.part"]
     assert fetched([url], PLACE, RIGHT).read_bytes() == DATA and beside() == ["file.zip"]
+    assert len(server.asked) == 1, "all of it was there"
 
 
 def interrupt(_: int) -> None:
