@@ -1,0 +1,64 @@
+"""Files that lie among the pictures and are none by their names; some of them are pictures all the same."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from stylegan_lab.data.folders.findings import Finding, Item, number
+
+
+class Beginning(NamedTuple):
+    """The bytes by which a kind of file is known, and where they stand."""
+
+    kind: str
+    advice: str
+    start: int
+    mark: bytes
+
+
+CONVERT, UNPACK = "save it as PNG or JPEG", "unpack it"
+BEGINNINGS = (
+    Beginning("JPEG", "name it .jpg to have it read", 0, b"\xff\xd8\xff"),
+    Beginning("PNG", "name it .png to have it read", 0, b"\x89PNG"),
+    Beginning("GIF", "name it .gif to have it read", 0, b"GIF8"),
+    Beginning("WebP", "name it .webp to have it read", 8, b"WEBP"),
+    Beginning("TIFF", "name it .tif to have it read", 0, b"II*\0"),
+    Beginning("TIFF", "name it .tif to have it read", 0, b"MM\0*"),
+    Beginning("AVIF", CONVERT, 4, b"ftypavif"),
+    Beginning("HEIC", CONVERT, 4, b"ftyphei"),
+    Beginning("HEIC", CONVERT, 4, b"ftypmif1"),
+    Beginning("JPEG XL", CONVERT, 4, b"JXL "),
+    Beginning("JPEG 2000", CONVERT, 4, b"jP  "),
+    Beginning("a Photoshop file", CONVERT, 0, b"8BPS"),
+    Beginning("a zip archive", UNPACK, 0, b"PK\3\4"),
+    Beginning("a gzip archive", UNPACK, 0, b"\x1f\x8b"),
+    Beginning("a tar archive", UNPACK, 257, b"ustar"),
+)
+LONGEST = max(beginning.start + len(beginning.mark) for beginning in BEGINNINGS)
+
+
+def strangers(root: Path, files: Sequence[Path]) -> Iterator[Finding]:
+    """`files` are relative to the root."""
+    if not files:
+        return
+    kinds = Counter(path.suffix.lower() or "without a suffix" for path in files).most_common()
+    told = ", ".join(f"{count:,} {kind}" for kind, count in kinds[:6]) + (", ..." if kinds[6:] else "")
+    says = f"{number(files, 'other file')} beside the pictures ({told}), passed over"
+    items = [Item((path,), _what(root / path)) for path in files]
+    known = [item for item in items if item.note]
+    if known:
+        says += f"; {len(known):,} of them {'is' if len(known) == 1 else 'are'} more than that"
+    yield Finding("other_files", False, says, [*known, *(item for item in items if not item.note)])
+
+
+def _what(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            head = file.read(LONGEST)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    for beginning in BEGINNINGS:
+        if head[beginning.start :].startswith(beginning.mark):
+            return f"holds {beginning.kind}: {beginning.advice}"
+    return ""
