@@ -16,13 +16,16 @@ BELOW: dict[str, set[str]] = {
     "signature": {"mistake", "choice"},
     "environment": set(),
     "whole": set(),
+    "alone": set(),
+    "progress": set(),
+    "fetch": {"mistake", "alone", "progress"},
     "manifest": {"whole"},
     "checkpoint": {"manifest", "whole", "mistake"},
     "images": {"mistake", "choice"},
-    "nets": {"mistake", "choice"},
+    "nets": {"mistake", "choice", "fetch"},
     "losses": {"nets", "mistake", "choice"},
     "modules": {"losses", "nets", "images", "checkpoint", "manifest", "mistake", "choice"},
-    "data": {"losses", "nets", "images", "mistake", "choice"},
+    "data": {"losses", "nets", "images", "mistake", "choice", "fetch", "alone", "progress", "whole"},
     "evaluation": {"losses", "nets", "images", "mistake", "choice"},
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
