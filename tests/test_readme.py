@@ -70,6 +70,7 @@ def test_its_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
         "features",
         "fit",
         "augment",
+        "degrade",
         "data",
         "optimizer",
         "schedule",

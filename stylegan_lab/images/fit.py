@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_lab.choice import choose
+from stylegan_lab.images.scale import scaled
 from stylegan_lab.mistake import Mistake, at_least
 
 
@@ -111,14 +112,6 @@ class Pad:
 
 LEVELS = {"white": 1.0, "grey": 0.0, "black": -1.0}
 FILLS = {**LEVELS, "mirror": None, "edge": None}
-
-
-def scaled(pixels: Tensor, height: int, width: int) -> Tensor:
-    """Bicubic, without aliases, as Pillow does it."""
-    if pixels.shape[1:] == (height, width):
-        return pixels
-    batch = F.interpolate(pixels[None], (height, width), mode="bicubic", antialias=True)[0]
-    return batch if pixels.dtype == torch.uint8 else batch.clamp(-1, 1)
 
 
 def _in_proportion(height: int, width: int, size: int, side: int) -> tuple[int, int]:
