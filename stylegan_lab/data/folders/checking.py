@@ -1,11 +1,11 @@
 """A folder of pictures checked before a minute is spent on it: everything is read once, and all that was found is told."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stylegan_lab.data.folders.findings import Finding, Item, Looks, number, of_files, of_halves, of_pairs
+from stylegan_lab.data.folders.findings import Finding, Item, Looks, of_files, of_halves, of_mates, of_pairs
 from stylegan_lab.data.folders.layout import Layout, Part, mates, recognise
 from stylegan_lab.data.folders.looking import look_at_all
 from stylegan_lab.data.folders.looks import Seen
@@ -13,6 +13,7 @@ from stylegan_lab.data.folders.strangers import strangers
 from stylegan_lab.images.read import SUFFIXES, picture_files
 from stylegan_lab.images.unreadable import shown
 from stylegan_lab.mistake import Mistake
+from stylegan_lab.progress import progress
 
 
 class Summary(NamedTuple):
@@ -44,22 +45,20 @@ class Report(NamedTuple):
         return not any(finding.serious for finding in self.findings)
 
 
-def check(root: Path, watched: Callable[[int], Callable[[int], None]] = lambda total: lambda more: None) -> Report:
-    """`watched` is told how many files there are, and gives what is to hear how many more are done."""
+def check(root: Path) -> Report:
     files, others = _below(root)
-    looks = {
-        path.relative_to(root): look
-        for path, look in look_at_all([root / path for path in files], watched(len(files))).items()
-    }
+    with progress("checking", len(files), in_bytes=False) as advance:
+        found = look_at_all([root / path for path in files], advance)
+    looks = {path.relative_to(root): look for path, look in found.items()}
 
     def size_of(path: Path) -> tuple[int, int] | None:
         look = looks[path]
         return (look.width, look.height) if isinstance(look, Seen) else None
 
     layout = recognise(files, size_of)
-    found = [*of_files(layout.parts, looks), *_of_layout(layout, looks), *strangers(root, others)]
-    found.sort(key=lambda finding: not finding.serious)
-    return Report(root, layout, [_summary(part, looks) for part in layout.parts], found)
+    findings = [*of_files(layout.parts, looks), *_of_layout(layout, looks), *strangers(root, others)]
+    findings.sort(key=lambda finding: not finding.serious)
+    return Report(root, layout, [_summary(part, looks) for part in layout.parts], findings)
 
 
 def _below(root: Path) -> tuple[list[Path], list[Path]]:
@@ -73,9 +72,8 @@ def _below(root: Path) -> tuple[list[Path], list[Path]]:
         if path.suffix.lower() not in SUFFIXES and path.is_file() and not path.name.startswith(".")
     ]
     if not pictures:
-        kinds = ", ".join(sorted({path.suffix or path.name for path in others})[:5])
-        beside = f"; it holds {number(others, 'other file')} ({shown(Path(kinds))})" if others else ""
-        raise Mistake(f"{shown(root)} holds no pictures ({', '.join(sorted(SUFFIXES))}){beside}")
+        beside = "".join(f"; {finding.says}" for finding in strangers(root, others))
+        raise Mistake(f"{shown(root)} holds no pictures ({', '.join(sorted(SUFFIXES))}){shown(beside)}")
     return pictures, others
 
 
@@ -85,6 +83,7 @@ def _of_layout(layout: Layout, looks: Looks) -> Iterator[Finding]:
     if not any(layout.domains):
         yield from of_halves(layout.parts, looks)
         return
+    yield from of_mates(layout.parts)
     a, b = (name for name in layout.domains if name)
     pairs: list[tuple[Path, Path]] = []
     alone: list[Item] = []
@@ -94,7 +93,7 @@ def _of_layout(layout: Layout, looks: Looks) -> Iterator[Finding]:
         else:
             there = in_a or in_b
             assert there is not None
-            alone.append(Item((there,), f"has no mate in {' '.join(filter(None, (b if in_a else a, split)))}"))
+            alone.append(Item((there,), f"has no mate in {' '.join(filter(None, (split, b if in_a else a)))}"))
     yield from of_pairs(pairs, alone, looks)
 
 
@@ -102,13 +101,15 @@ def _summary(part: Part, looks: Looks) -> Summary:
     seen = [look for path in part.files if isinstance(look := looks[path], Seen)]
     sizes = sorted(((look.width, look.height) for look in seen), key=lambda size: (size[0] * size[1], size))
     return Summary(
-        part.split,
-        part.domain,
-        len(part.files),
-        len(part.files) - len(seen),
-        *((sizes[0], sizes[len(sizes) // 2], sizes[-1]) if sizes else (None, None, None)),
-        len(set(sizes)),
-        dict(Counter(look.mode for look in seen).most_common()),
-        dict(Counter(look.format for look in seen).most_common()),
-        sum(look.turned for look in seen),
+        split=part.split,
+        domain=part.domain,
+        pictures=len(part.files),
+        bad=len(part.files) - len(seen),
+        smallest=sizes[0] if sizes else None,
+        median=sizes[len(sizes) // 2] if sizes else None,
+        largest=sizes[-1] if sizes else None,
+        sizes=len(set(sizes)),
+        modes=dict(Counter(look.mode for look in seen).most_common()),
+        formats=dict(Counter(look.format for look in seen).most_common()),
+        turned=sum(look.turned for look in seen),
     )

@@ -41,13 +41,20 @@ def of_files(parts: Sequence[Part], looks: Looks) -> Iterator[Finding]:
     yield from _numbers(parts, looks)
 
 
+def of_mates(parts: Sequence[Part]) -> Iterator[Finding]:
+    many = [Item(paths) for part in parts for paths in _alike(part.files, lambda path: path.with_suffix(""))]
+    if many:
+        says = f"{number(many, 'name')} with several suffixes in one folder, so that it is not clear which is the mate"
+        yield Finding("many_mates", True, says, many)
+
+
 def of_pairs(pairs: Sequence[tuple[Path, Path]], alone: Sequence[Item], looks: Looks) -> Iterator[Finding]:
     """`alone` are those that should have a mate."""
     if alone:
         yield Finding(
             "missing_mates",
             True,
-            f"{number(alone, 'picture')} without a mate; give the mate the same name, or remove it",
+            f"{number(alone, 'picture')} without a mate; give the mate the same name, or remove what is alone",
             alone,
         )
     seen = [(a, b, x, y) for a, b in pairs if isinstance(x := looks[a], Seen) and isinstance(y := looks[b], Seen)]
@@ -150,7 +157,7 @@ def _mixture(parts: Sequence[Part], looks: Looks) -> Iterator[Finding]:
 def _turned(looks: Looks) -> Iterator[Finding]:
     turned = [Item((path,)) for path, look in looks.items() if isinstance(look, Seen) and look.turned]
     if turned:
-        says = f"{number(turned, 'picture')} that the camera's EXIF mark turns; they are read upright, as viewers show them, and so are the sizes"
+        says = f"{number(turned, 'picture')} that EXIF says to turn; they are read upright, as viewers show them"
         yield Finding("turned", False, says, turned)
 
 

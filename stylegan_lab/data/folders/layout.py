@@ -166,7 +166,7 @@ def _flat(parts: tuple[Part, ...], evidence: Sequence[str], size_of: Sizes) -> L
     sizes = [size for path in files if (size := size_of(path)) is not None]
     double = sum(width == 2 * height for width, height in sizes)
     if sizes and double == len(sizes):
-        says = f"every picture is twice as wide as high, as pairs are that stand side by side in one picture"
+        says = "every picture is twice as wide as high, as pairs are that stand side by side in one picture"
         return Layout("paired", parts, (says, *evidence), ("flat",))
     return Layout("flat", parts, ("pictures without folders for domains", *evidence), ("vintage", "superres"))
 

@@ -58,7 +58,7 @@ class _Hand(Generic[Piece, Result]):
     """One process, the line to it, and what it was given."""
 
     def __init__(self, function: Callable[[Piece], Result]) -> None:
-        context = _context()
+        context = _context(function)
         self.line, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
         self.process.start()
@@ -104,11 +104,13 @@ class _Hand(Generic[Piece, Result]):
         self.line.close()
 
 
-def _context() -> Any:
+def _context(function: Callable[[Any], Any]) -> Any:
     """A plain fork would inherit the locks of other threads, such as a progress bar's."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    return multiprocessing.get_context("forkserver")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([getattr(function, "func", function).__module__])  # imported once, for all of them
+    return context
 
 
 def _serve(line: "Connection[Any, Any]", function: Callable[[Any], Any]) -> None:

@@ -44,12 +44,9 @@ def strangers(root: Path, files: Sequence[Path]) -> Iterator[Finding]:
         return
     kinds = Counter(path.suffix.lower() or "without a suffix" for path in files).most_common()
     told = ", ".join(f"{count:,} {kind}" for kind, count in kinds[:6]) + (", ..." if kinds[6:] else "")
-    says = f"{number(files, 'other file')} beside the pictures ({told}), passed over"
-    items = [Item((path,), _what(root / path)) for path in files]
-    known = [item for item in items if item.note]
-    if known:
-        says += f"; {len(known):,} of them {'is' if len(known) == 1 else 'are'} more than that"
-    yield Finding("other_files", False, says, [*known, *(item for item in items if not item.note)])
+    items = sorted((Item((path,), _what(root / path)) for path in files), key=lambda item: not item.note)
+    note = f"; {items[0].files[0]} {items[0].note}" if items[0].note else ""
+    yield Finding("other_files", False, f"{number(files, 'other file')} ({told}) passed over{note}", items)
 
 
 def _what(path: Path) -> str:

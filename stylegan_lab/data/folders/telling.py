@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from stylegan_lab.data.folders.checking import Report, Summary
@@ -29,15 +28,17 @@ def document(report: Report, fits: Fits) -> dict[str, Any]:
             "data": report.layout.data,
             "also": list(report.layout.also),
             "root": shown(report.root / report.layout.below),
-            "evidence": list(report.layout.evidence),
+            "evidence": [shown(sentence) for sentence in report.layout.evidence],
         },
-        "parts": [summary._asdict() for summary in report.summaries],
+        "parts": [{**summary._asdict(), "domain": shown(summary.domain)} for summary in report.summaries],
         "findings": [
             {
                 "kind": finding.kind,
                 "serious": finding.serious,
-                "says": finding.says,
-                "items": [{"files": [shown(path) for path in item.files], "note": item.note} for item in finding.items],
+                "says": shown(finding.says),
+                "items": [
+                    {"files": [shown(path) for path in item.files], "note": shown(item.note)} for item in finding.items
+                ],
             }
             for finding in report.findings
         ],
@@ -58,7 +59,7 @@ def command(report: Report, data: str, model: str) -> str:
 def _lines(report: Report, fits: Fits) -> Iterator[str]:
     count = number(sum(summary.pictures for summary in report.summaries), "picture")
     yield f"{shown(report.root)}: {count}, to be read by data={report.layout.data}"
-    yield from (f"  {shown(Path(sentence))}" for sentence in report.layout.evidence)
+    yield from (f"  {shown(sentence)}" for sentence in report.layout.evidence)
     yield ""
     yield from _table([_row(summary) for summary in report.summaries])
     for title, serious in (("to mend", True), ("good to know", False)):
@@ -71,15 +72,12 @@ def _lines(report: Report, fits: Fits) -> Iterator[str]:
     data, models = next(iter(fits.items()))
     yield f"  {command(report, data, models[0])}"
     yield ""
-    serious = sum(finding.serious for finding in report.findings)
-    yield f"{number(serious, 'thing')} to mend" if serious else "nothing to mend"
+    to_mend = sum(finding.serious for finding in report.findings)
+    yield f"{number(to_mend, 'thing')} to mend" if to_mend else "nothing to mend"
 
 
 def _row(summary: Summary) -> tuple[str, ...]:
-    name = (
-        " ".join(word for word in (summary.split, shown(Path(summary.domain)) if summary.domain else "") if word)
-        or "all"
-    )
+    name = " ".join(word for word in (summary.split, shown(summary.domain)) if word) or "all"
     count = number(summary.pictures, "picture") + (f", {summary.bad:,} bad" if summary.bad else "")
     return name, count, _sizes(summary), _counts(summary.modes), _counts(summary.formats)
 
@@ -99,9 +97,9 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _told(finding: Finding) -> Iterator[str]:
-    yield f"  {finding.says}{':' if finding.items else ''}"
+    yield f"  {shown(finding.says)}{':' if finding.items else ''}"
     items = finding.items if finding.serious else finding.items[:SHOWN]
-    yield from (f"    {', '.join(shown(path) for path in item.files)}  {item.note}".rstrip() for item in items)
+    yield from (f"    {', '.join(shown(path) for path in item.files)}  {shown(item.note)}".rstrip() for item in items)
     if len(items) < len(finding.items):
         yield f"    and {len(finding.items) - len(items):,} more; --json names them all"
 
