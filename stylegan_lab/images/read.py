@@ -54,9 +54,10 @@ def read_pixels(
     will be shrunk to, or says it for a picture's own: a JPEG may then be decoded smaller, though never below that."""
     paper = _judge(channels, depth, background)
     with opened(path) as picture:
-        _draft(picture, wanted)
-        read = _page if channels in MODES else _pages
-        pixels = read(picture, channels, depth, paper)
+        if channels in MODES:
+            pixels = _page(_draft(picture, wanted), channels, depth, paper)
+        else:
+            pixels = _pages(picture, channels, depth, paper)
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
 
@@ -78,10 +79,10 @@ def _judge(channels: int, depth: int, background: str) -> tuple[int, ...]:
         raise Mistake(f'data.background={background} is no colour; give a name as white, or "#ffffff"') from None
 
 
-def _draft(picture: Image.Image, wanted: Wanted | tuple[int, int] | None) -> None:
+def _draft(picture: Image.Image, wanted: Wanted | tuple[int, int] | None) -> Image.Image:
     """Have a JPEG decoded at 1/2, 1/4 or 1/8, where that changes nothing about the size it is shrunk to."""
     if wanted is None or picture.format not in ("JPEG", "MPO"):
-        return
+        return picture
     turned = -1 if _orientation(picture) in SIDEWAYS else 1
     height, width = picture.size[::-turned]
     last = wanted(height, width) if callable(wanted) else wanted
@@ -91,11 +92,21 @@ def _draft(picture: Image.Image, wanted: Wanted | tuple[int, int] | None) -> Non
         if same and all(DRAFT * least <= length for least, length in zip(last, smaller, strict=True)):
             width, height = picture.size
             picture.draft(None, (max(1, width // scale), max(1, height // scale)))
-            return
+            return _without_edge(picture, width / scale, height / scale)
+    return picture
+
+
+def _without_edge(picture: Image.Image, width: float, height: float) -> Image.Image:
+    """What was decoded smaller ends with a whole pixel, of which the picture itself may have but a part."""
+    if picture.size == (width, height):
+        return picture
+    return picture.resize(picture.size, Image.Resampling.BICUBIC, box=(0, 0, width, height))
 
 
 def _page(picture: Image.Image, channels: int, depth: int, paper: Colour) -> Any:
     """(H, W, C), as bytes or as floats in [-1, 1]."""
+    if depth == 8:
+        picture.load()
     if depth == 16:
         pixels = _channels_of(floats(picture), channels, paper) * 2 - 1
     elif picture.mode.startswith("I") or picture.mode == "F":
