@@ -44,7 +44,7 @@ BELOW["checks"] = {
     "hardware",
 }
 BELOW["experiment"] = BELOW["callbacks"] | {"callbacks", "loggers", "instantiate", "conf_dir", "checks", "hardware"}
-BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment"}
+BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress"}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 

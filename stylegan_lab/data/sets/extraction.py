@@ -29,7 +29,7 @@ DAMAGE = (
     NotImplementedError,
     RuntimeError,
 )
-JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$)")
+JUNK = re.compile(r"(^|/)(__MACOSX(/|$)|\._|\.DS_Store$|Thumbs\.db$)")
 
 
 class Limits(NamedTuple):
@@ -45,15 +45,24 @@ class Entry(NamedTuple):
     content: IO[bytes] | None  # None is a folder
 
 
+def unpacked(fetched: list[Path], into: Path) -> Path:
+    """One archive's folder: the one folder that it consists of, else all of it."""
+    extract(fetched[0], into)
+    contents = list(into.iterdir())
+    return contents[0] if len(contents) == 1 and contents[0].is_dir() else into
+
+
 def extract(archive: Path, into: Path, limits: Limits = Limits()) -> None:  # noqa: B008
     """A zip or tar archive, below `into`, a folder that is thrown away if this fails."""
     claims = _Claims(archive, into, limits)
     with _told(archive, into), progress(f"unpacking {archive.name}", None) as advance:
         for name, content in _entries(archive):
             path = claims.claim(name, is_folder=content is None)
+            if JUNK.search(name):
+                continue
             if content is None:
                 path.mkdir(parents=True, exist_ok=True)
-            elif not JUNK.search(name):
+            else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("xb") as file:
                     while part := content.read(PART):
@@ -87,6 +96,8 @@ def _of_zip(archive: Path) -> Iterator[Entry]:
             name, kind = info.orig_filename, stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _unsafe(archive, name, "is a link" if stat.S_ISLNK(kind) else "is a device, not a file")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise _unsafe(archive, name, "is packed in an unusual way")
             if info.is_dir():
                 yield Entry(name, None)
             else:
@@ -96,16 +107,29 @@ def _of_zip(archive: Path) -> Iterator[Entry]:
 
 def _of_tar(archive: Path, packed: bool) -> Iterator[Entry]:
     with gzip.open(archive) if packed else archive.open("rb") as stream:
-        with tarfile.open(fileobj=stream, mode="r|") as tar:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as tar:
             for member in tar:
                 if member.issym() or member.islnk():
                     raise _unsafe(archive, member.name, "is a link")
-                if not (member.isreg() or member.isdir()):
+                if member.issparse() or not (member.isreg() or member.isdir()):
                     raise _unsafe(archive, member.name, "is a device, not a file")
                 with tar.extractfile(member) or nullcontext() as content:
                     yield Entry(member.name, content)
-        if packed and stream.read(PART):  # to the end, where the sum stands that says all is well
-            raise EOFError("something follows its end")
+        for _ in range(DEEPEST):  # to its end, where the sum stands that says all is well
+            if not stream.read(PART):
+                return
+        raise EOFError("it goes on after its end")
+
+
+class _Header(tarfile.TarInfo):
+    """Of an entry; one that only describes the next is held in memory whole, and must be small."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        header = super().frombuf(buf, encoding, errors)
+        if not header.isfile() and not header.isdir() and header.size > PART:
+            raise tarfile.ReadError(f"a description of {header.size:,} bytes")
+        return header
 
 
 @dataclass
