@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from stylegan_lab.data.folders.findings import Finding, Item, Looks, of_files, of_halves, of_mates, of_pairs
 from stylegan_lab.data.folders.layout import Layout, Part, mates, recognise
+from stylegan_lab.data.folders.listing import pictures_below
 from stylegan_lab.data.folders.looking import look_at_all
 from stylegan_lab.data.folders.looks import Seen
-from stylegan_lab.data.folders.strangers import strangers
-from stylegan_lab.images.read import SUFFIXES, picture_files
+from stylegan_lab.data.folders.strangers import strangers, strangers_below
+from stylegan_lab.images.opening import SUFFIXES
 from stylegan_lab.images.unreadable import shown
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.progress import progress
@@ -65,12 +66,8 @@ def _below(root: Path) -> tuple[list[Path], list[Path]]:
     """Pictures, and what is none."""
     if not root.is_dir():
         raise Mistake(f"{shown(root)} {'is a file' if root.exists() else 'does not exist'}; give a folder of pictures")
-    pictures = [path.relative_to(root) for path in picture_files(root)]
-    others = [
-        path.relative_to(root)
-        for path in sorted(root.rglob("*"))
-        if path.suffix.lower() not in SUFFIXES and path.is_file() and not path.name.startswith(".")
-    ]
+    pictures = [path.relative_to(root) for path in pictures_below(root)]
+    others = list(strangers_below(root))
     if not pictures:
         beside = "".join(f"; {finding.says}" for finding in strangers(root, others))
         raise Mistake(f"{shown(root)} holds no pictures ({', '.join(sorted(SUFFIXES))}){shown(beside)}")

@@ -123,16 +123,10 @@ def _unnamed_splits(files: Sequence[Path]) -> Iterator[str]:
     for path in files:
         within.setdefault(path.parts[0], set()).add(path.parts[1] if len(path.parts) > 2 else "")
     (first, *others) = within.values()
-    if (
-        others
-        and len(first) > 1
-        and all(names == first for names in others)
-        and not any(name.lower() in SPLITS for name in {*first, *within})
-    ):
-        yield (
-            f"{' and '.join(sorted(within))} hold folders of the same names ({', '.join(sorted(first))}): if these are the domains, "
-            f"rename {' and '.join(sorted(within))} to train and test"
-        )
+    known = any(name.lower() in SPLITS for name in {*first, *within})
+    if others and len(first) > 1 and all(names == first for names in others) and not known:
+        outer, inner = " and ".join(sorted(within)), ", ".join(sorted(first))
+        yield f"{outer} hold folders of the same names ({inner}); if these are the domains, rename {outer} to train and test"
 
 
 def _parts(files: Sequence[Path]) -> tuple[Part, ...]:

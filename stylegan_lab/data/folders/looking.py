@@ -9,7 +9,7 @@ from stylegan_lab.data.folders.many_hands import Lost, by_many_hands, cores
 from stylegan_lab.images.opening import MOST_PIXELS
 
 LARGE = 32_000_000  # pixels; a picture of more takes up to a gigabyte while it is read
-FEW_HANDS = 3  # that read large pictures at the same time
+FEW_HANDS = 2  # that read large pictures at the same time
 PATIENCE = 60.0  # seconds for one file
 
 

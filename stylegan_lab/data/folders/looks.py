@@ -4,14 +4,16 @@ import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image
-from torch import Tensor
 
+from stylegan_lab.images.decode import decode, orientation
 from stylegan_lab.images.deep import with_alpha
 from stylegan_lab.images.opening import MOST_PIXELS, opened
-from stylegan_lab.images.read import read_pixels
 from stylegan_lab.images.unreadable import Unreadable
 
+GRAY_16 = "gray 16 bit"
+DEEP = {GRAY_16, "gray float"}
 TURNED = range(2, 9)  # EXIF's orientations other than upright
 NAMES = {
     "1": "black and white", "L": "gray", "P": "palette", "F": "gray float", "LA": "gray with alpha", "PA": "palette with alpha",
@@ -52,13 +54,9 @@ def look_at(path: Path, most_pixels: int = MOST_PIXELS) -> Seen | Bad | Large:
         with opened(path) as picture:
             if picture.width * picture.height > most_pixels:
                 return Large()
-            mode, kind, turned, alpha = mode_of(picture), str(picture.format), _turned(picture), with_alpha(picture)
-        pixels = read_pixels(path, channels=4 if alpha else 3)
-        if alpha and bool((pixels[3] == 255).all()):
-            pixels = pixels[:3]
-        if "16 bit" in mode or "float" in mode:  # 8 bits of these may well look the same
-            pixels = read_pixels(path, channels=3, depth=16)
-        height, width = pixels.shape[-2:]
+            mode, kind, turned = mode_of(picture), str(picture.format), orientation(picture) in TURNED
+            pixels = _telling(picture, mode)
+        height, width, _ = pixels.shape
         return Seen(width, height, mode, kind, turned, _digest_of_file(path), _digest_of_pixels(pixels))
     except Unreadable as error:
         return Bad(error.reason)
@@ -69,7 +67,7 @@ def look_at(path: Path, most_pixels: int = MOST_PIXELS) -> Seen | Bad | Large:
 def mode_of(picture: Image.Image) -> str:
     """As people call it: RGB, gray, palette, RGB 16 bit."""
     if picture.mode.startswith("I"):
-        return "gray 16 bit"
+        return GRAY_16
     deep = ";16" in str(getattr(picture, "tile", ""))
     name = NAMES.get(picture.mode, picture.mode)
     if picture.mode in ("RGB", "L", "P") and "transparency" in picture.info:
@@ -77,11 +75,12 @@ def mode_of(picture: Image.Image) -> str:
     return f"{name} 16 bit" if deep else name
 
 
-def _turned(picture: Image.Image) -> bool:
-    try:
-        return picture.getexif().get(0x0112, 1) in TURNED
-    except Exception:  # damaged metadata
-        return False
+def _telling(picture: Image.Image, mode: str) -> Any:
+    """Pixels (H, W, C) with what tells pictures apart: alpha that is not all opaque, all of a gray channel's bits."""
+    if not with_alpha(picture):
+        return decode(picture, depth=16 if mode in DEEP else 8)
+    pixels = decode(picture, channels=4)
+    return pixels[..., :3] if (pixels[..., 3] == 255).all() else pixels
 
 
 def _digest_of_file(path: Path) -> str:
@@ -92,8 +91,7 @@ def _digest_of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _digest_of_pixels(pixels: Tensor) -> str:
-    digest = hashlib.blake2b(repr(tuple(pixels.shape)).encode(), digest_size=16)
-    array: Any = pixels.contiguous().numpy()
-    digest.update(memoryview(array).cast("B"))
+def _digest_of_pixels(pixels: Any) -> str:
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()

@@ -1,11 +1,13 @@
 """Files that lie among the pictures and are none by their names; some of them are pictures all the same."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from stylegan_lab.data.folders.findings import Finding, Item, number
+from stylegan_lab.images.opening import SUFFIXES
 
 
 class Beginning(NamedTuple):
@@ -47,6 +49,15 @@ def strangers(root: Path, files: Sequence[Path]) -> Iterator[Finding]:
     items = sorted((Item((path,), _what(root / path)) for path in files), key=lambda item: not item.note)
     note = f"; {items[0].files[0]} {items[0].note}" if items[0].note else ""
     yield Finding("other_files", False, f"{number(files, 'other file')} ({told}) passed over{note}", items)
+
+
+def strangers_below(root: Path) -> Iterator[Path]:
+    """Relative to the root; what is hidden is passed over, and so is what lies behind links."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() not in SUFFIXES:
+                yield (Path(folder) / name).relative_to(root)
 
 
 def _what(path: Path) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -140,10 +139,10 @@ def test_pictures_that_only_alpha_or_depth_tells_apart_are_no_duplicates(mode: s
     ("name", "broken", "seen_by"),
     [
         ("_digest_of_pixels", lambda pixels: "always the same", test_in_a_good_folder_nothing_is_found),
-        ("_digest_of_pixels", lambda pixels: pixels, test_the_same_file_twice_in_a_domain_is_a_duplicate),
+        ("_digest_of_pixels", id, test_the_same_file_twice_in_a_domain_is_a_duplicate),
         ("_digest_of_file", lambda path: path, test_the_same_file_twice_in_a_domain_is_a_duplicate),
         ("with_alpha", lambda picture: False, lambda: test_pictures_that_only_alpha_or_depth_tells_apart_are_no_duplicates("RGBA")),
-        ("read_pixels", lambda *_, **__: torch.zeros(3, 1, 1), test_every_bad_file_is_named_with_its_reason_in_order),
+        ("decode", lambda *_, **__: np.zeros((1, 1, 3)), test_every_bad_file_is_named_with_its_reason_in_order),
     ],
 )  # fmt: skip
 def test_a_check_that_is_broken_is_seen_to_be(
