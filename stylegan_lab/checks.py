@@ -58,6 +58,18 @@ def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> 
         )
     for name, net in module.named_children():
         multiple, least = getattr(net, "multiple_of", 1), getattr(net, "at_least", 1)
+        if name in module.averaged:
+            if (factor := getattr(net, "factor", 1)) != data.factor:
+                raise Mistake(
+                    f"{name} ({type(net).__name__}) makes pictures {factor} times as large, and data={source} has targets "
+                    f"{data.factor} times as large as inputs; "
+                    + (
+                        f"give translator.factor={data.factor}"
+                        if factor > 1 < data.factor
+                        else "super-resolution takes translator=upscaler with data=superres or scenes_superres"
+                    )
+                )
+            multiple, least = multiple * data.factor, least * data.factor
         if data.size % multiple or data.size < least:
             near = max(least, multiple * max(1, round(data.size / multiple)))
             raise Mistake(

@@ -46,6 +46,7 @@ def test_keys_are_the_signature_they_feed(choice: str, composed: Callable[..., D
             filled_in = {"run"} | ({"weights"} if ".features." in config["_target_"] else set())
             filled_in |= {"condition_channels"} if ".nets." in config["_target_"] else set()
             filled_in |= {"inputs", "doublings"} if ".decoder." in config["_target_"] else set()
+            filled_in |= {"domains"} if ".style_coder." in config["_target_"] else set()
             expected = parameters - filled_in
             assert given == expected, f"{config['_target_']}: a knob without a key, or a key without a knob"
 

@@ -67,6 +67,7 @@ def test_its_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
         "translator",
         "critic",
         "decoder",
+        "coder",
         "features",
         "fit",
         "augment",

@@ -54,9 +54,13 @@ def evaluate(run: Run, checkpoint: str, split: str, raw: bool = False, trust: Se
         directions[direction] = score(translated, seen, metrics)
         if direction == "a2b":
             shown = [images[:8] * 2 - 1 for images in (seen.a, translated, seen.b)]
-    rows: dict[str, Scores] = {"translated": directions.pop("a2b"), "untranslated": score(domains.a, domains, metrics)}
+    rows: dict[str, Scores] = {
+        "translated": directions.pop("a2b"),
+        "untranslated": score(domains.untranslated(), domains, metrics),
+    }
     if reference is not None:
-        rows["colour map"] = score(ColourMap(reference.a, reference.b)(domains.a), domains, metrics)
+        colour_map = ColourMap(reference.untranslated(), reference.b)
+        rows["colour map"] = score(colour_map(domains.untranslated()), domains, metrics)
     picture = write_picture(grid(shown), run.folder / f"{split}.png")
     scores = {
         "schema": 1,

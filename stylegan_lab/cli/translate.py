@@ -28,11 +28,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("target", metavar="OUT", type=Path, help="a picture to write, or a folder")
     parser.add_argument("--direction", default="a2b", help="a2b (source to target, the default) or b2a")
     parser.add_argument("--to", metavar="DOMAIN", help="of a run with many domains: the one to go to")
+    parser.add_argument(
+        "--reference",
+        metavar="PICTURE",
+        type=Path,
+        help="of runs of stargan2 and adain: a picture that shows the style",
+    )
     parser.add_argument("--size", type=int, help="first scale the shorter side to so many pixels")
     options = parser.parse_args(arguments)
     quiet()
     run, checkpoint = find_run(options.run)
     works = list(pairs_of_paths(options.source, options.target))
+    reference = None if options.reference is None else read_picture(options.reference)
     module = restore_module(
         read_checkpoint(run.checkpoint(options.checkpoint or checkpoint)), options.raw, options.trust
     )
@@ -42,7 +49,7 @@ def main(arguments: list[str]) -> int:
         raise Mistake(f"--direction {options.direction}: this run translates {' and '.join(module.directions)}")
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     for source, target in works:
-        write_picture(translate(module, read_picture(source), options.direction, options.size), target)
+        write_picture(translate(module, read_picture(source), options.direction, options.size, reference), target)
         print(target)
     return 0
 
@@ -57,19 +64,31 @@ def _domains(module: Module, run: str) -> list[str]:
 
 
 @torch.no_grad()
-def translate(module: Module, image: Tensor, direction: str = "a2b", size: int | None = None) -> Tensor:
+def translate(
+    module: Module,
+    image: Tensor,
+    direction: str = "a2b",
+    size: int | None = None,
+    reference: Tensor | None = None,
+) -> Tensor:
     """One image (C, H, W) of any size; what the net cannot divide is mirrored at the edge and cut off again."""
     batch = image[None].to(module.device)
     if size is not None:
         scale = size / min(batch.shape[-2:])
         batch = F.interpolate(batch, scale_factor=scale, mode="bicubic", antialias=True).clamp(-1, 1)
     height, width = batch.shape[-2:]
-    return module.translate(mirrored_to_fit(module, batch), direction)[0, :, :height, :width]
+    fitting = mirrored_to_fit(module, batch)
+    if reference is None:
+        translated = module.translate(fitting, direction)
+    else:
+        translated = module.translate_like(fitting, reference[None].to(module.device), direction)
+    times = translated.shape[-1] // fitting.shape[-1]  # above 1 where the net makes pictures larger
+    return translated[0, :, : height * times, : width * times]
 
 
 def mirrored_to_fit(module: Module, batch: Tensor) -> Tensor:
-    """Grown to the right and below to what every net of the module can divide."""
-    nets = [net for net in module.children() if hasattr(net, "multiple_of")]
+    """Grown to the right and below to what every net that is used can divide."""
+    nets = [net for name, net in module.named_children() if name in module.averaged and hasattr(net, "multiple_of")]
     multiple = max(int(net.multiple_of) for net in nets)  # type: ignore[arg-type]
     least = max(int(net.at_least) for net in nets)  # type: ignore[arg-type]
     height, width = (max(least, -(-length // multiple) * multiple) for length in batch.shape[-2:])

@@ -24,6 +24,7 @@ class ImageData(L.LightningDataModule):
     """Datasets give uint8 pictures; batches become floats in [-1, 1] once they are on the device."""
 
     gives: Kind
+    factor = 1  # how many times larger `b` is than `a`
     true_pairs = False  # whether validation and test batches hold the true translation of `a` as `b`
 
     def __init__(self, size: int, channels: int, batch_size: int, workers: int) -> None:

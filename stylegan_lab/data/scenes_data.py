@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -63,7 +64,7 @@ class PairedDomains(Dataset[Pair]):
 
 
 class ManyDomains(Dataset[Domains]):
-    """Every picture of every domain once an epoch; another domain to go to, and a picture of that, are drawn."""
+    """Every picture of every domain once an epoch; another domain to go to, and two pictures of that, are drawn."""
 
     def __init__(self, domains: Sequence[Domain], seed: int) -> None:
         self.domains, self.seed = domains, seed
@@ -77,10 +78,11 @@ class ManyDomains(Dataset[Domains]):
         place, source = divmod(index, len(self.domains))
         step = int(torch.randint(1, len(self.domains), (), generator=chance))
         target = (source + step) % len(self.domains)
-        partner = int(torch.randint(len(self.domains[target]), (), generator=chance))
+        partner, other = torch.randint(len(self.domains[target]), (2,), generator=chance).tolist()
         return {
             "a": self.domains[source][place],
             "b": self.domains[target][partner],
+            "other": self.domains[target][other],
             "source": torch.tensor(source),
             "target": torch.tensor(target),
         }
@@ -195,3 +197,33 @@ class PairedScenes(ScenesData):
 
     def train_samples(self) -> Dataset[Any]:
         return self._pairs("train", self.counts["train"])
+
+
+class ShrunkenScenes(PairedScenes):
+    """`a` is `b` at a `factor` of its size, each of its places the mean of those it stands for."""
+
+    def __init__(
+        self,
+        style: str = "photo",
+        factor: int = 2,
+        size: int = 64,
+        channels: int = 3,
+        batch_size: int = 1,
+        workers: int = 0,
+        train_scenes: int = 400,
+        val_scenes: int = 16,
+        test_scenes: int = 64,
+        world: int = 0,
+    ) -> None:
+        choose("data.style", style, STYLES)
+        super().__init__(
+            style, style, size, channels, batch_size, workers, train_scenes, val_scenes, test_scenes, world
+        )
+        at_least("data.factor", factor, 2)
+        if size % factor:
+            raise Mistake(f"data.size={size} is no multiple of data.factor={factor}")
+        self.factor = factor
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
+        images = super().on_after_batch_transfer(batch, dataloader_idx)
+        return images | {"a": F.avg_pool2d(images["a"], self.factor)}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_lab.evaluation.metrics import METRICS, Metric
@@ -14,11 +15,17 @@ Translate = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Domains:
-    """Held-out pictures in [0, 1]; `b[i]` is the true translation of `a[i]` if `paired`."""
+    """Held-out pictures in [0, 1]; `b[i]` is the true translation of `a[i]` if `paired`. They are of one size, but where a
+    translation enlarges."""
 
     a: Tensor
     b: Tensor
     paired: bool
+
+    def untranslated(self) -> Tensor:
+        """`a`, plainly enlarged if `b` is larger."""
+        size = self.b.shape[-2:]
+        return self.a if self.a.shape[-2:] == size else F.interpolate(self.a, size, mode="bicubic").clamp(0, 1)
 
     def reversed(self) -> "Domains":
         return Domains(self.b, self.a, self.paired)
@@ -31,7 +38,7 @@ def gather(batches: Iterable[Mapping[str, Tensor]], paired: bool) -> Domains:
 
 def score(translated: Tensor, domains: Domains, metrics: Mapping[str, Metric] = METRICS) -> dict[str, float]:
     """Measure translations of `domains.a`, in [0, 1]. What needs a truth is left out where there is none."""
-    others = {"target": domains.b, "input": domains.a} | ({"truth": domains.b} if domains.paired else {})
+    others = {"target": domains.b, "input": domains.untranslated()} | ({"truth": domains.b} if domains.paired else {})
     return {
         name: metric.measure(translated, others[metric.against])
         for name, metric in metrics.items()

@@ -21,8 +21,10 @@ class Stylized(Unpaired):
 
 
 class Domains(Unpaired):
-    """`a` is of the domain numbered `source`, `b` of the one numbered `target`; both change from sample to sample."""
+    """`a` is of the domain numbered `source`; `b`, and an`other` picture, are of the one numbered `target`. Both domains
+    change from sample to sample."""
 
+    other: Tensor
     source: Tensor
     target: Tensor
 

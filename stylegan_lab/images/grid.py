@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 GAP = 2  # pixels
 
 
 def grid(rows: Sequence[Tensor]) -> Tensor:
-    """Batches of equally large images in [-1, 1], white gaps between them: (C, H, W)."""
-    lines = [_joined(list(row.detach().float().cpu()), side_by_side=True) for row in rows]
+    """Batches of images in [-1, 1], white gaps between them: (C, H, W). Smaller ones are shown as large as the largest."""
+    largest = max((row.shape[-2:] for row in rows), key=sum)
+    alike = [row if row.shape[-2:] == largest else F.interpolate(row, largest, mode="nearest") for row in rows]
+    lines = [_joined(list(row.detach().float().cpu()), side_by_side=True) for row in alike]
     return _joined(lines, side_by_side=False)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_lab.choice import choose
@@ -14,7 +15,8 @@ Maps = dict[str, Tensor]
 
 
 class Perception:
-    """`content` and `style` give the layers that are compared and what each weighs; `statistics` is what style is made of."""
+    """`content` and `style` give the layers that are compared and what each weighs; `statistics` is what style is made of.
+    `blind_to_style`: content is compared after instance norm, which leaves colours free to change (Huang et al., 2018)."""
 
     def __init__(
         self,
@@ -23,8 +25,10 @@ class Perception:
         content: Mapping[str, float | None],
         style: Mapping[str, float | None],
         statistics: Statistics = "gram",
+        blind_to_style: bool = False,
     ) -> None:
         self.features = net(weights)
+        self.blind_to_style = blind_to_style
         self.content_layers, self.style_layers = _weighted(content), _weighted(style)
         self._distance = choose("features.statistics", statistics, DISTANCES)
         self._layers = list(dict.fromkeys([*self.content_layers, *self.style_layers]))
@@ -40,10 +44,13 @@ class Perception:
     def content(self, seen: Maps, reference: Maps) -> Tensor:
         """Mean squared distance of the maps themselves."""
         apart = [
-            weight * (precise(seen[layer]) - precise(reference[layer])).square().mean()
+            weight * (self._compared(seen[layer]) - self._compared(reference[layer])).square().mean()
             for layer, weight in self.content_layers.items()
         ]
         return torch.stack(apart).sum()
+
+    def _compared(self, maps: Tensor) -> Tensor:
+        return F.instance_norm(precise(maps)) if self.blind_to_style else precise(maps)
 
     def style(self, seen: Maps, reference: Maps) -> Tensor:
         """Distance of the maps' statistics, wherever in the picture they come from."""

@@ -70,6 +70,9 @@ class AdaIN(Module):
         mean, deviation = self.usual_style[..., None, None].unbind()
         return self.decoded(image, mean[None], deviation[None])
 
+    def translate_like(self, image: Tensor, reference: Tensor, direction: str = "a2b") -> Tensor:
+        return self.stylize(image, [reference])
+
     def stylize(
         self, image: Tensor, styles: Sequence[Tensor], shares: Sequence[float] | None = None, strength: float = 1.0
     ) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from stylegan_lab.images.batch import Kind
 from stylegan_lab.losses.terms import Terms
+from stylegan_lab.mistake import Mistake
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 Schedule = Callable[[float], float]
@@ -84,24 +85,33 @@ class Module(L.LightningModule):
         """From one domain to the other, in one of the module's `directions`."""
         raise NotImplementedError
 
+    def translate_like(self, image: Tensor, reference: Tensor, direction: str = "a2b") -> Tensor:
+        """As `reference` looks, a picture (1, C, H, W) of the domain gone to."""
+        raise Mistake(f"a {type(self).__name__} takes no reference picture; runs of stargan2 and adain do")
+
     def sample(self, batch: Any) -> list[Tensor]:
         """Rows of a picture that shows what the module can do with a batch."""
         raise NotImplementedError
 
-    def descend(self, player: Player, terms: TermsOf, *args: Any) -> Terms:
-        """One step of `player` down the sum of `terms(*args)`; every other player stands still and gathers no gradient."""
-        optimizer = self._lightning_optimizer(player)
-        optimizer.zero_grad()
+    def descend(self, player: Player | Sequence[Player], terms: TermsOf, *args: Any) -> Terms:
+        """One step down the sum of `terms(*args)`, of one player or several at once; every other player stands still and
+        gathers no gradient. Several are told of under the first one's name."""
+        moving = [player] if isinstance(player, Player) else list(player)
+        optimizers = [self._lightning_optimizer(each) for each in moving]
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         done = Terms({})
-        with self._still(other for other in self._players if other is not player):
+        with self._still(other for other in self._players if other not in moving):
             computed = terms(*args)
             for group in [computed] if isinstance(computed, Terms) else computed:
                 self.manual_backward(group.total())
                 done = done | group.detached()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         torch.clear_autocast_cache()  # which may hold half precision copies of the weights as they were
-        self.latest_losses |= {f"{player.name}_{name}": loss for name, loss in done.losses.items()}
-        self.latest_notes |= {f"{player.name}_{name}": note for name, note in done.notes.items()}
+        name = moving[0].name
+        self.latest_losses |= {f"{name}_{term}": loss for term, loss in done.losses.items()}
+        self.latest_notes |= {f"{name}_{term}": note for term, note in done.notes.items()}
         return done
 
     @property

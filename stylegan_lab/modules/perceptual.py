@@ -10,7 +10,7 @@ from stylegan_lab.images.batch import Kind, Pair, Unpaired
 from stylegan_lab.losses.contest import Contest
 from stylegan_lab.losses.perception import Perception
 from stylegan_lab.losses.terms import Terms, mean_absolute
-from stylegan_lab.mistake import at_least
+from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.adversarial import AdversarialModule
 from stylegan_lab.modules.module import OptimizerFactory, Schedule
 from stylegan_lab.modules.warm_start import warm_start
@@ -52,6 +52,8 @@ class Perceptual(AdversarialModule):
         self.takes = Pair if paired else Unpaired
         self.paired, self.weights = paired, weights
         self.translator, self.critic = translator(), critic()
+        if not paired and getattr(self.translator, "factor", 1) > 1:
+            raise Mistake("a translator that enlarges is held to the larger picture: give model.paired=true")
         self._features, self._init_from = features, init_from
         self.generators = self.generator_player("generators", self.translator)
         self.critics = self.critic_player("critics", self.critic)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from stylegan_lab.images.batch import Pair
 from stylegan_lab.losses.contest import Contest
+from stylegan_lab.losses.matching import feature_matching
 from stylegan_lab.losses.terms import Terms, mean_absolute
 from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.adversarial import AdversarialModule
@@ -30,14 +31,16 @@ class Pix2Pix(AdversarialModule):
         schedule: Schedule,
         image_channels: int = 3,
         pixel_weight: float = 100.0,
+        matching_weight: float = 0.0,
         live_at_test: bool = True,
         critic_rate: float = 1.0,
         clip_gradients: float | None = None,
     ) -> None:
         super().__init__(loss, optimizer, schedule, critic_rate, clip_gradients)
         at_least("model.pixel_weight", pixel_weight, 0)
+        at_least("model.matching_weight", matching_weight, 0)
         self.translator, self.critic = translator(), critic(image_channels=2 * image_channels)
-        self.pixel_weight, self.live_at_test = pixel_weight, live_at_test
+        self.pixel_weight, self.matching_weight, self.live_at_test = pixel_weight, matching_weight, live_at_test
         self.generators = self.generator_player("generators", self.translator)
         self.critics = self.critic_player("critics", self.critic)
 
@@ -55,6 +58,8 @@ class Pix2Pix(AdversarialModule):
         terms = self.contest.generator(self.beside(a), b, fake)
         if self.pixel_weight > 0:
             terms |= Terms({"pixel": self.pixel_weight * mean_absolute(fake, b)})
+        if self.matching_weight > 0:
+            terms |= Terms({"matching": self.matching_weight * feature_matching(self.beside(a), b, fake)})
         return terms
 
     def beside(self, a: Tensor) -> Judge:

@@ -38,4 +38,9 @@ class PatchCritic(nn.Module):
         initialise(self, initialisation)
 
     def forward(self, image: Tensor) -> Verdict:
-        return Verdict((self.layers(image),))
+        x, features = image, []
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, nn.LeakyReLU):
+                features.append(x)
+        return Verdict((x,), features=tuple(features))

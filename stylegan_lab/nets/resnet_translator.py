@@ -26,7 +26,8 @@ class ResidualBlock(nn.Module):
 
 class ResNetTranslator(nn.Module):
     """`channels` after the stem, four times that in the `blocks`; 9 blocks at 256 px and 6 at 128 in the paper. A variant
-    that lays a condition on the image says how many `condition_channels` that has."""
+    that lays a condition on the image says how many `condition_channels` that has; then the stem has no norm, as a norm
+    would take away again what a constant map adds."""
 
     multiple_of = 4
     at_least = 16  # two halvings must leave more than one row to reflect
@@ -48,13 +49,14 @@ class ResNetTranslator(nn.Module):
         at_least("translator.blocks", blocks, 0)
         at_least("translator.dropout", dropout, 0)
         halve, double = choose("translator.down", down, DOWN), choose("translator.up", up, UP)
-        stem = nn.Conv2d(image_channels + condition_channels, channels, 7, bias=needs_bias(norm))
+        at_stem: Norm = "none" if condition_channels else norm
+        stem = nn.Conv2d(image_channels + condition_channels, channels, 7, bias=needs_bias(at_stem))
         first, second = halve(channels, 2 * channels, norm), halve(2 * channels, 4 * channels, norm)
         at_blocks = 4 + len(first) + len(second)
         # The input, both halvings, the first and the middle block: where a variant may look between the layers.
         self.landmarks = [0, 4, 4 + len(first), at_blocks, at_blocks + blocks // 2]
         self.layers = nn.Sequential(
-            ReflectionPad(3), stem, norm_layer(norm, channels), nn.ReLU(),
+            ReflectionPad(3), stem, norm_layer(at_stem, channels), nn.ReLU(),
             *first,
             *second,
             *(ResidualBlock(4 * channels, norm, dropout) for _ in range(blocks)),

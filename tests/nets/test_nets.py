@@ -1,5 +1,8 @@
 """The nets beside what their papers say of them, and the sizes they take."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,12 +10,14 @@ from torch import Tensor, nn
 
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.nets.blocks import Blur, BlurredDoubling, InstanceNorm
+from stylegan_lab.nets.condition import laid_on
 from stylegan_lab.nets.initialisation import WEIGHTS, initialise
 from stylegan_lab.nets.padding import Mode, joined
 from stylegan_lab.nets.patch_critic import PatchCritic
 from stylegan_lab.nets.pixel_critic import PixelCritic
 from stylegan_lab.nets.resnet_critic import ResNetCritic
 from stylegan_lab.nets.resnet_translator import ResNetTranslator
+from stylegan_lab.nets.styled_translator import StyledTranslator
 from stylegan_lab.nets.unet import UNet
 
 
@@ -141,3 +146,21 @@ def test_deterministic_padding_is_torch_s(mode: Mode, before: int, after: int) -
     (theirs * weights).sum().backward()
     assert one.grad is not None and other.grad is not None
     assert torch.allclose(one.grad, other.grad, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "translator",
+    [
+        partial(ResNetTranslator, channels=4, blocks=1),
+        partial(UNet, channels=4, levels=4, dropout=0.0, norm="instance"),
+        partial(StyledTranslator, channels=4, most_channels=8, halvings=2),
+    ],
+)
+def test_a_condition_laid_on_a_picture_reaches_it(translator: Callable[..., nn.Module]) -> None:
+    """A norm right behind the maps would take away what they add."""
+    torch.manual_seed(0)
+    net, image = translator(condition_channels=2, initialisation="he"), torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        one, other = (net(laid_on(image, torch.tensor([label]))) for label in ([1.0, 0.0], [0.0, 1.0]))
+    inside = (slice(None), slice(None), slice(12, 20), slice(12, 20))
+    assert float((one - other)[inside].abs().mean()) > 0.01

@@ -25,13 +25,22 @@ VARIANTS = {
     "pix2pix": ["model=pix2pix", "translator.dropout=0.5"],
     "perceptual": ["model=perceptual"],
     "multidomain": ["model=multidomain"],
+    "StarGAN v2": ["model=stargan2"],
+    "super-resolution": [
+        "model=perceptual",
+        "model.paired=true",
+        "data=scenes_superres",
+        "translator=upscaler_small",
+        "translator.blocks=1",
+    ],
     "FastCUT": ["model=fastcut", "model.nce_channels=8", "model.nce_patches=32"],
     "Johnson": ["model=johnson"],
     "AdaIN": ["model=adain", "decoder.width=0.1"],
 }
 CASES = [
     ("CycleGAN, lsgan", 0), ("CycleGAN, lsgan", 2), ("CycleGAN, wgan_gp", 0), ("CycleGAN, wgan_gp", 2),
-    ("pix2pix", 0), ("perceptual", 0), ("multidomain", 0), ("FastCUT", 0), ("Johnson", 0), ("AdaIN", 0),
+    ("pix2pix", 0), ("perceptual", 0), ("multidomain", 0), ("StarGAN v2", 0), ("super-resolution", 0),
+    ("FastCUT", 0), ("Johnson", 0), ("AdaIN", 0),
 ]  # fmt: skip
 ALL = [
     "experiment=smoke", "logger=none", "evaluate=false", "deterministic=true", "iterations=24",
