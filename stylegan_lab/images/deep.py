@@ -21,18 +21,18 @@ CLIPPED = 0.01  # so far beyond [0, 1] may float pictures reach, as those that w
 
 def floats(picture: Image.Image) -> Floats:
     """(H, W, bands): grey, RGB or RGBA."""
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return grey(picture)[..., None]
-    raw = _raw_mode(picture)
+    raw, file, page = _raw_mode(picture), getattr(picture, "fp", None), picture.tell()
     if raw == "LA;16B":  # four bytes a pixel, as RGBA has them
         pairs = _decoded_as(picture, "RGBA")
         return _joined(pairs[..., [0, 0, 0, 2]], pairs[..., [1, 1, 1, 3]])
-    if raw[:-1] in ("RGB;16", "RGBX;16", "RGBA;16"):
-        file: Any = picture.fp  # type: ignore[attr-defined]
-        high = np.asarray(picture)
+    picture.load()
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return grey(picture)[..., None]
+    if raw[:-1] in ("RGB;16", "RGBX;16", "RGBA;16") and file is not None:
         file.seek(0)
         with Image.open(file, formats=FORMATS) as again:
-            return _joined(high, _decoded_as(again, raw[:-1] + SWAPPED[raw[-1]]))
+            again.seek(page)
+            return _joined(np.asarray(picture), _decoded_as(again, raw[:-1] + SWAPPED[raw[-1]]))
     return _unit(picture)
 
 
@@ -69,7 +69,8 @@ def _decoded_as(picture: Image.Image, raw: str) -> Any:
     def renamed(arguments: Any) -> Any:
         return (raw, *arguments[1:]) if isinstance(arguments, tuple) else raw
 
-    picture.tile = [(*tile[:3], renamed(tile[3])) for tile in picture.tile]  # type: ignore[attr-defined]
+    picture.tile = [tile._replace(args=renamed(tile[3])) for tile in picture.tile]  # type: ignore[attr-defined]
+    picture.load()
     return np.asarray(picture)
 
 

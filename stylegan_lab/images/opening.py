@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -14,6 +15,8 @@ from stylegan_lab.images.unreadable import Unreadable
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")  # what a file holds, whatever its suffix says
 MOST_PIXELS = 100_000_000
+MOST_BYTES = {8: 32, 16: 64}  # taken for each pixel beside the file itself, by the depth that is read
+MOST_SCANS = 200  # cameras and programs write about ten
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
 
 
@@ -22,23 +25,29 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """The picture, its pixels not yet decoded. Whatever Pillow raises while it is used becomes `Unreadable`."""
     try:
         _judge_file(path)
-        with warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata, and of sizes that are judged here
-            with Image.open(path, formats=FORMATS) as picture:
-                judge_size(path, *picture.size)
+            if (size := _webp_size(file.read(30))) is not None:  # Pillow makes room for a WebP as it opens it
+                _judge_size(path, *size)
+            file.seek(0)
+            with Image.open(file, formats=FORMATS) as picture:
+                _judge_size(path, *picture.size)
                 _judge_tiles(path, picture)
+                _judge_scans(path, picture, file)
                 yield picture
     except Unreadable:
         raise
     except UnidentifiedImageError:
         raise Unreadable(path, "is not a picture that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF)") from None
+    except Image.DecompressionBombError:
+        raise Unreadable(path, f"has far too many pixels; at most {MOST_PIXELS:,} are read") from None
     except FileNotFoundError:
         raise Unreadable(path, "does not exist") from None
     except Exception as error:  # damaged files make decoders raise whatever they stumble over
         raise Unreadable(path, f"cannot be read: {_reason(error)}") from None
 
 
-def judge_size(path: Path, width: int, height: int) -> None:
+def _judge_size(path: Path, width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
         raise Unreadable(path, f"has {width}x{height} pixels; at most {MOST_PIXELS:,} are read")
 
@@ -51,9 +60,6 @@ def _judge_file(path: Path) -> None:
         raise Unreadable(path, "is not a file")
     if status.st_size == 0:
         raise Unreadable(path, "is empty")
-    with path.open("rb") as file:
-        if (size := _webp_size(file.read(30))) is not None:  # Pillow makes room for a WebP as it opens it
-            judge_size(path, *size)
 
 
 def _webp_size(head: bytes) -> tuple[int, int] | None:
@@ -73,7 +79,18 @@ def _judge_tiles(path: Path, picture: Image.Image) -> None:
     """The tiles of a TIFF are decoded whole, however little of one is in the picture."""
     tags = getattr(picture, "tag_v2", {})
     if TILE_WIDTH in tags and TILE_LENGTH in tags:
-        judge_size(path, int(tags[TILE_WIDTH]), int(tags[TILE_LENGTH]))
+        _judge_size(path, int(tags[TILE_WIDTH]), int(tags[TILE_LENGTH]))
+
+
+def _judge_scans(path: Path, picture: Image.Image, file: BinaryIO) -> None:
+    """Each scan of a progressive JPEG goes over the whole picture: a small file may hold enough for hours."""
+    if "progressive" in picture.info:
+        place = file.tell()
+        file.seek(0)
+        scans = file.read().count(b"\xff\xda")
+        file.seek(place)
+        if scans > MOST_SCANS:
+            raise Unreadable(path, f"is a JPEG of {scans} scans; at most {MOST_SCANS} are read")
 
 
 def _reason(error: Exception) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stylegan_lab.data.sets.catalogue import how_to_get
-from stylegan_lab.images.read import SUFFIXES
+from stylegan_lab.images.opening import SUFFIXES
 from stylegan_lab.images.unreadable import shown
 from stylegan_lab.mistake import Mistake
 
