@@ -255,6 +255,24 @@ def test_a_lock_ends_with_its_process() -> None:
     assert beside() == []
 
 
+def test_who_waits_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    PLACE.parent.mkdir()
+    order = []
+
+    def come_second() -> None:
+        with alone(PLACE):
+            order.append("second")
+
+    with alone(PLACE):
+        thread = threading.Thread(target=come_second)
+        thread.start()
+        while "waiting for another process, which makes sets/file.zip" not in capsys.readouterr().err:
+            thread.join(0.01)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
 def test_amounts_are_said_in_round_numbers() -> None:
     assert [amount(each) for each in (0, 999, 1000, 35_135_868, 999_600, 8_000_000_000)] == [
         "0 bytes", "999 bytes", "1.0 kB", "35 MB", "1.0 MB", "8.0 GB"]  # fmt: skip
