@@ -38,8 +38,9 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-docs: install ## write docs/configs.md from conf/
+docs: install ## write docs/configs.md from conf/, docs/datasets.md from the catalogue
 	$(BIN)/python docs/generate_configs.py
+	$(BIN)/python docs/generate_datasets.py
 
 clean: ## remove .venv and what tools left; runs/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -50,12 +50,26 @@ def command(line: str) -> None:
         pytest.fail(f"a command that no test runs: {line}")
 
 
-def test_the_config_page_is_what_conf_says() -> None:
-    spec = importlib.util.spec_from_file_location("generate_configs", DOCS / "generate_configs.py")
+@pytest.mark.parametrize("page", ["configs", "datasets"])
+def test_generated_pages_are_up_to_date(page: str) -> None:
+    spec = importlib.util.spec_from_file_location(f"generate_{page}", DOCS / f"generate_{page}.py")
     assert spec is not None and spec.loader is not None
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
-    assert (DOCS / "configs.md").read_text() == generate.page(), "run `make docs`"
+    assert (DOCS / f"{page}.md").read_text(encoding="utf-8") == generate.page(), "run `make docs`"
+
+
+def test_commands_that_need_the_network_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the page about data sets are given to a download that fetches nothing."""
+    asked = []
+    monkeypatch.setattr("stylegan_lab.cli.data_download.download", lambda each, *_: asked.append(each.name) or Path())
+    (fence,) = [
+        fence for fence in FENCE.finditer((DOCS / "datasets.md").read_text("utf-8")) if fence["kind"] == "console"
+    ]
+    lines = [line for line in fence["body"].splitlines() if " data download " in line]
+    for line in lines:
+        command(line)
+    assert len(asked) == len(lines) >= 3
 
 
 def test_the_metrics_page_gives_each_protocol() -> None:

@@ -78,7 +78,8 @@ def test_shells_are_offered_commands_and_then_settings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for line, offered in {
-        "stylegan-lab tr": "train evaluate translate stylize",
+        "stylegan-lab tr": "train evaluate translate stylize data",
+        "stylegan-lab data ": "check preview prepare list download",
         "stylegan-lab train loss=h": "loss=hinge loss=hinge_r1",
     }.items():
         monkeypatch.setenv("COMP_LINE", line)

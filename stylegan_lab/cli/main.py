@@ -13,6 +13,7 @@ COMMANDS = {
     "evaluate": "score a run against held-out pictures",
     "translate": "translate pictures with a run",
     "stylize": "paint a photo in the style of a picture",
+    "data": "check, preview, prepare, list or download data",
 }
 DEBUG = "STYLEGAN_LAB_DEBUG"
 

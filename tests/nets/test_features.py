@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from stylegan_lab import fetch
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.nets.features import weights
 from stylegan_lab.nets.features.alexnet import alexnet
@@ -130,7 +131,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Ca
         def log_message(self, *_: Any) -> None:
             pass
 
-    monkeypatch.setenv(weights.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(fetch.CACHE, str(tmp_path / "cache"))
     http = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=http.serve_forever, daemon=True).start()
 
@@ -147,29 +148,29 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Ca
 def test_weights_are_fetched_once(server: tuple[Callable[[bytes], str], list[str]]) -> None:
     serve, asked = server
     url = serve(b"numbers" * 1000)
-    assert weights.fetched(url).read_bytes() == b"numbers" * 1000
-    assert weights.fetched(url).is_file() and len(asked) == 1
-    assert [path.name for path in weights.cache_folder().iterdir()] == [url.rsplit("/", 1)[1]]
+    assert weights.known_weights(url).read_bytes() == b"numbers" * 1000
+    assert weights.known_weights(url).is_file() and len(asked) == 1
+    assert [path.name for path in fetch.cache_folder().iterdir()] == [url.rsplit("/", 1)[1]]
 
 
 def test_wrong_bytes_are_never_used(server: tuple[Callable[[bytes], str], list[str]]) -> None:
     serve, _ = server
     url = serve(b"right")
-    weights.fetched(url).write_bytes(b"wrong")
+    weights.known_weights(url).write_bytes(b"wrong")
     with pytest.raises(Mistake, match=rf"is not what it should be \(SHA-256 .*delete it, fetch {url} and put it there"):
-        weights.fetched(url)
+        weights.known_weights(url)
 
 
 def test_a_download_of_wrong_bytes_leaves_nothing(server: tuple[Callable[[bytes], str], list[str]]) -> None:
     serve, _ = server
     url = serve(b"right")
     with pytest.raises(Mistake, match="cannot be fetched .*put it at .*/cache/net-00000000.pth"):
-        weights.fetched(url.rsplit("-", 1)[0] + "-00000000.pth")
-    assert list(weights.cache_folder().iterdir()) == []
+        weights.known_weights(url.rsplit("-", 1)[0] + "-00000000.pth")
+    assert list(fetch.cache_folder().iterdir()) == []
 
 
 def test_offline_the_address_and_the_place_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(weights.CACHE, str(tmp_path))
+    monkeypatch.setenv(fetch.CACHE, str(tmp_path))
     monkeypatch.setitem(weights.KNOWN, "vgg16", "http://127.0.0.1:9/vgg16-397923af.pth")
     with pytest.raises(
         Mistake,

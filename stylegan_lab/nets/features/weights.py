@@ -1,20 +1,16 @@
 """Trained weights: from a file, or fetched once from a known place and held against its SHA-256. Never silently random."""
 
-import hashlib
 import json
-import os
-import sys
-import urllib.request
 from math import prod
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from stylegan_lab.fetch import Expected, cache_folder, fetched
 from stylegan_lab.mistake import Mistake
 
 Weights = str  # random, imagenet, or a file's path
-CACHE = "STYLEGAN_LAB_CACHE"
 TORCHVISION = "https://download.pytorch.org/models"
 # A file's name ends in the beginning of its SHA-256, as its makers name it.
 KNOWN = {
@@ -28,7 +24,7 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 def read_weights(weights: Weights, known: str) -> dict[str, Tensor]:
     """Parameters by name, from `weights`: imagenet, or a .pth or .safetensors file."""
-    path = fetched(KNOWN[known]) if weights == "imagenet" else Path(weights).expanduser()
+    path = known_weights(KNOWN[known]) if weights == "imagenet" else Path(weights).expanduser()
     if not path.is_file():
         raise Mistake(
             f"features.weights={weights}: there is no such file; give imagenet, random (untrained), or a file"
@@ -43,49 +39,10 @@ def read_weights(weights: Weights, known: str) -> dict[str, Tensor]:
         raise Mistake(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
 
 
-def fetched(url: str) -> Path:
+def known_weights(url: str) -> Path:
     """The file of that address, from the cache folder if it was fetched before."""
     path = cache_folder() / url.rsplit("/", 1)[1]
-    begins = path.stem.rsplit("-", 1)[1]
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            _download(url, partial)
-            _check(partial, begins, url, path)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    _check(path, begins, url, path)
-    return path
-
-
-def cache_folder() -> Path:
-    return Path(os.environ.get(CACHE) or Path.home() / ".cache" / "stylegan_lab")
-
-
-def _download(url: str, partial: Path) -> None:
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer, partial.open("wb") as file:
-            total, done = int(answer.headers.get("Content-Length") or 0), 0
-            while part := answer.read(1 << 20):
-                done += file.write(part)
-                if sys.stderr.isatty():
-                    print(
-                        f"\r{url.rsplit('/', 1)[1]}  {done / 1e6:.0f} of {total / 1e6:.0f} MB", end="", file=sys.stderr
-                    )
-    except OSError as error:
-        place = partial.parent / url.rsplit("/", 1)[1]
-        raise Mistake(f"{url} cannot be fetched ({error}); fetch it elsewhere and put it at {place}") from None
-
-
-def _check(file: Path, begins: str, url: str, place: Path) -> None:
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    if not sha256.startswith(begins):
-        raise Mistake(
-            f"{place} is not what it should be (SHA-256 {sha256[:8]}..., expected {begins}...); "
-            f"delete it, fetch {url} and put it there"
-        )
+    return fetched([url], path, Expected(sha256=path.stem.rsplit("-", 1)[1]))
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:

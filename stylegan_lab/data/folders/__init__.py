@@ -1,0 +1,1 @@
+"""Pictures of the user's own, in folders."""

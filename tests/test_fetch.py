@@ -1,0 +1,289 @@
+"""Downloads from a server that truncates, stalls and lies: a file arrives whole, or a sentence says why not."""
+
+import hashlib
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections import namedtuple
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+
+from stylegan_lab import fetch
+from stylegan_lab.alone import alone
+from stylegan_lab.fetch import Expected, Unreachable, fetched
+from stylegan_lab.mistake import Mistake
+from stylegan_lab.progress import amount, progress
+from tests.server import Server, cut, failing, heads, leading_to
+
+DATA = bytes(range(256)) * 800  # more than one part
+RIGHT = Expected(sha256=hashlib.sha256(DATA).hexdigest(), size=len(DATA))
+PLACE = Path("sets/file.zip")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(fetch, "PATIENCE", 10)
+    with Server().serving() as serving:
+        yield serving
+
+
+def beside() -> list[str]:
+    return sorted(path.name for path in PLACE.parent.iterdir())
+
+
+def test_a_file_arrives_whole_and_is_fetched_once(server: Server) -> None:
+    url = server.put("/file.zip", DATA)
+    assert fetched([url], PLACE, RIGHT).read_bytes() == DATA
+    assert fetched([url], PLACE, RIGHT).read_bytes() == DATA
+    assert len(server.asked) == 1 and beside() == ["file.zip"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "sentence"),
+    [
+        (failing(404), r"404 Not Found: it is not there"),
+        (failing(403), r"403 Forbidden: it is not given out"),
+        (failing(500), r"500 .*: its server has trouble; try again later"),
+        (failing(503), r"503 .*: its server has trouble; try again later"),
+        (failing(429), r"429 .*: too many have asked"),
+        (leading_to("ftp://elsewhere/file.zip"), r"it leads on to ftp://elsewhere/file.zip, which is not encrypted"),
+        (leading_to("/file.zip"), r"302: it leads round in a circle"),
+        (lambda handler, data: heads(handler, 5, kind="text/html"), r"it answers with a web page, not with the file"),
+        (lambda handler, data: handler.wfile.write(b"hello\n"), r"its answer is none: BadStatusLine"),
+        (cut(0, 7), r"it has 7 bytes there, 204,800 are expected: another file"),
+        (cut(0, 10**9), r"it has 1,000,000,000 bytes there, 204,800 are expected"),
+    ],
+)
+def test_each_trouble_has_its_sentence_and_leaves_nothing(behaviour: Any, sentence: str, server: Server) -> None:
+    url = server.put("/file.zip", DATA, behaviour)
+    with pytest.raises(
+        Unreachable, match=rf"^{url} cannot be fetched \(.*{sentence}.*fetch it elsewhere and put it at {PLACE}$"
+    ):
+        fetched([url], PLACE, RIGHT)
+    assert beside() == []
+
+
+def test_a_server_that_is_not_there_is_told() -> None:
+    with pytest.raises(Unreachable, match=r"http://127.0.0.1:9/file.zip cannot be fetched \(.*refused"):
+        fetched(["http://127.0.0.1:9/file.zip"], PLACE, RIGHT)
+
+
+def test_a_download_that_broke_off_goes_on_where_it_stopped(server: Server) -> None:
+    url = server.put("/file.zip", DATA, cut(70_000))
+    with pytest.raises(Unreachable, match=r"it broke off\); 70 kB of 205 kB are kept: repeat the command to go on, or"):
+        fetched([url], PLACE, RIGHT)
+    assert not PLACE.exists()
+    server.put("/file.zip", DATA)
+    assert fetched([url], PLACE, RIGHT).read_bytes() == DATA
+    assert server.asked[-1][1] == "bytes=70000-" and beside() == ["file.zip"]
+
+
+def test_a_stall_ends_with_a_sentence_and_keeps_what_came(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "PATIENCE", 0.4)
+    url = server.put("/file.zip", DATA, server.stalling(after=100_000))
+    with pytest.raises(Unreachable, match=r"it sent nothing for 0.4 s\); 100 kB of 205 kB are kept"):
+        fetched([url], PLACE, RIGHT)
+    monkeypatch.setattr(fetch, "PATIENCE", 10)
+    server.put("/file.zip", DATA)
+    assert fetched([url], PLACE, RIGHT).read_bytes() == DATA
+
+
+def test_it_goes_on_from_the_start_where_ranges_are_not_given(server: Server) -> None:
+    url = server.put("/file.zip", DATA, cut(70_000))
+    with pytest.raises(Unreachable):
+        fetched([url], PLACE, RIGHT)
+    server.put("/file.zip", DATA)
+    server.ranges = False
+    assert fetched([url], PLACE, RIGHT).read_bytes() == DATA
+
+
+def test_a_part_of_another_version_is_not_gone_on_with(server: Server) -> None:
+    """Nothing is known of the file but the version that the server told."""
+    url = server.put("/file.zip", DATA, cut(70_000, tag='"of yesterday"'))
+    with pytest.raises(Unreachable):
+        fetched([url], PLACE)
+    server.put("/file.zip", DATA[::-1])
+    assert fetched([url], PLACE).read_bytes() == DATA[::-1]
+    assert server.asked[-1][1] == "bytes=70000-"
+
+
+def test_a_part_that_nothing_vouches_for_is_not_kept(server: Server) -> None:
+    url = server.put("/file.zip", DATA, cut(70_000, tag=""))
+    with pytest.raises(Unreachable, match=r"it broke off\); fetch it elsewhere"):
+        fetched([url], PLACE)
+    assert beside() == []
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(server: Server) -> None:
+    url = server.put("/file.zip", DATA)
+    PLACE.parent.mkdir()
+    PLACE.with_name(".file.zip.part").write_bytes(DATA + b"more")
+    assert fetched([url], PLACE, RIGHT).read_bytes() == DATA
+    assert [asked for _, asked in server.asked] == [f"bytes={len(DATA) + 4}-", None]
+
+
+def test_a_wrong_range_is_not_taken_for_the_right_one(server: Server) -> None:
+    def elsewhere(handler: Any, data: bytes) -> None:
+        if "Range" not in handler.headers:
+            return server.give(handler, data)
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes 0-{len(data) - 1}/{len(data)}")
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        return None
+
+    url = server.put("/file.zip", DATA, elsewhere)
+    PLACE.parent.mkdir()
+    PLACE.with_name(".file.zip.part").write_bytes(DATA[:1000])
+    assert fetched([url], PLACE, RIGHT).read_bytes() == DATA
+
+
+def test_a_length_that_lies_by_too_little_is_found_out(server: Server) -> None:
+    url = server.put("/file.zip", DATA, cut(len(DATA), length=1000))
+    with pytest.raises(Mistake, match=r"gives another file than is expected \(SHA-256 .*, expected .*\)"):
+        fetched([url], PLACE, RIGHT._replace(size=None))
+    assert beside() == []
+
+
+def test_more_than_is_expected_is_not_taken(server: Server) -> None:
+    def endless(handler: Any, data: bytes) -> None:
+        heads(handler, None)
+        with suppress(OSError):  # the reader has gone
+            while not server.ends.is_set():
+                handler.wfile.write(data)
+
+    url = server.put("/file.zip", DATA, endless)
+    with pytest.raises(Unreachable, match=r"it sends more than the 204,800 bytes"):
+        fetched([url], PLACE, RIGHT)
+
+
+@pytest.mark.parametrize("expected", [RIGHT, Expected(md5=hashlib.md5(DATA).hexdigest())])
+def test_wrong_bytes_of_the_right_length_leave_nothing(expected: Expected, server: Server) -> None:
+    url = server.put("/file.zip", DATA[::-1])
+    with pytest.raises(Mistake, match=rf"^{url} gives another file than is expected .*put it at {PLACE}$"):
+        fetched([url], PLACE, expected)
+    assert beside() == []
+
+
+def test_what_somebody_put_there_is_held_against_what_is_expected() -> None:
+    PLACE.parent.mkdir()
+    PLACE.write_bytes(DATA[::-1])
+    with pytest.raises(Mistake, match=r"sets/file.zip is not what it should be \(SHA-256 .*delete it"):
+        fetched(["https://nowhere.invalid/file.zip"], PLACE, RIGHT)
+    PLACE.write_bytes(DATA)
+    assert fetched(["https://nowhere.invalid/file.zip"], PLACE, RIGHT) == PLACE
+
+
+def test_another_address_is_asked_when_the_first_fails(server: Server) -> None:
+    first, second = server.put("/first.zip", DATA, failing(500)), server.put("/second.zip", DATA)
+    assert fetched([first, second], PLACE, RIGHT).read_bytes() == DATA
+    PLACE.unlink()
+    server.put("/second.zip", DATA, failing(404))
+    with pytest.raises(Unreachable, match=rf"^{first} cannot be fetched \(500"):
+        fetched([first, second], PLACE, RIGHT)
+
+
+def test_a_redirect_is_followed_but_never_out_of_encryption(server: Server) -> None:
+    server.put("/file.zip", DATA)
+    url = server.put("/old.zip", b"", leading_to("/file.zip"))
+    assert fetched([url], PLACE, RIGHT).read_bytes() == DATA
+    handler = fetch._Redirects()
+    request = urllib.request.Request("https://there/file.zip")
+    with pytest.raises(URLError, match="leads on to http://there/file.zip, which is not encrypted"):
+        handler.redirect_request(request, PLACE.open("rb"), 302, "", {}, "http://there/file.zip")
+    with PLACE.open("rb") as answer:
+        assert handler.redirect_request(request, answer, 302, "", {}, "https://there/other.zip") is not None
+
+
+def test_room_is_asked_for_before_anything_is_written(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _: usage(100_150_000))
+    url = server.put("/file.zip", DATA)
+    with pytest.raises(Mistake, match=r"sets/file.zip needs 205 kB; 100 MB are free there. Make room"):
+        fetched([url], PLACE, RIGHT)
+    assert beside() == []
+
+
+def test_a_place_that_cannot_be_written_is_told(server: Server) -> None:
+    Path("sets").write_text("a file")
+    with pytest.raises(Mistake, match="sets cannot be written: File exists"):
+        fetched([server.put("/file.zip", DATA)], PLACE, RIGHT)
+
+
+def test_an_interruption_leaves_only_what_can_be_gone_on_with(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = server.put("/file.zip", DATA)
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "amount", None)
+        patch.setattr(fetch.os, "fsync", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fetched([url], PLACE, RIGHT)
+    assert beside() == [".file.zip.of", ".file.zip.part"]
+    assert fetched([url], PLACE, RIGHT).read_bytes() == DATA and beside() == ["file.zip"]
+    assert len(server.asked) == 1, "all of it was there"
+
+
+def interrupt(_: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ranks_that_want_the_same_file_fetch_it_once(server: Server) -> None:
+    url = server.put("/file.zip", DATA)
+    threads = [threading.Thread(target=fetched, args=([url], PLACE, RIGHT)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(server.asked) == 1 and beside() == ["file.zip"]
+
+
+def test_a_lock_ends_with_its_process() -> None:
+    PLACE.parent.mkdir()
+    code = (
+        "import os, pathlib; from stylegan_lab.alone import alone\n"
+        "with alone(pathlib.Path('sets/file.zip')): os._exit(1)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 1
+    assert beside() == [".file.zip.lock"]
+    with alone(PLACE):
+        assert beside() == [".file.zip.lock"]
+    assert beside() == []
+
+
+def test_who_waits_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    PLACE.parent.mkdir()
+    order = []
+
+    def come_second() -> None:
+        with alone(PLACE):
+            order.append("second")
+
+    with alone(PLACE):
+        thread = threading.Thread(target=come_second)
+        thread.start()
+        while "waiting for another process, which makes sets/file.zip" not in capsys.readouterr().err:
+            thread.join(0.01)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_amounts_are_said_in_round_numbers() -> None:
+    assert [amount(each) for each in (0, 999, 1000, 35_135_868, 999_600, 8_000_000_000)] == [
+        "0 bytes", "999 bytes", "1.0 kB", "35 MB", "1.0 MB", "8.0 GB"]  # fmt: skip
+
+
+def test_progress_is_told_in_lines_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("stylegan_lab.progress.EVERY", -1)
+    with progress("file.zip", 3000, done=1000) as advance:
+        advance(500)
+    with progress("pictures", None, in_bytes=False) as advance:
+        advance(7)
+    assert capsys.readouterr().err == "file.zip  1.5 kB of 3.0 kB\npictures  7\n"
