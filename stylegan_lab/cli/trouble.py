@@ -52,4 +52,4 @@ def what_happened(error: Exception, experiment: Any) -> str | None:
 def _last_line(traceback: str) -> str:
     """What was raised in a worker, without the names of modules before it."""
     said = traceback.strip().splitlines()[-1]
-    return re.sub(r"^([\w.]+\.)?(Mistake: )?", "", said)
+    return re.sub(r"^([\w.]+\.)?((Mistake|Unreadable): )?", "", said)

@@ -105,6 +105,8 @@ def _pages(picture: Image.Image, channels: int, depth: int, paper: Colour) -> An
 
 
 def _as_seen(picture: Image.Image, channels: int, paper: Colour) -> Image.Image:
+    if picture.mode == "LAB":  # which Pillow turns into RGB alone
+        picture = picture.convert("RGB")
     if channels == 4 or not with_alpha(picture):
         return picture.convert(MODES[channels])
     picture = picture.convert("RGBA")

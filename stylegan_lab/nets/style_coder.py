@@ -53,7 +53,7 @@ class StyleEncoder(nn.Module):
 
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
         if image.shape[-2:] != (self.size, self.size):
-            image = F.interpolate(image, (self.size, self.size), mode="bilinear", antialias=True)
+            image = F.interpolate(image.float(), (self.size, self.size), mode="bilinear", antialias=True)
         shared = self.shared(image)
         return _of_domain([own(shared) for own in self.own], label)
 

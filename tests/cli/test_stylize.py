@@ -78,7 +78,7 @@ def test_a_trained_net_does_it_in_one_pass_at_any_strength_and_with_several_styl
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nowhere.png", "style.png", "out.png"], "nowhere.png cannot be read"),
+        (["nowhere.png", "style.png", "out.png"], "nowhere.png does not exist"),
         (["photo.png", "style.png,other.png", "out.png", "--features", "untrained"], "a painting has one style"),
         (["photo.png", "style.png", "out.png", "--features", "vgg"], "--features=vgg is unknown"),
         (["photo.png", "style.png", "out.png", "--iterations", "0"], "--iterations=0"),

@@ -18,7 +18,7 @@ LAWS = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 MODES = {"PNG": ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"], "JPEG": ["L", "RGB", "CMYK"], "WEBP": ["RGB", "RGBA"],
-         "TIFF": ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"],
+         "TIFF": ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"],
          "BMP": ["1", "L", "P", "RGB"], "GIF": ["L", "P", "RGB"]}  # fmt: skip
 MAGIC = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"RIFF\x40\0\0\0WEBPVP8X", b""]
 Asked = dict[str, object]
@@ -42,6 +42,8 @@ def pictures(draw: st.DrawFn) -> bytes:
         picture = Image.fromarray(
             (values[..., 0] / 65535).astype(np.float32) if mode == "F" else values[..., 0].astype(np.int32)
         )
+    elif mode == "LAB":
+        picture = Image.merge("LAB", Image.fromarray((values[..., :3] >> 8).astype(np.uint8)).split())
     else:
         picture = Image.fromarray((values >> 8).astype(np.uint8)).convert(mode)
     exif = Image.Exif()

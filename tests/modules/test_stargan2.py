@@ -155,3 +155,9 @@ def test_a_reference_of_any_size_gives_its_style_to_all() -> None:
     after = module.translate_like(image, reference, "wild")
     style = module.coder.encoder(reference, torch.tensor([2]))
     assert torch.allclose(after[1:], module.translated(image[1:], style), atol=1e-5)
+
+
+def test_references_are_scaled_in_half_precision_too() -> None:
+    coder = StyleCoder(domains=1, size=16, channels=2, most_channels=2, width=4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert coder.encoder(torch.rand(1, 3, 24, 24).bfloat16(), torch.tensor([0])).shape == (1, 64)
