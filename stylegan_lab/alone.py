@@ -1,9 +1,11 @@
 """One process at a time: who makes something that several may want at once, such as the ranks of a training."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 try:
     import fcntl
@@ -17,9 +19,8 @@ def alone(target: Path) -> Iterator[None]:
     lock = target.with_name(f".{target.name}.lock")
     while True:
         file = lock.open("w")
-        with suppress(OSError):  # a file system without locks
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)
+        if fcntl is not None:
+            _wait_for(file, target)
         if _is_still(lock, file.fileno()):
             break
         file.close()
@@ -29,6 +30,15 @@ def alone(target: Path) -> Iterator[None]:
         with suppress(OSError):
             lock.unlink()
         file.close()
+
+
+def _wait_for(file: TextIO, target: Path) -> None:
+    with suppress(OSError):  # a file system without locks
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process, which makes {target}", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _is_still(lock: Path, handle: int) -> bool:

@@ -78,14 +78,16 @@ def digest(file: Path, kind: str = "SHA256") -> str:
 
 
 def _fetch(urls: Sequence[str], place: Path, expected: Expected) -> None:
+    first: Unreachable | None = None
     for url in urls:
         download = _Download(url, place, expected)
         try:
             download.run()
             break
-        except Unreachable:
+        except Unreachable as error:
+            first = first or error
             if url == urls[-1]:
-                raise
+                raise (error if download.resumable() else first) from None
         finally:
             download.tidy()
     try:
@@ -109,6 +111,8 @@ class _Download:
         self.done = 0
 
     def run(self) -> None:
+        if self.resumable() and self.partial.stat().st_size == self.expected.size:
+            return  # it was interrupted just before it was put in its place
         try:
             with self._opened() as answer:
                 if answer.headers.get_content_type() == "text/html":
@@ -123,9 +127,14 @@ class _Download:
         if self.total is not None and self.done < self.total:
             raise self._unreachable("it broke off")
 
+    def resumable(self) -> bool:
+        """Whether there is a part, and something to tell that the rest will be of the same file."""
+        some = self.partial.exists() and self.partial.stat().st_size > 0
+        return some and bool(self.expected.sha256 or self._version())
+
     def tidy(self) -> None:
         """Keep only what can be gone on with."""
-        if not self._resumable():
+        if not self.resumable():
             self.forget()
 
     def forget(self) -> None:
@@ -135,7 +144,7 @@ class _Download:
     def _opened(self) -> HTTPResponse:
         headers = {"User-Agent": "stylegan-lab", "Accept-Encoding": "identity"}
         resume = {}
-        if self._resumable():
+        if self.resumable():
             self.done = self.partial.stat().st_size
             resume["Range"] = f"bytes={self.done}-"
             if version := self._version():
@@ -193,10 +202,6 @@ class _Download:
             file.flush()
             os.fsync(file.fileno())
 
-    def _resumable(self) -> bool:
-        some = self.partial.exists() and self.partial.stat().st_size > 0
-        return some and bool(self.expected.sha256 or self._version())
-
     def _version(self) -> str:
         try:
             url, _, version = self.of.read_text().partition("\n")
@@ -218,7 +223,7 @@ class _Download:
 
     def _unreachable(self, why: str) -> Unreachable:
         do = f"fetch it elsewhere and put it at {self.place}"
-        if self._resumable():
+        if self.resumable():
             of = f" of {amount(self.total)}" if self.total else ""
             do = f"{amount(self.partial.stat().st_size)}{of} are kept: repeat the command to go on, or {do}"
         return Unreachable(f"{self.url} cannot be fetched ({why}); {do}")

@@ -28,7 +28,7 @@ PLACE = Path("sets/file.zip")
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(fetch, "PATIENCE", 0.4)
+    monkeypatch.setattr(fetch, "PATIENCE", 10)
     with Server().serving() as serving:
         yield serving
 
@@ -84,10 +84,12 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(server: Server) -> N
     assert server.asked[-1][1] == "bytes=70000-" and beside() == ["file.zip"]
 
 
-def test_a_stall_ends_with_a_sentence_and_keeps_what_came(server: Server) -> None:
+def test_a_stall_ends_with_a_sentence_and_keeps_what_came(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "PATIENCE", 0.4)
     url = server.put("/file.zip", DATA, server.stalling(after=100_000))
     with pytest.raises(Unreachable, match=r"it sent nothing for 0.4 s\); 100 kB of 205 kB are kept"):
         fetched([url], PLACE, RIGHT)
+    monkeypatch.setattr(fetch, "PATIENCE", 10)
     server.put("/file.zip", DATA)
     assert fetched([url], PLACE, RIGHT).read_bytes() == DATA
 
@@ -181,6 +183,10 @@ def test_what_somebody_put_there_is_held_against_what_is_expected() -> None:
 def test_another_address_is_asked_when_the_first_fails(server: Server) -> None:
     first, second = server.put("/first.zip", DATA, failing(500)), server.put("/second.zip", DATA)
     assert fetched([first, second], PLACE, RIGHT).read_bytes() == DATA
+    PLACE.unlink()
+    server.put("/second.zip", DATA, failing(404))
+    with pytest.raises(Unreachable, match=rf"^{first} cannot be fetched \(500"):
+        fetched([first, second], PLACE, RIGHT)
 
 
 def test_a_redirect_is_followed_but_never_out_of_encryption(server: Server) -> None:
@@ -219,6 +225,7 @@ def test_an_interruption_leaves_only_what_can_be_gone_on_with(server: Server, mo
             fetched([url], PLACE, RIGHT)
     assert beside() == [".file.zip.of", ".file.zip.part"]
     assert fetched([url], PLACE, RIGHT).read_bytes() == DATA and beside() == ["file.zip"]
+    assert len(server.asked) == 1, "all of it was there"
 
 
 def interrupt(_: int) -> None:
@@ -246,6 +253,24 @@ def test_a_lock_ends_with_its_process() -> None:
     with alone(PLACE):
         assert beside() == [".file.zip.lock"]
     assert beside() == []
+
+
+def test_who_waits_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    PLACE.parent.mkdir()
+    order = []
+
+    def come_second() -> None:
+        with alone(PLACE):
+            order.append("second")
+
+    with alone(PLACE):
+        thread = threading.Thread(target=come_second)
+        thread.start()
+        while "waiting for another process, which makes sets/file.zip" not in capsys.readouterr().err:
+            thread.join(0.01)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
 
 
 def test_amounts_are_said_in_round_numbers() -> None:

@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
 def contents(folder: Path) -> list[str]:
     """How many files stand in each of its folders, over all their classes."""
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
-    return [f"{path.name}: {sum(file.is_file() for file in path.rglob('*')):,} files" for path in folders]
+    return [f"{path.name}: {sum(file.is_file() for file in path.rglob('*')):,} in all" for path in folders]
 
 
 def _parser() -> Parser:

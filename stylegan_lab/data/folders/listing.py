@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from stylegan_lab.data.sets.catalogue import how_to_get
 from stylegan_lab.images.opening import SUFFIXES
 from stylegan_lab.images.unreadable import shown
 from stylegan_lab.mistake import Mistake
@@ -63,7 +64,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except FileNotFoundError:
-        raise Mistake(f"{shown(folder)} does not exist") from None
+        raise Mistake(f"{shown(folder)} does not exist{how_to_get(folder)}") from None
     except NotADirectoryError:
         raise Mistake(f"{shown(folder)} is not a folder") from None
     except OSError as error:

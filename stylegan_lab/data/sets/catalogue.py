@@ -58,8 +58,12 @@ def default_root() -> Path:
 
 
 def how_to_get(folder: Path) -> str:
-    """The end of a sentence about a folder that is not there, if it bears the name of a set."""
-    return f"; stylegan-lab data download {folder.name} fetches it" if folder.name in SETS else ""
+    """The end of a sentence about a folder that is not there, if it is a set, or within one, that could be downloaded."""
+    for path in (folder, *folder.parents):
+        if not path.exists() and path.name in SETS:
+            does = "fetches it" if SETS[path.name].files else "says how to get it"
+            return f"; stylegan-lab data download {path.name} {does}"
+    return ""
 
 
 NONE_STATED = "none stated by those who give it out"

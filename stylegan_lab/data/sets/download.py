@@ -24,7 +24,7 @@ def download(paper_set: PaperSet, root: Path, keep_archive: bool = False) -> Pat
             if not target.exists():
                 _make(paper_set, target, keep_archive)
     except OSError as error:
-        raise Mistake(f"{error.filename or root} cannot be written: {error.strerror}") from None
+        raise Mistake(f"{error.filename or root} cannot be written: {error.strerror or error}") from None
     if not target.is_dir():
         raise Mistake(f"{target} is not a folder; move it away, or give another --root")
     return target

@@ -1,7 +1,6 @@
 """Archives of strangers, unpacked: every name stays below the folder, every entry is a file, and no bomb goes off."""
 
 import gzip
-import os
 import re
 import shutil
 import stat
@@ -200,5 +199,5 @@ def _told(archive: Path, into: Path) -> Iterator[None]:
 
 
 def _unsafe(archive: Path, name: str, why: str) -> Mistake:
-    shown = os.fsencode(name).decode(errors="backslashreplace")
+    shown = name.encode(errors="backslashreplace").decode()
     return Mistake(f"{archive}: its entry {shown!r} {why}; nothing was unpacked")

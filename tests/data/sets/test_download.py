@@ -18,6 +18,7 @@ from PIL import Image
 
 from stylegan_lab import fetch
 from stylegan_lab.cli.main import run
+from stylegan_lab.data.folders.listing import pictures_below
 from stylegan_lab.data.sets import catalogue
 from stylegan_lab.data.sets.catalogue import SETS, File, PaperSet, how_to_get
 from stylegan_lab.data.sets.download import download, seen
@@ -32,7 +33,7 @@ ROOT = Path("datasets")
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    monkeypatch.setattr(fetch, "PATIENCE", 0.4)
+    monkeypatch.setattr(fetch, "PATIENCE", 10)
     monkeypatch.setenv(fetch.CACHE, str(tmp_path / "cache"))
     monkeypatch.delenv(catalogue.ROOT, raising=False)
     with Server().serving() as serving:
@@ -296,7 +297,7 @@ def test_a_download_says_what_came_and_what_is_next(
     monkeypatch.setitem(SETS, "horse2zebra", given("horse2zebra", server, as_zip(HORSES)))
     assert run(["data", "download", "horse2zebra"]) == 0
     out = capsys.readouterr().out
-    assert "datasets/horse2zebra\n" in out and "trainA: 1 files" in out and "(published)" in out
+    assert "datasets/horse2zebra\n" in out and "trainA: 1 in all" in out and "(published)" in out
     assert "stylegan-lab train data=horse2zebra\n" in out
     assert run(["data", "download", "horse2zebra"]) == 0
     assert "was there already" in capsys.readouterr().out
@@ -343,5 +344,13 @@ def test_help_names_the_verbs(arguments: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_a_missing_set_says_how_to_get_it() -> None:
-    assert how_to_get(Path("anywhere/horse2zebra")) == "; stylegan-lab data download horse2zebra fetches it"
-    assert how_to_get(Path("my/photos")) == ""
+    for folder in ("anywhere/horse2zebra", "anywhere/horse2zebra/trainA"):
+        with pytest.raises(
+            Mistake, match=f"^{folder} does not exist; stylegan-lab data download horse2zebra fetches it$"
+        ):
+            pictures_below(Path(folder))
+    with pytest.raises(Mistake, match="^my/photos does not exist$"):
+        pictures_below(Path("my/photos"))
+    assert how_to_get(Path("anywhere/cityscapes")) == "; stylegan-lab data download cityscapes says how to get it"
+    Path("maps").mkdir()
+    assert how_to_get(Path("maps/mine")) == ""
