@@ -169,7 +169,12 @@ def _flat(parts: tuple[Part, ...], evidence: Sequence[str], size_of: Sizes) -> L
     if sizes and double == len(sizes):
         says = "every picture is twice as wide as high, as pairs are that stand side by side in one picture"
         return Layout("paired", parts, (says, *evidence), ("flat",))
-    return Layout("flat", parts, ("pictures without folders for domains", *evidence), ("vintage", "superres"))
+    return Layout(
+        "flat",
+        parts,
+        ("pictures in no folders for domains: to generate more of, or to make pairs of (vintage, superres)", *evidence),
+        ("vintage", "superres"),
+    )
 
 
 def _in_common(parts: Sequence[Part], domains: Sequence[str]) -> tuple[int, int]:
