@@ -73,9 +73,11 @@ def of_pairs(pairs: Sequence[tuple[Path, Path]], alone: Sequence[Item], looks: L
 
 def of_halves(parts: Sequence[Part], looks: Looks) -> Iterator[Finding]:
     """Of pictures that hold a pair each, side by side."""
-    odd = [Item((path,), look.size) for path, look in _seen(parts, looks) if look.width % 2]
+    odd = [Item((path,), look.size) for path, look in _seen(parts, looks) if look.width != 2 * look.height]
     if odd:
-        says = f"{number(odd, 'picture')} of an odd width, so that its two halves differ in size"
+        says = (
+            f"{number(odd, 'picture')} not twice as wide as high, as the others are: no pair, or one of another shape"
+        )
         yield Finding("pair_sizes", True, says, odd)
 
 

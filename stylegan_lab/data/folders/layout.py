@@ -14,6 +14,7 @@ ORDER = ("", "train", "val", "test")
 SPLIT_AND_LETTER = re.compile(r"(train|val|test)[ _-]?([ab])", re.IGNORECASE)
 CONTENTS, STYLES = {"content", "contents"}, {"style", "styles"}
 MATCHED = 0.5  # the share of names in common that makes two folders pairs: those without a mate are then found missing
+ENOUGH = 24  # pictures whose sizes say what all are like
 
 Sizes = Callable[[Path], tuple[int, int] | None]
 
@@ -164,17 +165,12 @@ def _flat(parts: tuple[Part, ...], evidence: Sequence[str], size_of: Sizes) -> L
     files = [path for part in parts for path in part.files]
     if len(files) == 2:
         return Layout("single_pair", parts, ("two pictures: one pair",), ("flat",))
-    sizes = [size for path in files if (size := size_of(path)) is not None]
-    double = sum(width == 2 * height for width, height in sizes)
-    if sizes and double == len(sizes):
-        says = "every picture is twice as wide as high, as pairs are that stand side by side in one picture"
+    sizes = [size for path in files[:ENOUGH] if (size := size_of(path)) is not None]
+    if sizes and all(width == 2 * height for width, height in sizes):
+        says = "pictures twice as wide as high, as pairs are that stand side by side in one picture"
         return Layout("paired", parts, (says, *evidence), ("flat",))
-    return Layout(
-        "flat",
-        parts,
-        ("pictures in no folders for domains: to generate more of, or to make pairs of (vintage, superres)", *evidence),
-        ("vintage", "superres"),
-    )
+    says = "pictures in no folders for domains: to generate more of, or to make pairs of (vintage, superres)"
+    return Layout("flat", parts, (says, *evidence), ("vintage", "superres"))
 
 
 def _in_common(parts: Sequence[Part], domains: Sequence[str]) -> tuple[int, int]:

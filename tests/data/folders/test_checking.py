@@ -20,6 +20,7 @@ from stylegan_lab.cli import data_check
 from stylegan_lab.data.folders import checking, findings, looking, looks, strangers
 from stylegan_lab.data.folders.checking import Report, check
 from stylegan_lab.data.folders.findings import Finding
+from stylegan_lab.data.folders.layout import ENOUGH
 from stylegan_lab.data.folders.looks import Bad, Large, Seen, look_at
 from stylegan_lab.data.folders.telling import command
 from stylegan_lab.images.batch import Domains, Labelled, Pair, Plain, Stylized, Unpaired, serves
@@ -213,7 +214,7 @@ def test_halves_side_by_side_are_recognised() -> None:
         picture(f"train/{number}.jpg", 32, 16)
     report = check(ROOT)
     assert report.clean and report.layout.data == "paired"
-    assert report.layout.evidence[0].startswith("every picture is twice as wide as high")
+    assert report.layout.evidence[0].startswith("pictures twice as wide as high")
 
 
 def test_a_copy_by_its_name_in_another_split_is_told() -> None:
@@ -225,6 +226,15 @@ def test_a_copy_by_its_name_in_another_split_is_told() -> None:
         finding.says == "1 picture in one split whose copy, by its name, is in another; see whether they show the same"
     )
     assert items(finding) == [(["trainA/beach.png", "testA/beach (2).png"], "")]
+
+
+def test_what_is_no_pair_among_pairs_side_by_side_is_named() -> None:
+    for number in range(ENOUGH):
+        picture(f"{number:02d}.png", 16, 8)
+    picture("alone.png", 8, 8)
+    finding = found("pair_sizes")
+    assert finding.serious and items(finding) == [(["alone.png"], "8x8")]
+    assert finding.says == "1 picture not twice as wide as high, as the others are: no pair, or one of another shape"
 
 
 def test_names_that_differ_by_case_or_accents_are_told() -> None:

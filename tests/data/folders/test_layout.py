@@ -22,7 +22,7 @@ def each(*folders: str, names: tuple[str, ...] = ("1.png", "2.png", "3.png")) ->
         (each("train/cat", "train/dog", "train/wild", "val/cat"), "domains", ["train cat", "train dog", "train wild", "val cat"]),
         (each("A/train", "B/train", "A/Test", "B/Test"), "paired", ["train A", "train B", "test A", "test B"]),
         (each("cats", "dogs", "foxes"), "domains", ["cats", "dogs", "foxes"]),
-        (each("contents") + ["styles/wave.jpg"], "style", ["contents", "styles"]),
+        ([*each("contents"), "styles/wave.jpg"], "style", ["contents", "styles"]),
         (each("photos") + each("prints", names=("x.png", "y.png", "z.png")), "unpaired", ["photos", "prints"]),
         (each("labels") + each("photos", names=("1.jpg", "2.jpg", "4.jpg")), "paired", ["labels", "photos"]),
         (["1.png", "2.png", "3.png"], "flat", [""]),
