@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -428,6 +430,12 @@ def test_large_pictures_are_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
     seen = looking.look_at_all(paths, told.append)
     assert [look.size for look in seen.values() if isinstance(look, Seen)] == ["16x16", "20x20"] and sum(told) == 2
+
+
+def test_a_check_starts_without_torch() -> None:
+    """Which would take longer to load than most folders to read, once for each process."""
+    code = "import sys, stylegan_lab.cli.data_check; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_page_explains_every_kind_of_finding() -> None:
