@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+import stylegan_lab.resolvers  # noqa: F401  so that configs can be resolved
 from stylegan_lab.callbacks.atomic_io import AtomicIO
 from stylegan_lab.callbacks.averaging import apply_averages
 from stylegan_lab.callbacks.budget import Budget

@@ -25,7 +25,7 @@ BELOW: dict[str, set[str]] = {
     "nets": {"mistake", "choice", "fetch"},
     "losses": {"nets", "mistake", "choice"},
     "modules": {"losses", "nets", "images", "checkpoint", "manifest", "mistake", "choice"},
-    "data": {"losses", "nets", "images", "mistake", "choice", "fetch", "alone", "progress", "whole"},
+    "data": {"losses", "nets", "images", "mistake", "choice", "fetch", "alone", "progress", "whole", "hardware"},
     "evaluation": {"losses", "nets", "images", "mistake", "choice"},
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
@@ -33,6 +33,7 @@ BELOW["loggers"] = {"runs", "mistake", "choice", "whole"}
 BELOW["callbacks"] = {"runs", "checkpoint", "manifest", *BELOW["modules"], "modules", "data", "evaluation"}
 BELOW["instantiate"] = {"mistake", "choice", "signature"}
 BELOW["hardware"] = {"mistake"}
+BELOW["resolvers"] = {"data"}
 BELOW["checks"] = {
     *BELOW["callbacks"],
     "callbacks",
@@ -43,13 +44,21 @@ BELOW["checks"] = {
     "conf_dir",
     "hardware",
 }
-BELOW["experiment"] = BELOW["callbacks"] | {"callbacks", "loggers", "instantiate", "conf_dir", "checks", "hardware"}
+BELOW["experiment"] = BELOW["callbacks"] | {
+    "callbacks",
+    "loggers",
+    "instantiate",
+    "conf_dir",
+    "checks",
+    "hardware",
+    "resolvers",
+}
 BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress"}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 
 LIGHTNING = {"checks", "modules", "data", "callbacks", "loggers", "experiment", "cli"}
-HYDRA = {"checks", "hardware", "cli", "instantiate", "runs", "experiment"}
+HYDRA = {"checks", "hardware", "resolvers", "cli", "instantiate", "runs", "experiment"}
 
 
 def imports(path: Path) -> set[str]:

@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import stylegan_lab.resolvers  # noqa: F401  so that configs can be resolved
 from stylegan_lab.cli.arguments import flags_and_overrides
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.resuming import check_rollback, overrides_to_resume, starting_point
@@ -207,6 +208,7 @@ def plan(experiment: Any, choices: dict[str, str]) -> str:
             f"choices    {named}",
             f"parameters {nets}",
             f"data       {data.samples:,} samples an epoch, {data.size} px, batch {batch}",
+            *(f"           {note}" for note in data.notes),
             f"budget     {experiment.iterations:,} iterations = {experiment.iterations * batch:,} images = {epochs:.4g} epochs",
             f"numbers    {precision(str(config.precision), str(config.strategy.accelerator))}, seed {config.seed}, "
             f"{ranks} x {config.strategy.accelerator}",

@@ -34,6 +34,7 @@ class ImageData(L.LightningDataModule):
         self.size, self.channels, self.batch_size, self.workers = size, channels, batch_size, workers
         self.seed = 0  # of the order; set with the experiment's seed
         self.overfit = 0  # batches to repeat, or 0
+        self.notes: list[str] = []  # sentences about the data, said before a training
 
     @abstractmethod
     def train_samples(self) -> Dataset[Any]:

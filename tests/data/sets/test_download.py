@@ -8,16 +8,18 @@ import re
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import DictConfig
 from PIL import Image
 
 from stylegan_lab import fetch
 from stylegan_lab.cli.main import run
+from stylegan_lab.conf_dir import CONF
 from stylegan_lab.data.folders.listing import pictures_below
 from stylegan_lab.data.sets import catalogue
 from stylegan_lab.data.sets.catalogue import SETS, File, PaperSet, how_to_get
@@ -354,3 +356,14 @@ def test_a_missing_set_says_how_to_get_it() -> None:
     assert how_to_get(Path("anywhere/cityscapes")) == "; stylegan-lab data download cityscapes says how to get it"
     Path("maps").mkdir()
     assert how_to_get(Path("maps/mine")) == ""
+
+
+@pytest.mark.parametrize("name", [name for name, each in SETS.items() if each.config])
+def test_each_set_is_read_by_the_data_config_of_its_name(
+    name: str, composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(catalogue.ROOT, raising=False)
+    assert Path(composed(f"data={name}").data.root) == catalogue.default_root() / name
+    monkeypatch.setenv(catalogue.ROOT, "/mnt/large")
+    assert Path(composed(f"data={name}").data.root) == catalogue.default_root() / name == Path("/mnt/large") / name
+    assert f"stylegan-lab data download {name}\n" in (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8")
