@@ -16,7 +16,7 @@ FITS = {  # models by the choice of data; the first is the one to begin with
     "domains": ("stargan2", "multidomain"),
     "style": ("johnson", *UNPAIRED),
     "vintage": ("pix2pix", *UNPAIRED),
-    "superres": ("pix2pix", *UNPAIRED),
+    "superres": (),  # these take translator=upscaler, and are left to experiments
     "single_pair": ("pix2pix", *UNPAIRED),
     "flat": (),
     "labelled": (),

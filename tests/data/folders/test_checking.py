@@ -449,7 +449,7 @@ def test_the_page_explains_every_kind_of_finding() -> None:
 
 
 def test_the_models_named_are_those_that_can_play() -> None:
-    kinds = {"unpaired": Unpaired, "paired": Pair, "domains": Domains, "style": Stylized, "vintage": Pair, "superres": Pair,
+    kinds = {"unpaired": Unpaired, "paired": Pair, "domains": Domains, "style": Stylized, "vintage": Pair,
              "single_pair": Pair, "flat": Plain, "labelled": Labelled}  # fmt: skip
     for data, kind in kinds.items():
         fitting = choices_that("model", lambda target, kind=kind: serves(kind, target.takes))
