@@ -28,6 +28,11 @@ def test_pages_do_as_they_say(page: str, tmp_path: Path, monkeypatch: pytest.Mon
         assert run(["train", "experiment=smoke", "logger=none", "output_dir=RUN"]) == 0
     for name in ("photo.png", "style.png"):
         Image.effect_noise((48, 40), 80).convert("RGB").save(name)
+    if "my_pictures" in text:
+        for name in ("trainA/1.png", "trainA/2.png", "trainB/3.png", "trainB/4.png", "testA/5.png", "testB/6.png"):
+            place = tmp_path / "my_pictures" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.effect_noise((48, 40), 80).convert("RGB").save(place)
     for fence in FENCE.finditer(text):
         if fence["path"]:
             place = tmp_path / fence["path"]

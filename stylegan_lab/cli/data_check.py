@@ -13,11 +13,13 @@ UNPAIRED = ("cyclegan", "cut", "fastcut", "adain", "perceptual")
 FITS = {  # models by the choice of data; the first is the one to begin with
     "unpaired": UNPAIRED,
     "paired": ("pix2pix", *UNPAIRED),
-    "domains": ("multidomain",),
+    "domains": ("stargan2", "multidomain"),
     "style": ("johnson", *UNPAIRED),
     "vintage": ("pix2pix", *UNPAIRED),
-    "superres": ("pix2pix", *UNPAIRED),
+    "superres": (),  # these take translator=upscaler, and are left to experiments
     "single_pair": ("pix2pix", *UNPAIRED),
+    "flat": (),
+    "labelled": (),
 }
 
 
@@ -27,7 +29,7 @@ def main(arguments: list[str]) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names in scripts that the terminal cannot write
     report = check(options.folder)
-    fits = {data: FITS[data] for data in (report.layout.data, *report.layout.also) if data in FITS}
+    fits = {data: FITS[data] for data in (report.layout.data, *report.layout.also) if FITS[data]}
     if options.json:
         print(json.dumps(document(report, fits), indent=2))
     else:

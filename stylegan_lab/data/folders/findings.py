@@ -1,13 +1,14 @@
 """What a close look at all pictures found: what stops a training or spoils its scores, and what is only good to know."""
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from stylegan_lab.data.folders.layout import Part
+from stylegan_lab.data.folders.listing import same_name
 from stylegan_lab.data.folders.looks import SUFFIXES_OF, Bad, Seen
+from stylegan_lab.data.folders.splitting import likeness
 
 Thing = TypeVar("Thing")
 UNBALANCED = 10  # times as many
@@ -34,6 +35,7 @@ def of_files(parts: Sequence[Part], looks: Looks) -> Iterator[Finding]:
     """What can be found whatever the pictures are for."""
     yield from _bad(parts, looks)
     yield from _twins(parts, looks)
+    yield from _like_names(parts, looks)
     yield from _case(looks)
     yield from _suffixes(looks)
     yield from _mixture(parts, looks)
@@ -71,9 +73,11 @@ def of_pairs(pairs: Sequence[tuple[Path, Path]], alone: Sequence[Item], looks: L
 
 def of_halves(parts: Sequence[Part], looks: Looks) -> Iterator[Finding]:
     """Of pictures that hold a pair each, side by side."""
-    odd = [Item((path,), look.size) for path, look in _seen(parts, looks) if look.width % 2]
+    odd = [Item((path,), look.size) for path, look in _seen(parts, looks) if look.width != 2 * look.height]
     if odd:
-        says = f"{number(odd, 'picture')} of an odd width, so that its two halves differ in size"
+        says = (
+            f"{number(odd, 'picture')} not twice as wide as high, as the others are: no pair, or one of another shape"
+        )
         yield Finding("pair_sizes", True, says, odd)
 
 
@@ -119,8 +123,23 @@ def _twins(parts: Sequence[Part], looks: Looks) -> Iterator[Finding]:
         yield Finding("duplicates", False, says, within)
 
 
+def _like_names(parts: Sequence[Part], looks: Looks) -> Iterator[Finding]:
+    """photo.jpg in train and photo (2).jpg in test. Equal names are none of these: splits are often numbered alike."""
+    places = [(path, part) for part in parts for path in part.files]
+    alike = [
+        [path for path, _ in group]
+        for group in _alike(places, lambda place: (place[1].domain, likeness(place[0], takes=False)))
+        if len({part.split for _, part in group}) > 1
+        and len({path.stem.casefold() for path, _ in group}) > 1
+        and len({getattr(looks[path], "pixels", path) for path, _ in group}) > 1
+    ]
+    if alike:
+        says = f"{number(alike, 'picture')} in one split whose copy, by its name, is in another; see whether they show the same"
+        yield Finding("names_alike", False, says, [Item(paths) for paths in alike])
+
+
 def _case(looks: Looks) -> Iterator[Finding]:
-    alike = [Item(files) for files in _alike(looks, lambda path: unicodedata.normalize("NFC", str(path)).casefold())]
+    alike = [Item(files) for files in _alike(looks, lambda path: same_name(str(path)).casefold())]
     if alike:
         says = (
             f"{number(alike, 'name')} written in two ways that differ by upper and lower case, or by how an accent is encoded; "

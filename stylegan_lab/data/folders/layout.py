@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from stylegan_lab.data.folders.listing import same_name
+
 SPLITS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "testing": "test",
 }  # fmt: skip
@@ -12,6 +14,7 @@ ORDER = ("", "train", "val", "test")
 SPLIT_AND_LETTER = re.compile(r"(train|val|test)[ _-]?([ab])", re.IGNORECASE)
 CONTENTS, STYLES = {"content", "contents"}, {"style", "styles"}
 MATCHED = 0.5  # the share of names in common that makes two folders pairs: those without a mate are then found missing
+ENOUGH = 24  # pictures whose sizes say what all are like
 
 Sizes = Callable[[Path], tuple[int, int] | None]
 
@@ -25,7 +28,7 @@ class Part(NamedTuple):
 
     @property
     def name(self) -> str:
-        return " ".join(word for word in (self.split, self.domain) if word) or "all"
+        return " ".join(word for word in (self.split, self.domain) if word)
 
 
 class Layout(NamedTuple):
@@ -99,13 +102,18 @@ def mates(parts: Sequence[Part]) -> Iterator[tuple[str, tuple[Path | None, Path 
     a, b = dict.fromkeys(part.domain for part in parts if part.domain)
     for split in dict.fromkeys(part.split for part in parts):
         here = {
-            domain: {place_of(path).rest.with_suffix(""): path for path in part.files}
+            domain: {_stem(path): path for path in part.files}
             for part in parts
             for domain in (part.domain,)
             if part.split == split
         }
         for stem in sorted({*here.get(a, ()), *here.get(b, ())}):
             yield split, (here.get(a, {}).get(stem), here.get(b, {}).get(stem))
+
+
+def _stem(path: Path) -> str:
+    """By which mates are matched: where it lies in its domain, without the suffix."""
+    return same_name(place_of(path).rest.with_suffix("").as_posix())
 
 
 def _wrapping(files: Sequence[Path]) -> Path | None:
@@ -140,7 +148,7 @@ def _parts(files: Sequence[Path]) -> tuple[Part, ...]:
 def _loose(parts: Sequence[Part], domains: Sequence[str]) -> Iterator[str]:
     loose = sum(len(part.files) for part in parts if not part.domain)
     if domains and loose:
-        yield f"{loose:,} beside the folders, in none of them; they are not trained on"
+        yield f"{'1 picture lies' if loose == 1 else f'{loose:,} pictures lie'} beside the folders, in none of them"
 
 
 def _splits(parts: Sequence[Part]) -> Iterator[str]:
@@ -157,16 +165,16 @@ def _flat(parts: tuple[Part, ...], evidence: Sequence[str], size_of: Sizes) -> L
     files = [path for part in parts for path in part.files]
     if len(files) == 2:
         return Layout("single_pair", parts, ("two pictures: one pair",), ("flat",))
-    sizes = [size for path in files if (size := size_of(path)) is not None]
-    double = sum(width == 2 * height for width, height in sizes)
-    if sizes and double == len(sizes):
-        says = "every picture is twice as wide as high, as pairs are that stand side by side in one picture"
+    sizes = [size for path in files[:ENOUGH] if (size := size_of(path)) is not None]
+    if sizes and all(width == 2 * height for width, height in sizes):
+        says = "pictures twice as wide as high, as pairs are that stand side by side in one picture"
         return Layout("paired", parts, (says, *evidence), ("flat",))
-    return Layout("flat", parts, ("pictures without folders for domains", *evidence), ("vintage", "superres"))
+    says = "pictures in no folders for domains: to generate more of, or to make pairs of (vintage, superres)"
+    return Layout("flat", parts, (says, *evidence), ("vintage", "superres"))
 
 
 def _in_common(parts: Sequence[Part], domains: Sequence[str]) -> tuple[int, int]:
     """How many names both domains have, of how many the smaller one has."""
-    a, b = ({(part.split, place_of(path).rest.with_suffix("")) for part in parts if part.domain == domain for path in part.files}
+    a, b = ({(part.split, _stem(path)) for part in parts if part.domain == domain for path in part.files}
             for domain in domains)  # fmt: skip
     return len(a & b), min(len(a), len(b))

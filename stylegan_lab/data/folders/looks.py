@@ -59,7 +59,9 @@ def look_at(path: Path, most_pixels: int = MOST_PIXELS) -> Seen | Bad | Large:
         height, width, _ = pixels.shape
         return Seen(width, height, mode, kind, turned, _digest_of_file(path), _digest_of_pixels(pixels))
     except Unreadable as error:
-        return Bad(error.reason)
+        if path.exists():
+            return Bad(error.reason)
+        return Bad("is a link to what does not exist" if path.is_symlink() else "vanished before it was read")
     except OSError as error:
         return Bad(f"cannot be read: {error.strerror or error}")
 

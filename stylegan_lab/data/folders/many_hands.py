@@ -117,8 +117,8 @@ def _serve(line: "Connection[Any, Any]", function: Callable[[Any], Any]) -> None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # where memory ends, this process goes first
-    line.send("ready")
     with suppress(EOFError, OSError):  # the first process is gone
+        line.send("ready")
         while True:
             _, piece = line.recv()
             try:

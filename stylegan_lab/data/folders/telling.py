@@ -7,6 +7,7 @@ from typing import Any
 
 from stylegan_lab.data.folders.checking import Report, Summary
 from stylegan_lab.data.folders.findings import Finding, number
+from stylegan_lab.data.folders.layout import Layout
 from stylegan_lab.images.unreadable import shown
 
 Fits = Mapping[str, Sequence[str]]  # models, by the choice of data with which they can play
@@ -61,7 +62,7 @@ def _lines(report: Report, fits: Fits) -> Iterator[str]:
     yield f"{shown(report.root)}: {count}, to be read by data={report.layout.data}"
     yield from (f"  {shown(sentence)}" for sentence in report.layout.evidence)
     yield ""
-    yield from _table([_row(summary) for summary in report.summaries])
+    yield from _table([_row(summary, report.layout) for summary in report.summaries])
     for title, serious in (("to mend", True), ("good to know", False)):
         if found := [finding for finding in report.findings if finding.serious == serious]:
             yield from ("", title)
@@ -76,8 +77,9 @@ def _lines(report: Report, fits: Fits) -> Iterator[str]:
     yield f"{number(to_mend, 'thing')} to mend" if to_mend else "nothing to mend"
 
 
-def _row(summary: Summary) -> tuple[str, ...]:
-    name = " ".join(word for word in (summary.split, shown(summary.domain)) if word) or "all"
+def _row(summary: Summary, layout: Layout) -> tuple[str, ...]:
+    outside = "beside the folders" if any(layout.domains) and not summary.domain else ""
+    name = " ".join(filter(None, (summary.split, shown(summary.domain) or outside))) or "all"
     count = number(summary.pictures, "picture") + (f", {summary.bad:,} bad" if summary.bad else "")
     return name, count, _sizes(summary), _counts(summary.modes), _counts(summary.formats)
 

@@ -3,6 +3,10 @@
 import hashlib
 import json
 import os
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,18 +17,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from stylegan_lab.checks import choices_that
 from stylegan_lab.cli import data_check
-from stylegan_lab.data.folders import checking, looking, looks
+from stylegan_lab.data.folders import checking, findings, looking, looks, strangers
 from stylegan_lab.data.folders.checking import Report, check
 from stylegan_lab.data.folders.findings import Finding
+from stylegan_lab.data.folders.layout import ENOUGH
 from stylegan_lab.data.folders.looks import Bad, Large, Seen, look_at
+from stylegan_lab.data.folders.telling import command
+from stylegan_lab.images.batch import Domains, Labelled, Pair, Plain, Stylized, Unpaired, serves
+from stylegan_lab.images.opening import MOST_PIXELS
 from stylegan_lab.mistake import Mistake
 
 ROOT = Path("photos")
 
 
-def look_here(paths: Sequence[Path], advance: Callable[[int], None], **_: Any) -> dict[Path, Seen | Bad]:
+def look_here(paths: Sequence[Path], advance: Callable[[int], None]) -> dict[Path, Seen | Bad]:
     """Without other processes, which take seconds to start."""
+    advance(len(paths))
     return {path: look for path in paths if not isinstance(look := look_at(path), Large)}
 
 
@@ -206,7 +216,27 @@ def test_halves_side_by_side_are_recognised() -> None:
         picture(f"train/{number}.jpg", 32, 16)
     report = check(ROOT)
     assert report.clean and report.layout.data == "paired"
-    assert report.layout.evidence[0].startswith("every picture is twice as wide as high")
+    assert report.layout.evidence[0].startswith("pictures twice as wide as high")
+
+
+def test_a_copy_by_its_name_in_another_split_is_told() -> None:
+    unpaired()
+    picture("trainA/beach.png"), picture("testA/beach (2).png"), picture("testB/beach - Copy.png")
+    picture("trainA/7.png"), picture("testA/7.png")  # numbered alike, as any two splits may be
+    finding = found("names_alike")
+    assert (
+        finding.says == "1 picture in one split whose copy, by its name, is in another; see whether they show the same"
+    )
+    assert items(finding) == [(["trainA/beach.png", "testA/beach (2).png"], "")]
+
+
+def test_what_is_no_pair_among_pairs_side_by_side_is_named() -> None:
+    for number in range(ENOUGH):
+        picture(f"{number:02d}.png", 16, 8)
+    picture("alone.png", 8, 8)
+    finding = found("pair_sizes")
+    assert finding.serious and items(finding) == [(["alone.png"], "8x8")]
+    assert finding.says == "1 picture not twice as wide as high, as the others are: no pair, or one of another shape"
 
 
 def test_names_that_differ_by_case_or_accents_are_told() -> None:
@@ -260,6 +290,15 @@ def test_what_is_no_picture_is_passed_over_and_told() -> None:
     assert check(ROOT).clean
 
 
+def test_links_are_followed_once_and_broken_ones_are_bad() -> None:
+    unpaired()
+    (ROOT / "trainA" / "loop").symlink_to(ROOT.absolute())
+    (ROOT / "trainA" / "gone.png").symlink_to("nowhere.png")
+    report = check(ROOT)
+    assert sum(summary.pictures for summary in report.summaries) == 13
+    assert items(found("bad")) == [(["trainA/gone.png"], "is a link to what does not exist")]
+
+
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [
@@ -301,7 +340,7 @@ def test_names_in_any_script_and_of_any_bytes_can_be_printed(capsys: pytest.Capt
     unpaired()
     odd = [b"\xff\xfe.png", "浮世絵.png".encode(), "می‌خواهم.png".encode(), b"two\nlines\x1b[31m.png", b'it\'s "so".png']
     for name in odd:
-        Path(os.fsdecode(os.path.join(b"photos/trainA", name))).touch()
+        Path("photos", "trainA", os.fsdecode(name)).touch()
     assert data_check.main([str(ROOT)]) == 1
     text = capsys.readouterr().out
     assert data_check.main([str(ROOT), "--json"]) == 1
@@ -312,8 +351,9 @@ def test_names_in_any_script_and_of_any_bytes_can_be_printed(capsys: pytest.Capt
         for name in item["files"]
     }
     assert names == {
-        "trainA/" + name for name in (r"\udcff\udcfe.png", "浮世絵.png", "می‌خواهم.png", r"two\nlines\x1b[31m.png", "it's \"so\".png")
-    }  # fmt: skip
+        "trainA/" + name
+        for name in (r"\udcff\udcfe.png", "浮世絵.png", "می‌خواهم.png", r"two\nlines\x1b[31m.png", 'it\'s "so".png')
+    }
     assert all(name in text for name in names) and "\x1b" not in text
 
 
@@ -329,8 +369,6 @@ def test_bad_files_are_told_whole_and_the_rest_in_short(capsys: pytest.CaptureFi
 
 
 def test_a_folder_of_any_name_stands_in_the_command_as_hydra_reads_it() -> None:
-    from stylegan_lab.data.folders.telling import command
-
     layout = checking.recognise([Path("a/1.png"), Path("b/2.png")], lambda path: None)
     report = Report(Path("my photos, 2nd=best"), layout, [], [])
     assert command(report, "unpaired", "cyclegan").endswith(""" 'data.root="my photos, 2nd=best"'""")
@@ -378,14 +416,12 @@ def test_a_file_that_kills_or_stalls_its_reader_is_one_bad_file_more(monkeypatch
     assert all(isinstance(seen[path], Seen) for path in (paths[0], paths[1], paths[3], paths[5]))
 
 
-def look_nastily(path: Path, most_pixels: int = 0) -> Any:
+def look_nastily(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     if path.name == "2.png":
         os.kill(os.getpid(), 11)
     if path.name == "4.png":
-        import time
-
         time.sleep(60)
-    return look_at(path)
+    return look_at(path, most_pixels)
 
 
 def test_large_pictures_are_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,13 +432,25 @@ def test_large_pictures_are_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [look.size for look in seen.values() if isinstance(look, Seen)] == ["16x16", "20x20"] and sum(told) == 2
 
 
-def test_the_models_named_are_those_that_can_play() -> None:
-    from stylegan_lab.checks import choices_that
-    from stylegan_lab.images.batch import Domains, Pair, Stylized, Unpaired, serves
+def test_a_check_starts_without_torch() -> None:
+    """Which would take longer to load than most folders to read, once for each process."""
+    code = "import sys, stylegan_lab.cli.data_check; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
-    kinds = {"unpaired": Unpaired, "paired": Pair, "domains": Domains, "style": Stylized, "vintage": Pair, "superres": Pair,
-             "single_pair": Pair}  # fmt: skip
-    assert data_check.FITS.keys() == kinds.keys()
+
+def test_the_page_explains_every_kind_of_finding() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "checking-data.md").read_text(encoding="utf-8")
+    source = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (findings, strangers))
+    kinds = re.findall(r'Finding\(\s*"(\w+)", (True|False)', source)
+    assert len(kinds) > 14
+    to_mend, good_to_know = page.split("## What is good to know")
+    for kind, serious in kinds:
+        assert f"\n| `{kind}` |" in (to_mend if serious == "True" else good_to_know), kind
+
+
+def test_the_models_named_are_those_that_can_play() -> None:
+    kinds = {"unpaired": Unpaired, "paired": Pair, "domains": Domains, "style": Stylized, "vintage": Pair,
+             "single_pair": Pair, "flat": Plain, "labelled": Labelled}  # fmt: skip
     for data, kind in kinds.items():
         fitting = choices_that("model", lambda target, kind=kind: serves(kind, target.takes))
-        assert {*data_check.FITS[data]} - {"fastcut"} == {*fitting}, "fastcut is cut in other settings"
+        assert {*data_check.FITS[data]} - {"fastcut"} == {*fitting}, f"FITS[{data!r}]; fastcut is cut in other settings"
