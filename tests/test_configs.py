@@ -9,6 +9,7 @@ import lightning as L
 import pytest
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.experiment import build
@@ -60,8 +61,29 @@ def test_groups_are_built(choice: str, composed: Callable[..., DictConfig]) -> N
     assert callable(built() if group == "critic" else built) or group == "loss"
 
 
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few pictures where each of the papers' data sets has its own."""
+    root = tmp_path_factory.mktemp("datasets")
+    unpaired = ["horse2zebra", "summer2winter_yosemite", "monet2photo", "facades_unpaired"]
+    folders = {f"{name}/{split}{side}": (8, 8) for name in unpaired for split in ("train", "test") for side in "AB"}
+    folders |= {f"{name}/{split}": (16, 8) for name in ("facades", "maps") for split in ("train", "val", "test")}
+    folders |= {f"afhq/{split}/{animal}": (8, 8) for split in ("train", "val") for animal in ("cat", "dog", "wild")}
+    folders |= dict.fromkeys(["coco/train2014", "wikiart", "photos", "old_photographs"], (8, 8))
+    for name, size in folders.items():
+        (root / name).mkdir(parents=True)
+        for number in range(20):
+            Image.new("RGB", size, (number, 0, 0)).save(root / name / f"{number:03d}.png")
+    Image.new("RGB", (8, 8)).save(root / "style.jpg")
+    return root
+
+
 @pytest.mark.parametrize("experiment", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
-def test_experiments_fit_together(experiment: str, composed: Callable[..., DictConfig]) -> None:
+def test_experiments_fit_together(
+    experiment: str, composed: Callable[..., DictConfig], datasets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STYLEGAN_LAB_DATA", str(datasets))
+    monkeypatch.setenv("STYLEGAN_LAB_CACHE", str(datasets / "cache"))
     built = build(composed(f"experiment={experiment}", "features.weights=random"), {})
     assert built.iterations >= 1
 
