@@ -115,7 +115,9 @@ def test_weights_come_from_a_file(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Callable[[bytes], str], list[str]]]:
+def server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[tuple[Callable[[bytes], tuple[str, str]], list[str]]]:
     """Serves bytes under a known name; returns their address, and what was asked for."""
     served: dict[str, bytes] = {}
     asked: list[str] = []
@@ -135,48 +137,52 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Ca
     http = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=http.serve_forever, daemon=True).start()
 
-    def serve(data: bytes) -> str:
-        path = f"/net-{hashlib.sha256(data).hexdigest()[:8]}.pth"
-        served[path] = data
-        return f"http://127.0.0.1:{http.server_port}{path}"
+    def serve(data: bytes) -> tuple[str, str]:
+        served["/net.pth"] = data
+        return f"http://127.0.0.1:{http.server_port}/net.pth", hashlib.sha256(data).hexdigest()
 
     yield serve, asked
     http.shutdown()
     http.server_close()
 
 
-def test_weights_are_fetched_once(server: tuple[Callable[[bytes], str], list[str]]) -> None:
+def test_weights_are_fetched_once(server: tuple[Callable[[bytes], tuple[str, str]], list[str]]) -> None:
     serve, asked = server
-    url = serve(b"numbers" * 1000)
-    assert weights.known_weights(url).read_bytes() == b"numbers" * 1000
-    assert weights.known_weights(url).is_file() and len(asked) == 1
-    assert [path.name for path in fetch.cache_folder().iterdir()] == [url.rsplit("/", 1)[1]]
+    known = serve(b"numbers" * 1000)
+    assert weights.known_weights(*known).read_bytes() == b"numbers" * 1000
+    assert weights.known_weights(*known).is_file() and len(asked) == 1
+    assert [path.name for path in fetch.cache_folder().iterdir()] == ["net.pth"]
 
 
-def test_wrong_bytes_are_never_used(server: tuple[Callable[[bytes], str], list[str]]) -> None:
+def test_wrong_bytes_are_never_used(server: tuple[Callable[[bytes], tuple[str, str]], list[str]]) -> None:
     serve, _ = server
-    url = serve(b"right")
-    weights.known_weights(url).write_bytes(b"wrong")
+    url, sha256 = serve(b"right")
+    weights.known_weights(url, sha256).write_bytes(b"wrong")
     with pytest.raises(Mistake, match=rf"is not what it should be \(SHA-256 .*delete it, fetch {url} and put it there"):
-        weights.known_weights(url)
+        weights.known_weights(url, sha256)
 
 
-def test_a_download_of_wrong_bytes_leaves_nothing(server: tuple[Callable[[bytes], str], list[str]]) -> None:
+def test_a_download_of_wrong_bytes_leaves_nothing(server: tuple[Callable[[bytes], tuple[str, str]], list[str]]) -> None:
     serve, _ = server
-    url = serve(b"right")
-    with pytest.raises(Mistake, match="cannot be fetched .*put it at .*/cache/net-00000000.pth"):
-        weights.known_weights(url.rsplit("-", 1)[0] + "-00000000.pth")
+    url, sha256 = serve(b"right")
+    with pytest.raises(Mistake, match="gives another file than is expected .*put it at .*/cache/net.pth"):
+        weights.known_weights(url, "0" * 8 + sha256[8:])
     assert list(fetch.cache_folder().iterdir()) == []
 
 
 def test_offline_the_address_and_the_place_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(fetch.CACHE, str(tmp_path))
-    monkeypatch.setitem(weights.KNOWN, "vgg16", "http://127.0.0.1:9/vgg16-397923af.pth")
+    monkeypatch.setitem(weights.KNOWN, "vgg16", ("http://127.0.0.1:9/vgg16-397923af.pth", "0"))
     with pytest.raises(
         Mistake,
         match=rf"http://127.0.0.1:9/vgg16-397923af.pth cannot be fetched .*put it at {tmp_path}/vgg16-397923af.pth",
     ):
         vgg16()
+
+
+def test_the_hashes_are_whole_and_begin_as_the_files_names_end() -> None:
+    for url, sha256 in weights.KNOWN.values():
+        assert len(sha256) == 64 and url.endswith(f"-{sha256[:8]}.pth")
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

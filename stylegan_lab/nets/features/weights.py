@@ -12,19 +12,30 @@ from stylegan_lab.mistake import Mistake
 
 Weights = str  # random, imagenet, or a file's path
 TORCHVISION = "https://download.pytorch.org/models"
-# A file's name ends in the beginning of its SHA-256, as its makers name it.
-KNOWN = {
-    "vgg16": f"{TORCHVISION}/vgg16-397923af.pth",
-    "vgg19": f"{TORCHVISION}/vgg19-dcbb9e9d.pth",
-    "alexnet": f"{TORCHVISION}/alexnet-owt-7be5be79.pth",
-    "squeezenet1_1": f"{TORCHVISION}/squeezenet1_1-b8a52dc0.pth",
+KNOWN = {  # address and SHA-256
+    "vgg16": (
+        f"{TORCHVISION}/vgg16-397923af.pth",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    ),
+    "vgg19": (
+        f"{TORCHVISION}/vgg19-dcbb9e9d.pth",
+        "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+    ),
+    "alexnet": (
+        f"{TORCHVISION}/alexnet-owt-7be5be79.pth",
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+    ),
+    "squeezenet1_1": (
+        f"{TORCHVISION}/squeezenet1_1-b8a52dc0.pth",
+        "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
+    ),
 }
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 
 
 def read_weights(weights: Weights, known: str) -> dict[str, Tensor]:
     """Parameters by name, from `weights`: imagenet, or a .pth or .safetensors file."""
-    path = known_weights(KNOWN[known]) if weights == "imagenet" else Path(weights).expanduser()
+    path = known_weights(*KNOWN[known]) if weights == "imagenet" else Path(weights).expanduser()
     if not path.is_file():
         raise Mistake(
             f"features.weights={weights}: there is no such file; give imagenet, random (untrained), or a file"
@@ -39,10 +50,9 @@ def read_weights(weights: Weights, known: str) -> dict[str, Tensor]:
         raise Mistake(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
 
 
-def known_weights(url: str) -> Path:
+def known_weights(url: str, sha256: str) -> Path:
     """The file of that address, from the cache folder if it was fetched before."""
-    path = cache_folder() / url.rsplit("/", 1)[1]
-    return fetched([url], path, Expected(sha256=path.stem.rsplit("-", 1)[1]))
+    return fetched([url], cache_folder() / url.rsplit("/", 1)[1], Expected(sha256))
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
