@@ -13,7 +13,7 @@ from stylegan_lab.choice import choose, nearest
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.metrics import Metric
-from stylegan_lab.hardware import check_hardware
+from stylegan_lab.hardware import check_hardware, strategy_arguments
 from stylegan_lab.images.batch import WORDS, serves
 from stylegan_lab.instantiate import plain
 from stylegan_lab.mistake import Mistake, at_least
@@ -21,11 +21,28 @@ from stylegan_lab.modules.module import Module
 from stylegan_lab.signature import check_arguments, check_value
 
 TYPES: dict[str, Any] = {
-    "iterations": int | None, "epochs": int | None, "images": int | None, "seed": int, "overfit": int,
+    "iterations": int | None, "epochs": int | None, "images": int | None, "seed": int, "overfit": int, "accumulate": int,
     "deterministic": bool | Literal["warn"], "evaluate": bool, "dry_run": bool, "trust": list[str],
     "output_dir": str | None, "runs_dir": str, "name": str | None, "resume": str | None,
     "time_limit": int | float | str | None,
 }  # fmt: skip
+
+
+INSTEAD = {
+    "accumulate_grad_batches": "accumulate=N plays each batch in N parts",
+    "gradient_clip_val": "model.clip_gradients=NORM clips each player's gradient",
+    "gradient_clip_algorithm": "model.clip_gradients=NORM clips each player's gradient, by its norm",
+    "use_distributed_sampler": "samples are shared out already, none twice",
+    "limit_train_batches": "overfit=N repeats N batches, iterations=N plays so many",
+    "default_root_dir": "output_dir=FOLDER is the run's folder",
+    "precision": "precision=32, bf16, 16 or auto stands by itself",
+}
+CANNOT = {
+    "deepspeed": "DeepSpeed drives one optimizer, and here each player has one",
+    "fsdp": "FSDP shards a module whose parameters move together, and here players take turns",
+    "colossalai": "ColossalAI drives one optimizer, and here each player has one",
+    "ddp_find_unused": "gradients are averaged once a turn, by the module itself, which needs no search for unused ones",
+}
 
 
 def check_values(config: DictConfig) -> None:
@@ -37,13 +54,28 @@ def check_values(config: DictConfig) -> None:
         check_value(key, plain(config)[key], hint)
     at_least("seed", config.seed, 0)
     at_least("overfit", config.overfit, 0)
+    at_least("accumulate", config.accumulate, 1)
     if config.time_limit is not None:
         seconds(config.time_limit)
     check_hardware(config)
     if limits := [key for key in config.trainer if str(key).startswith(("max_", "min_"))]:
         raise Mistake(f"trainer.{limits[0]}: say how long with iterations=N, epochs=N or images=N")
+    check_what_lightning_can(config)
     check_arguments("trainer", L.Trainer, plain(config.trainer), complete=False)
-    check_arguments("strategy", L.Trainer, plain(config.strategy), complete=False)
+    check_arguments("strategy", L.Trainer, strategy_arguments(config), complete=False)
+
+
+def check_what_lightning_can(config: DictConfig) -> None:
+    """Settings of Lightning's that cannot work with players who take turns, and what does instead."""
+    for group in ("trainer", "strategy"):
+        for key in config[group]:
+            if (instead := INSTEAD.get(str(key))) is not None:
+                raise Mistake(f"{group}.{key} is Lightning's for a single optimizer: {instead}")
+    named = str(config.strategy.strategy)
+    if (why := next((why for name, why in CANNOT.items() if named.startswith(name)), None)) is not None:
+        raise Mistake(
+            f"strategy.strategy={named}: {why}. Use ddp: nets of this kind fit on one GPU, or play accumulate=2"
+        )
 
 
 def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> None:

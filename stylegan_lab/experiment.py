@@ -19,7 +19,7 @@ from stylegan_lab.callbacks.interruption import Interruption
 from stylegan_lab.checks import check_match, check_monitor, check_values
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.metrics import METRICS, Metric
-from stylegan_lab.hardware import check_shared_memory, number_of_ranks, precision
+from stylegan_lab.hardware import check_shared_memory, number_of_ranks, precision, strategy_arguments
 from stylegan_lab.instantiate import instantiate, instantiate_each, plain, recorded
 from stylegan_lab.loggers.record import Record
 from stylegan_lab.mistake import Mistake, at_least
@@ -63,6 +63,12 @@ def build_data(config: DictConfig) -> ImageData:
     if not isinstance(data, ImageData):
         raise Mistake(f"data._target_={config.data._target_} is not a data module (a subclass of ImageData)")
     data.seed, data.overfit = config.seed, config.overfit
+    if data.batch_size % (parts := config.get("accumulate", 1)):
+        fitting = max(divisor for divisor in range(1, parts) if data.batch_size % divisor == 0)
+        raise Mistake(
+            f"accumulate={parts} plays each batch in {parts} equal parts, and data.batch_size={data.batch_size} is no multiple "
+            f"of it; give accumulate={fitting}, or another data.batch_size (which counts all the parts)"
+        )
     return data
 
 
@@ -72,6 +78,7 @@ def build_module(config: DictConfig) -> Module:
     if not isinstance(module, Module):
         raise Mistake(f"model._target_={config.model._target_} is not a model (a subclass of Module)")
     module.config = recorded(config)
+    module.accumulate = config.get("accumulate", 1)  # runs of before have none
     return module
 
 
@@ -106,7 +113,7 @@ def _trainer(experiment: Experiment, run: Run) -> L.Trainer:
     config = experiment.config
     return L.Trainer(
         **plain(config.trainer),
-        **plain(config.strategy),
+        **strategy_arguments(config),
         precision=precision(str(config.precision), str(config.strategy.accelerator)),  # type: ignore[arg-type]
         deterministic=config.deterministic,
         callbacks=[

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -18,9 +19,14 @@ def check_hardware(config: DictConfig) -> None:
     wanted, accelerator = str(config.precision), str(config.strategy.accelerator)
     has_gpu = torch.cuda.is_available()
     if accelerator in ("gpu", "cuda") and not has_gpu:
-        raise Mistake("strategy.accelerator=gpu: no GPU is visible here; use strategy=cpu, or strategy=auto")
+        raise Mistake("strategy.accelerator=gpu: no GPU is visible here; use strategy=cpu, or strategy=single")
     if (named := precision(wanted, accelerator)) == "16-mixed" and (accelerator == "cpu" or not has_gpu):
         raise Mistake(f"precision={wanted} ({named}) needs a GPU; use precision=bf16, 32 or auto")
+    if config.strategy.get("sync_batchnorm") is True and (accelerator == "cpu" or not has_gpu):
+        raise Mistake(
+            "strategy.sync_batchnorm=true: PyTorch synchronizes batch norms on GPUs only; use false, auto, "
+            "or nets without batch norm (translator.norm=instance)"
+        )
     devices = config.strategy.devices
     if isinstance(devices, int):
         at_least("strategy.devices", devices, -1 if has_gpu else 1)
@@ -48,6 +54,15 @@ def number_of_ranks(config: DictConfig) -> int:
     if isinstance(devices, list | tuple) or OmegaConf.is_list(devices):
         return len(devices) * nodes
     return max(1, torch.cuda.device_count() if config.strategy.accelerator != "cpu" else 1) * nodes
+
+
+def strategy_arguments(config: DictConfig) -> dict[str, Any]:
+    """What the strategy tells Lightning."""
+    arguments: dict[str, Any] = OmegaConf.to_container(config.strategy, resolve=True)  # type: ignore[assignment]
+    if arguments.get("sync_batchnorm") == "auto":
+        on_gpus = torch.cuda.is_available() and arguments["accelerator"] != "cpu"
+        arguments["sync_batchnorm"] = on_gpus and number_of_ranks(config) > 1
+    return arguments
 
 
 def is_first() -> bool:

@@ -1,6 +1,6 @@
 """Scoring: the translation measured on the validation split every so often, with the weights that will be used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from stylegan_lab.evaluation.metrics import METRICS, Metric
 from stylegan_lab.evaluation.scores import Domains, gather, score, translate_all
 from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.module import Module
-from stylegan_lab.modules.ranks import largest
+from stylegan_lab.modules.ranks import gathered, largest, rank, ranks, said
 
 
 class PutOff(Exception):
@@ -22,7 +22,7 @@ class PutOff(Exception):
 
 
 class Scoring(L.Callback):
-    """Logs `val/<metric>` every `every` iterations and at the end; 0: never."""
+    """Ranks share the work. Logs `val/<metric>` every `every` iterations and at the end; 0: never."""
 
     def __init__(self, every: int = 5000, metrics: Mapping[str, Metric] | None = None) -> None:
         at_least("callbacks.scoring.every", every, 0)
@@ -51,17 +51,26 @@ class Scoring(L.Callback):
                 raise PutOff
             return module.translate(images)
 
+        batches = self._domains.a.split(data.batch_size)  # those one process would translate, whoever does
         translated = None
         with suppress(PutOff), looking(trainer, module):
-            translated = translate_all(translate, self._domains.a, data.batch_size, module.device)
+            mine = batches[rank() :: ranks()]
+            translated = [translate_all(translate, batch, data.batch_size, module.device) for batch in mine]
         self._owed = bool(largest(int(translated is None), module.device))
         if translated is None or self._owed:
             return
-        scores = {f"val/{name}": value for name, value in score(translated, self._domains, self.metrics).items()}
+        everyone = gathered(translated)
+        scores = said(self._measure(everyone, len(batches)) if trainer.is_global_zero else None)
         module.latest_scores = {"iteration": module.iteration, **scores}
         for logger in trainer.loggers:
             logger.log_metrics(scores, step=module.iteration)
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in scores.items()})
+
+    def _measure(self, everyone: Sequence[Sequence[Tensor]], batches: int) -> dict[str, float]:
+        """What all ranks translated together, each picture once."""
+        assert self._domains is not None
+        translated = torch.cat([everyone[batch % len(everyone)][batch // len(everyone)] for batch in range(batches)])
+        return {f"val/{name}": value for name, value in score(translated, self._domains, self.metrics).items()}
 
     def state_dict(self) -> dict[str, Any]:
         return {"owed": self._owed}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAY_DIFFER = ("iterations", "epochs", "images", "time_limit", "logger", "callbacks", "trainer", "strategy", "resume",
               "evaluate", "output_dir", "runs_dir", "name", "dry_run", "trust", "experiment", "metrics", "vars",
-              "data.workers", "data.batch_size")  # fmt: skip
+              "data.workers", "data.batch_size", "accumulate")  # fmt: skip
 MAY_NOT = ("callbacks.averaging",)  # its averages are what the model is used with
 BUDGETS = {"iterations", "epochs", "images"}
 

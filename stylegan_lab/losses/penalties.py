@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from stylegan_lab.losses.draws import for_each
 from stylegan_lab.losses.terms import precise
 from stylegan_lab.nets.verdict import Judge
 
@@ -29,7 +30,7 @@ class GradientPenalty:
         self.weight, self.every = weight, every
 
     def __call__(self, judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
-        mix = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=precise(real).dtype)
+        mix = for_each(len(real), lambda count, dice: torch.rand(count, 1, 1, 1, generator=dice)).to(precise(real))
         between = precise(real) * mix + precise(fake) * (1 - mix)
         norm = input_gradient(judge, between, mean_over_patches=True).flatten(1).norm(dim=1)
         return self.weight * self.every * (norm - 1).square().mean()

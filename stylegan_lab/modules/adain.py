@@ -11,6 +11,7 @@ from stylegan_lab.losses.style import moments
 from stylegan_lab.losses.terms import Terms
 from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.module import Module, OptimizerFactory, Schedule
+from stylegan_lab.modules.ranks import mean
 from stylegan_lab.nets.decoder import restyled
 
 PROBE = 64  # pixels, to see how many channels the encoder ends in and how often it halves
@@ -64,7 +65,7 @@ class AdaIN(Module):
     def follow(self, style: Maps) -> None:
         """The mean over all styles seen so far, of means and of deviations."""
         here = torch.stack([statistic.mean(dim=0).flatten() for statistic in moments(self.deepest(style))])
-        self.usual_style.lerp_(here, 1 / self.iteration)
+        self.usual_style.lerp_(mean(here), 1 / self.parts_played)
 
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
         mean, deviation = self.usual_style[..., None, None].unbind()

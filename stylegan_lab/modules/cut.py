@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from stylegan_lab.images.batch import Unpaired
 from stylegan_lab.losses.contest import Contest
+from stylegan_lab.losses.draws import for_all
 from stylegan_lab.losses.nce import patch_nce
 from stylegan_lab.losses.terms import Terms
 from stylegan_lab.mistake import Mistake, at_least
@@ -52,7 +53,7 @@ class CUT(AdversarialModule):
         self.identity_nce, self.flip_equivariance = identity_nce and nce_weight > 0, flip_equivariance
         # Where the translator does the same thing twice, the maps of its first pass serve as keys.
         self.is_repeatable = not any(
-            isinstance(layer, nn.Dropout | nn.BatchNorm2d) for layer in self.translator.modules()
+            isinstance(layer, nn.Dropout | nn.BatchNorm2d | nn.SyncBatchNorm) for layer in self.translator.modules()
         )
         with torch.random.fork_rng([]), torch.no_grad():
             channels = [each.shape[1] for each in self.encoded(torch.zeros(1, 3, PROBE, PROBE))]
@@ -62,7 +63,7 @@ class CUT(AdversarialModule):
 
     def training_step(self, batch: Unpaired, batch_idx: int) -> None:
         a, b = batch["a"], batch["b"]
-        flipped = self.flip_equivariance and bool(torch.rand(()) < 0.5)
+        flipped = self.flip_equivariance and for_all(lambda dice: bool(torch.rand((), generator=dice) < 0.5))
         source = torch.cat([a, b]) if self.identity_nce else a
         there, keys = self.translated(source.flip(-1) if flipped else source)
         if flipped or not self.is_repeatable:
@@ -89,7 +90,8 @@ class CUT(AdversarialModule):
     def nce(self, queries: Sequence[Tensor], keys: Sequence[Tensor]) -> Tensor:
         """The mean over layers, each at places of its own, the same for the whole batch."""
         counts = [each.shape[-2] * each.shape[-1] for each in queries]
-        places = [torch.randperm(count, device="cpu")[: self.nce_patches].to(self.device) for count in counts]
+        shuffled = for_all(lambda dice: [torch.randperm(count, generator=dice) for count in counts])
+        places = [order[: self.nce_patches].to(self.device) for order in shuffled]
         found, wanted = self.projector(queries, places), self.projector([key.detach() for key in keys], places)
         losses = [patch_nce(query, key, self.temperature) for query, key in zip(found, wanted, strict=True)]
         return torch.stack(losses).mean()

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 SEED = 0  # of what is dropped: the same each time
 
 
@@ -23,18 +24,18 @@ def live(net: nn.Module, images: Tensor) -> Tensor:
 
 @contextmanager
 def _alive(net: nn.Module) -> Iterator[None]:
-    """Training mode for what behaves differently in it, with running statistics left out of it."""
+    """Dropout as in training; norms without running statistics, which look at what is there, on this rank alone."""
     drops = [layer for layer in net.modules() if isinstance(layer, nn.Dropout)]
-    norms = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
-    was_training, tracked = net.training, [layer.track_running_stats for layer in norms]
+    norms = [layer for layer in net.modules() if isinstance(layer, NORMS)]
+    was_training, followed = net.training, [(norm.running_mean, norm.running_var) for norm in norms]
     for drop in drops:
         drop.train()
     for norm in norms:
-        norm.train()
-        norm.track_running_stats = False
+        norm.eval()
+        norm.running_mean = norm.running_var = None
     try:
         yield
     finally:
         net.train(was_training)
-        for norm, track in zip(norms, tracked, strict=True):
-            norm.track_running_stats = track
+        for norm, (average, variance) in zip(norms, followed, strict=True):
+            norm.running_mean, norm.running_var = average, variance

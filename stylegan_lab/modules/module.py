@@ -1,16 +1,21 @@
 """A module: players, the one counter, their optimizers, and `descend`, the step every variant is written in."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
 from typing import Any, Protocol
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor, nn
 
 from stylegan_lab.images.batch import Kind
+from stylegan_lab.losses.draws import Place
 from stylegan_lab.losses.terms import Terms
 from stylegan_lab.mistake import Mistake
+from stylegan_lab.modules.ranks import agree, average_gradients, rank, ranks
+from stylegan_lab.modules.turns import Turns
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 Schedule = Callable[[float], float]
@@ -50,9 +55,16 @@ class Module(L.LightningModule):
         self.latest_losses: dict[str, Tensor] = {}  # PLAYER_TERM, of this iteration's turns
         self.latest_notes: dict[str, Tensor] = {}
         self.rate = 1.0  # of learning, beside what schedules say; lowered after a divergence
+        self.accumulate = 1  # parts that a batch is played in, for want of memory
         self._schedule = schedule
         self._clip = clip_gradients
         self._players: list[Player] = []
+        self._turns: Turns | None = None  # of the iteration that is being played
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        if "training_step" in vars(cls):
+            cls.training_step = _in_turns(cls.training_step)  # type: ignore[method-assign]
 
     def player(self, name: str, *nets: nn.Module, optimizer: OptimizerFactory, rate: float = 1.0) -> Player:
         """A new player, whose learning rate is `rate` times the optimizer's own."""
@@ -97,18 +109,19 @@ class Module(L.LightningModule):
         """One step down the sum of `terms(*args)`, of one player or several at once; every other player stands still and
         gathers no gradient. Several are told of under the first one's name."""
         moving = [player] if isinstance(player, Player) else list(player)
+        turns = self._turns or Turns()
+        if turns.is_taken:
+            return turns.skip()
         optimizers = [self._lightning_optimizer(each) for each in moving]
-        for optimizer in optimizers:
+        for optimizer in optimizers if turns.part == 0 else ():
             optimizer.zero_grad()
-        done = Terms({})
-        with self._still(other for other in self._players if other not in moving):
-            computed = terms(*args)
-            for group in [computed] if isinstance(computed, Terms) else computed:
-                self.manual_backward(group.total())
-                done = done | group.detached()
+        with self._still(other for other in self._players if other not in moving), self._alone():
+            done = turns.take(moving, lambda: self._backward(terms, args, 1 / len(turns.parts)))
+        average_gradients(parameter for each in moving for parameter in each.parameters())
         for optimizer in optimizers:
             optimizer.step()
         torch.clear_autocast_cache()  # which may hold half precision copies of the weights as they were
+        agree(self)
         name = moving[0].name
         self.latest_losses |= {f"{name}_{term}": loss for term, loss in done.losses.items()}
         self.latest_notes |= {f"{name}_{term}": note for term, note in done.notes.items()}
@@ -143,6 +156,26 @@ class Module(L.LightningModule):
         self.iteration = checkpoint["iteration"]
         self.rate *= checkpoint["rate"]
 
+    @property
+    def parts_played(self) -> int:
+        """Of all batches so far, with the one at hand."""
+        return (self.iteration - 1) * self.accumulate + 1 + (self._turns.part if self._turns else 0)
+
+    def _backward(self, terms: TermsOf, args: Sequence[Any], share: float) -> Terms:
+        done = Terms({})
+        computed = terms(*args)
+        for group in [computed] if isinstance(computed, Terms) else computed:
+            shared = group.weighed(share)
+            self.manual_backward(shared.total())
+            done = done | shared.detached()
+        return done
+
+    def _alone(self) -> AbstractContextManager[Any]:
+        """Ranks meet once in each turn, over the gradients of those who move. Lightning's way would send every player's, and
+        once for each group of terms."""
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
+
     def _lightning_optimizer(self, player: Player) -> Any:
         optimizers = self.optimizers()
         return optimizers[player.index] if isinstance(optimizers, list) else optimizers
@@ -157,3 +190,24 @@ class Module(L.LightningModule):
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
+
+
+def _in_turns(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A variant's training step, played by each part of the batch."""
+
+    @wraps(step)
+    def played(self: Module, batch: Any, batch_idx: int) -> None:
+        if self._turns is not None:  # called by the step of a subclass
+            step(self, batch, batch_idx)
+            return
+
+        def place(part: int) -> Place:
+            return Place(self.config.get("seed", 0), self.iteration, rank(), ranks(), part, self.accumulate)
+
+        self._turns = Turns(batch, self.accumulate, lambda part: step(self, part, batch_idx), place)
+        try:
+            self._turns.play()
+        finally:
+            self._turns = None
+
+    return played

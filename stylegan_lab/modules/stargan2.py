@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from stylegan_lab.images.batch import Domains, Unpaired
 from stylegan_lab.losses.contest import Contest
+from stylegan_lab.losses.draws import for_each
 from stylegan_lab.losses.terms import Terms, mean_absolute
 from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.among_domains import AmongDomains
@@ -61,7 +62,7 @@ class StarGAN2(AmongDomains):
 
     def training_step(self, batch: Domains, batch_idx: int) -> None:
         target = batch["target"]
-        noise, more_noise = self.noise(len(target)), self.noise(len(target))
+        noise, more_noise = (for_each(len(target), self.noise).to(self.device) for _ in range(2))
 
         def drawn(which: Tensor) -> Code:
             return lambda: self.coder.mapping(which, target)
@@ -108,11 +109,11 @@ class StarGAN2(AmongDomains):
         return there
 
     def noise(self, count: int, chance: torch.Generator | None = None) -> Tensor:
-        return torch.randn(count, self.coder.latents, generator=chance).to(self.device)
+        return torch.randn(count, self.coder.latents, generator=chance)
 
     def translate(self, image: Tensor, direction: str = "a2b", seed: int = 0) -> Tensor:
         """Each picture in a style of its own, the same each time for a `seed`."""
-        noise = self.noise(len(image), torch.Generator().manual_seed(seed))
+        noise = self.noise(len(image), torch.Generator().manual_seed(seed)).to(self.device)
         return self.translated(image, self.coder.mapping(noise, self.label(direction, image)))
 
     def translate_like(self, image: Tensor, reference: Tensor, direction: str = "a2b") -> Tensor:

@@ -336,7 +336,7 @@ MISTAKES = {
         "does not fit a_to_b (ResNetTranslator), which takes multiples of 4 from 16 on",
     ),
     "an unknown precision": ("train precision=8", "precision=8 is unknown; choices: auto, 32, 16, bf16"),
-    "a GPU where there is none": ("train strategy=gpu", "no GPU is visible here; use strategy=cpu, or strategy=auto"),
+    "a GPU where there is none": ("train strategy=gpu", "no GPU is visible here; use strategy=cpu, or strategy=single"),
     "a GPU's precision": ("train precision=16", "precision=16 (16-mixed) needs a GPU; use precision=bf16, 32 or auto"),
     "no such run": ("evaluate nothing", "nothing is neither a run's folder"),
     "no such run to resume": ("train resume=nothing", "nothing is neither a run's folder"),
