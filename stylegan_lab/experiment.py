@@ -105,7 +105,7 @@ def build_metrics(config: DictConfig) -> dict[str, Metric]:
 def build_trainer(experiment: Experiment, run: Run) -> L.Trainer:
     try:
         return _trainer(experiment, run)
-    except (MisconfigurationException, ValueError, TypeError) as error:
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise Mistake(f"trainer or strategy: {str(error).splitlines()[0]}") from error
 
 

@@ -1,16 +1,20 @@
 """What a config asks of the hardware: precision, devices, and whether they are there."""
 
 import os
+import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan_lab.mistake import Mistake, at_least
 
 SHARED_MEMORY = Path("/dev/shm")
+AGREED = "stylegan_lab/run"  # what torchrun's processes ask its store for
 BATCHES_AHEAD = 2  # of each loader worker
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 
@@ -27,6 +31,7 @@ def check_hardware(config: DictConfig) -> None:
             "strategy.sync_batchnorm=true: PyTorch synchronizes batch norms on GPUs only; use false, auto, "
             "or nets without batch norm (translator.norm=instance)"
         )
+    check_started(config)
     devices = config.strategy.devices
     if isinstance(devices, int):
         at_least("strategy.devices", devices, -1 if has_gpu else 1)
@@ -68,6 +73,34 @@ def strategy_arguments(config: DictConfig) -> dict[str, Any]:
 def is_first() -> bool:
     """Whether this process speaks for a training, said by the environment before its processes know each other."""
     return not any(int(os.environ.get(name) or 0) for name in ("RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def agreed_folder(parent: Path) -> Path | None:
+    """One folder for all processes of a job, which each compose their config alone; again the same when the job is started
+    anew. None: nobody but this training starts processes."""
+    if (job := os.environ.get("SLURM_JOB_ID")) and (step := os.environ.get("SLURM_STEP_ID")):
+        return parent / f"slurm-{job}{f'-{step}' if step != '0' else ''}"
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        raise Mistake("torchrun's processes cannot agree on a run's folder; give output_dir=FOLDER")
+    store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    if is_first() and not store.check([AGREED]):
+        store.set(AGREED, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
+    return parent / store.get(AGREED).decode()
+
+
+def check_started(config: DictConfig) -> None:
+    """Whether srun or torchrun started as many processes as the strategy counts on."""
+    by, name = ("torchrun", "WORLD_SIZE") if "TORCHELASTIC_RUN_ID" in os.environ else ("srun", "SLURM_NTASKS")
+    if by == "srun" and "SLURM_STEP_ID" not in os.environ:
+        return
+    started, wanted = int(os.environ.get(name, 1)), number_of_ranks(config)
+    if started != wanted:
+        raise Mistake(
+            f"{by} started {started} processes, and strategy.devices x strategy.num_nodes is {wanted}; "
+            "give strategy=cluster with strategy.devices=PROCESSES_PER_NODE and strategy.num_nodes=NODES"
+        )
 
 
 def precision(wanted: str, accelerator: str) -> str:

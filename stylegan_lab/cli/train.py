@@ -68,7 +68,7 @@ def train(config: DictConfig) -> None:
     overrides: list[str] = OmegaConf.to_container(HydraConfig.get().overrides, resolve=False)["task"]  # type: ignore[index, call-overload, assignment]
     choices = {str(group): str(choice) for group, choice in HydraConfig.get().runtime.choices.items()}
     one_budget(config, overrides)
-    go_on_with_job(config)
+    go_on_with_job(config, choices)
     experiment = build(config, choices)
     if config.dry_run:
         print(plan(experiment, choices))
@@ -110,6 +110,7 @@ def fit(run: Any, experiment: Any, choices: dict[str, str], overrides: list[str]
 def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str], overrides: list[str]) -> None:
     from stylegan_lab.callbacks.interruption import listening
     from stylegan_lab.checkpoint import read_checkpoint
+    from stylegan_lab.cli.together import together
     from stylegan_lab.cli.trouble import told
     from stylegan_lab.environment import describe_environment
     from stylegan_lab.experiment import build_trainer
@@ -138,17 +139,28 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
             run.tell(sentence)
         whence = f" ({start.name})" if start else " (there is no checkpoint)" if config["resume"] else ""
         run.tell(f"{played} of {experiment.iterations} iterations are played{whence}")
-    with told(experiment, run), listening(trainer):
+    with told(experiment, run, trainer), together(trainer, run), listening(trainer):
         trainer.fit(experiment.module, datamodule=experiment.data, ckpt_path=start)
     if trainer.is_global_zero:
         run.tell(f"all {experiment.iterations} iterations are played")
 
 
-def go_on_with_job(config: DictConfig) -> None:
-    """A job of a sweep whose folder is there already goes on, as a single run with `output_dir` does."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    if HydraConfig.get().mode == RunMode.MULTIRUN and (folder / "config.yaml").is_file():
+def go_on_with_job(config: DictConfig, choices: dict[str, str]) -> None:
+    """A job of a sweep or of a cluster whose folder is there already goes on, as a single run with `output_dir` does."""
+    folder = folder_of_job(config, choices)
+    if folder is not None and (folder / "config.yaml").is_file():
         config.resume = str(folder)
+
+
+def folder_of_job(config: DictConfig, choices: dict[str, str]) -> Path | None:
+    """The folder that a sweep's job has, or all processes that srun or torchrun started. None: it is for this one to choose."""
+    from stylegan_lab.hardware import agreed_folder
+
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return Path(HydraConfig.get().runtime.output_dir)
+    if RUN in os.environ or config.resume or config.output_dir or config.dry_run:
+        return None
+    return agreed_folder(Path(config.runs_dir) / (config.name or choices["model"]))
 
 
 def one_budget(config: DictConfig, overrides: list[str]) -> None:
@@ -173,8 +185,8 @@ def run_folder(config: DictConfig, choices: dict[str, str]) -> Iterator[Any]:
     if config.resume:
         run = find_run(config.resume)[0]
         run.make()
-    elif HydraConfig.get().mode == RunMode.MULTIRUN:
-        run = Run(Path(HydraConfig.get().runtime.output_dir))
+    elif (folder := folder_of_job(config, choices)) is not None:
+        run = Run(folder)
         run.make()
     elif config.output_dir:
         run = Run(Path(config.output_dir))

@@ -7,16 +7,17 @@ from typing import Any
 
 import torch
 
+from stylegan_lab.cli.together import lost
 from stylegan_lab.mistake import Mistake
 
 
 @contextmanager
-def told(experiment: Any, run: Any) -> Iterator[None]:
+def told(experiment: Any, run: Any, trainer: Any) -> Iterator[None]:
     """Errors that are not the program's own become sentences, with what to do and what is kept."""
     try:
         yield
     except Exception as error:
-        sentence = what_happened(error, experiment)
+        sentence = lost(error, trainer) or what_happened(error, experiment)
         if sentence is None:
             raise
         kept = run.newest()
