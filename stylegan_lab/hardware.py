@@ -64,6 +64,10 @@ def number_of_ranks(config: DictConfig) -> int:
 def strategy_arguments(config: DictConfig) -> dict[str, Any]:
     """What the strategy tells Lightning."""
     arguments: dict[str, Any] = OmegaConf.to_container(config.strategy, resolve=True)  # type: ignore[assignment]
+    if (
+        arguments["strategy"] == "ddp_spawn"
+    ):  # whose processes we start ourselves: Lightning's would have to pickle everything
+        arguments["strategy"] = "ddp"
     if arguments.get("sync_batchnorm") == "auto":
         on_gpus = torch.cuda.is_available() and arguments["accelerator"] != "cpu"
         arguments["sync_batchnorm"] = on_gpus and number_of_ranks(config) > 1
@@ -84,7 +88,7 @@ def agreed_folder(parent: Path) -> Path | None:
         return None
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         raise Mistake("torchrun's processes cannot agree on a run's folder; give output_dir=FOLDER")
-    store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)  # type: ignore[attr-defined]
     if is_first() and not store.check([AGREED]):
         store.set(AGREED, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
     return parent / store.get(AGREED).decode()

@@ -38,7 +38,9 @@ def lost(error: Exception, trainer: L.Trainer) -> str | None:
     for child in _children(trainer):
         with suppress(TimeoutExpired):
             child.wait(2 * LOOK)
-    return _who(_children(trainer)) or _parent(trainer) or "another process of this training is gone; it says why itself"
+    return (
+        _who(_children(trainer)) or _parent(trainer) or "another process of this training is gone; it says why itself"
+    )
 
 
 def _watch(trainer: L.Trainer, run: Run, left: threading.Event) -> None:

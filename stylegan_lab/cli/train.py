@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from stylegan_lab.cli.wording import in_our_words
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.mistake import Mistake
 
+MANY = {"-m", "--multirun"}
 RUN = "STYLEGAN_LAB_RUN"  # tells the other processes of a training its folder
 
 
@@ -37,12 +38,12 @@ def main(arguments: list[str]) -> int:
     def job(config: DictConfig) -> None:
         sys.argv = whole  # Lightning starts further processes with the command it finds here
         try:
-            train(config)
+            train(config, [flag for flag in flags if flag not in MANY])
         except Mistake as mistake:
             mistakes.append(mistake)
 
     flags, overrides = flags_and_overrides(arguments)
-    sweep = bool({"-m", "--multirun"} & set(flags))
+    sweep = bool(MANY & set(flags))
     if sweep:  # the folder of all its jobs
         overrides = [re.sub("^output_dir=", "hydra.sweep.dir=", override) for override in overrides]
     overrides = overrides_to_resume(overrides, sweep)
@@ -58,11 +59,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def train(config: DictConfig) -> None:
-    """One training, from a composed config to a scored run."""
+def train(config: DictConfig, flags: Sequence[str] = ()) -> None:
+    """One training, from a composed config to a scored run. `flags` are those of the command that its processes need too."""
     quiet()
+    from stylegan_lab.cli.spawning import is_spawned, spawn
     from stylegan_lab.experiment import build
-    from stylegan_lab.hardware import is_first
+    from stylegan_lab.hardware import is_first, number_of_ranks
     from stylegan_lab.runs import find_run
 
     overrides: list[str] = OmegaConf.to_container(HydraConfig.get().overrides, resolve=False)["task"]  # type: ignore[index, call-overload, assignment]
@@ -77,6 +79,10 @@ def train(config: DictConfig) -> None:
             print(f"resume     {start or 'at the beginning: there is no checkpoint'}")
         return
     with run_folder(config, choices) as run:
+        if config.strategy.strategy == "ddp_spawn" and not is_spawned():
+            searched = [each for each in HydraConfig.get().overrides.hydra if each.startswith("hydra.searchpath")]
+            spawn([*flags, *searched, *overrides], number_of_ranks(config))
+            return
         fit(run, experiment, choices, overrides)
         if config.evaluate and is_first():
             from stylegan_lab.cli.evaluate import evaluate

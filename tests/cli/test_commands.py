@@ -338,6 +338,21 @@ MISTAKES = {
     "an unknown precision": ("train precision=8", "precision=8 is unknown; choices: auto, 32, 16, bf16"),
     "a GPU where there is none": ("train strategy=gpu", "no GPU is visible here; use strategy=cpu, or strategy=single"),
     "a GPU's precision": ("train precision=16", "precision=16 (16-mixed) needs a GPU; use precision=bf16, 32 or auto"),
+    "Lightning's accumulation": (
+        "train +trainer.accumulate_grad_batches=2",
+        "accumulate=N plays each batch in N parts",
+    ),
+    "Lightning's clipping": ("train +trainer.gradient_clip_val=1", "model.clip_gradients=NORM clips each player's"),
+    "FSDP": ("train strategy.strategy=fsdp", "players take turns. Use ddp"),
+    "DeepSpeed": ("train strategy.strategy=deepspeed_stage_2", "DeepSpeed drives one optimizer"),
+    "batch norms synchronized without GPUs": (
+        "train strategy=cpu strategy.sync_batchnorm=true",
+        "PyTorch synchronizes batch norms on GPUs only",
+    ),
+    "parts that do not come out even": (
+        "train data.batch_size=4 accumulate=3",
+        "give accumulate=2, or another data.batch_size",
+    ),
     "no such run": ("evaluate nothing", "nothing is neither a run's folder"),
     "no such run to resume": ("train resume=nothing", "nothing is neither a run's folder"),
     "resume=auto nowhere": ("train resume=auto", "needs output_dir="),

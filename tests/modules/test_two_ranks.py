@@ -22,12 +22,12 @@ from stylegan_lab.modules.ranks import gathered
 BATCH, ITERATIONS = 4, 2  # pictures over all ranks
 ALL = [
     "experiment=smoke", "optimizer=sgd", "optimizer.lr=0.01", "schedule=constant", f"iterations={ITERATIONS}",
-    "translator.channels=2", "data.train_scenes=8", "data.size=16",
+    "translator.channels=2", "data.train_scenes=8", "data.val_scenes=7", "callbacks.scoring.every=0", "data.size=16",
 ]  # fmt: skip
 NORM_FREE = ["translator.norm=none", "critic.norm=none"]
 # A variant joins by a line. Not here: image pools, which every rank has of its own, and dropout, which has no place in a batch.
 VARIANTS = {
-    "CycleGAN": ["model=cyclegan", "model.pool_size=0", *NORM_FREE],
+    "CycleGAN": ["model=cyclegan", "model.pool_size=0", f"callbacks.scoring.every={ITERATIONS}", *NORM_FREE],
     "CycleGAN, instance norm, clipped": ["model=cyclegan", "model.pool_size=0", "model.clip_gradients=0.1"],
     "pix2pix": ["model=pix2pix", *NORM_FREE],
     "pix2pix, wgan_gp": ["model=pix2pix", "loss=wgan_gp", "loss.critic_turns=2", *NORM_FREE],
@@ -60,7 +60,8 @@ def seen_of(experiment: Experiment, ranks: int) -> dict[str, Any]:
     data.train_samples = lambda: samples  # type: ignore[method-assign]
     data.on_after_batch_transfer = lambda batch, number: doubled(floats(batch, number))  # type: ignore[method-assign]
     trainer = L.Trainer(
-        accelerator="cpu", devices=ranks, strategy="ddp" if ranks > 1 else "auto", callbacks=[Budget(ITERATIONS)],
+        accelerator="cpu", devices=ranks, strategy="ddp" if ranks > 1 else "auto",
+        callbacks=[Budget(ITERATIONS), experiment.callbacks["scoring"]],
         max_epochs=-1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         limit_val_batches=0, use_distributed_sampler=False,
     )  # fmt: skip
@@ -69,6 +70,7 @@ def seen_of(experiment: Experiment, ranks: int) -> dict[str, Any]:
         "weights": gathered(module.state_dict()),
         "losses": gathered(module.latest_losses),
         "seen": gathered(samples.seen),
+        "scores": gathered(module.latest_scores),
     }
 
 
@@ -144,6 +146,15 @@ def test_two_ranks_are_one_process_with_the_doubled_batch(
         for name, loss in two_ranks[variant]["losses"][0].items()
     }
     assert apart(one(variant)["losses"][0], losses) < 1e-12
+
+
+def test_scores_are_those_of_one_process(
+    two_ranks: dict[str, dict[str, Any]], one: Callable[[str], dict[str, Any]]
+) -> None:
+    """Of seven pictures, which two ranks cannot share evenly; both know them, for they decide what is kept."""
+    (expected,) = one("CycleGAN")["scores"]
+    assert len(expected) > 3
+    assert two_ranks["CycleGAN"]["scores"] == [pytest.approx(expected)] * 2
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

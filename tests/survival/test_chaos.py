@@ -22,7 +22,7 @@ from tests.survival.attempts import Attempt
 VARIANTS = {
     "CycleGAN, lsgan": ["model=cyclegan", "loss=lsgan", "model.pool_size=3"],
     "CycleGAN, wgan_gp": ["model=cyclegan", "loss=wgan_gp", "model.pool_size=3"],
-    "pix2pix": ["model=pix2pix", "translator.dropout=0.5"],
+    "pix2pix, in parts": ["model=pix2pix", "translator.dropout=0.5", "accumulate=2"],
     "perceptual": ["model=perceptual"],
     "multidomain": ["model=multidomain"],
     "StarGAN v2": ["model=stargan2"],
@@ -39,7 +39,7 @@ VARIANTS = {
 }
 CASES = [
     ("CycleGAN, lsgan", 0), ("CycleGAN, lsgan", 2), ("CycleGAN, wgan_gp", 0), ("CycleGAN, wgan_gp", 2),
-    ("pix2pix", 0), ("perceptual", 0), ("multidomain", 0), ("StarGAN v2", 0), ("super-resolution", 0),
+    ("pix2pix, in parts", 0), ("perceptual", 0), ("multidomain", 0), ("StarGAN v2", 0), ("super-resolution", 0),
     ("FastCUT", 0), ("Johnson", 0), ("AdaIN", 0),
 ]  # fmt: skip
 ALL = [

@@ -1,0 +1,81 @@
+"""Spawning: processes of one training that do not repeat the command, for a program that calls this one and must not run twice."""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from stylegan_lab.cli.together import GRACE
+from stylegan_lab.mistake import Mistake
+
+PASSED_ON = ("SIGTERM", "SIGUSR1")  # Ctrl-C and a closed terminal reach all by themselves
+
+
+def is_spawned() -> bool:
+    return "LOCAL_RANK" in os.environ
+
+
+def spawn(arguments: Sequence[str], ranks: int) -> None:
+    """`train` with these arguments in so many processes. Leaves as the first of them did."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": str(ranks), "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    context = multiprocessing.get_context("spawn")
+    started: list[Any] = [
+        context.Process(target=_train, args=(list(arguments), shared | {"LOCAL_RANK": str(rank)}))
+        for rank in range(ranks)
+    ]
+    for process in started:
+        process.start()
+    before = {name: signal.signal(getattr(signal, name), _to(started)) for name in PASSED_ON if hasattr(signal, name)}
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _join(started)
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+    _leave_as(started)
+
+
+def _train(arguments: list[str], environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    from stylegan_lab.cli.main import run
+
+    sys.exit(run(["train", *arguments]))
+
+
+def _to(started: Sequence[BaseProcess]) -> Any:
+    def pass_on(number: int, _: Any) -> None:
+        for process in started:
+            if process.is_alive():
+                os.kill(process.pid or 0, number)
+
+    return pass_on
+
+
+def _join(started: Sequence[BaseProcess]) -> None:
+    while any(process.is_alive() for process in started):
+        multiprocessing.connection.wait([process.sentinel for process in started if process.is_alive()])
+        if any(process.exitcode for process in started):
+            for process in started:
+                process.join(GRACE)
+                process.kill()
+
+
+def _leave_as(started: Sequence[BaseProcess]) -> None:
+    codes = [process.exitcode or 0 for process in started]
+    killed = [(rank, code) for rank, code in enumerate(codes) if code < 0]
+    if killed:
+        rank, code = killed[0]
+        raise Mistake(
+            f"rank {rank} of this training was ended by {signal.Signals(-code).name}; repeat the command to go on"
+        )
+    if any(codes):
+        raise SystemExit(codes[0] or max(codes))
