@@ -166,7 +166,7 @@ def folder_of_job(config: DictConfig, choices: dict[str, str]) -> Path | None:
         return Path(HydraConfig.get().runtime.output_dir)
     if RUN in os.environ or config.resume or config.output_dir or config.dry_run:
         return None
-    return agreed_folder(Path(config.runs_dir) / (config.name or choices["model"]))
+    return agreed_folder(Path(config.runs_dir) / (config.name or choices.get("model", "run")))
 
 
 def one_budget(config: DictConfig, overrides: list[str]) -> None:

@@ -46,7 +46,13 @@ def played(overrides: list[str], parts: int = 1) -> dict[str, Any]:
     """A training in float64: the weights, the losses of its last iteration, and which samples each rank saw."""
     ranks = int(os.environ.get("WORLD_SIZE", 1))
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("train", [*ALL, *overrides, f"data.batch_size={BATCH // ranks}", f"accumulate={parts}"])
+        shares = [
+            f"data.batch_size={BATCH // ranks}",
+            f"accumulate={parts}",
+            f"strategy.devices={ranks}",
+            "strategy=cpu",
+        ]
+        config = compose("train", [*ALL, *overrides, *shares])
     torch.set_default_dtype(torch.float64)
     try:
         return seen_of(build(config, {}), ranks)
@@ -56,6 +62,8 @@ def played(overrides: list[str], parts: int = 1) -> dict[str, Any]:
 
 def seen_of(experiment: Experiment, ranks: int) -> dict[str, Any]:
     module, data = experiment.module, experiment.data
+    translate = module.translate
+    module.translate = lambda images, direction="a2b": translate(images.double(), direction)  # type: ignore[method-assign]
     samples, floats = Watched(data.train_samples()), data.on_after_batch_transfer
     data.train_samples = lambda: samples  # type: ignore[method-assign]
     data.on_after_batch_transfer = lambda batch, number: doubled(floats(batch, number))  # type: ignore[method-assign]
