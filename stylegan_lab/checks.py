@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import lightning as L
+import torch
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,6 +20,8 @@ from stylegan_lab.instantiate import plain
 from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.module import Module
 from stylegan_lab.signature import check_arguments, check_value
+
+REHEARSED = 32  # pixels
 
 TYPES: dict[str, Any] = {
     "iterations": int | None, "epochs": int | None, "images": int | None, "seed": int, "overfit": int, "accumulate": int,
@@ -88,19 +91,10 @@ def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> 
             f"model={model} needs {WORDS[module.takes]}; data={source} has {WORDS[data.gives]} "
             f"(try data={' or '.join(fitting_data) or 'another'}, or model={' or '.join(fitting_models) or 'another'})"
         )
+    check_enlarging(module, data, model, source)
     for name, net in module.named_children():
         multiple, least = getattr(net, "multiple_of", 1), getattr(net, "at_least", 1)
         if name in module.averaged:
-            if (factor := getattr(net, "factor", 1)) != data.factor:
-                raise Mistake(
-                    f"{name} ({type(net).__name__}) makes pictures {factor} times as large, and data={source} has targets "
-                    f"{data.factor} times as large as inputs; "
-                    + (
-                        f"give translator.factor={data.factor}"
-                        if factor > 1 < data.factor
-                        else "super-resolution takes translator=upscaler with data=superres or scenes_superres"
-                    )
-                )
             multiple, least = multiple * data.factor, least * data.factor
         if data.size % multiple or data.size < least:
             near = max(least, multiple * max(1, round(data.size / multiple)))
@@ -108,6 +102,45 @@ def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> 
                 f"data.size={data.size} does not fit {name} ({type(net).__name__}), which takes "
                 f"{f'multiples of {multiple}' if multiple > 1 else 'sizes'} from {least} on; the nearest is data.size={near}"
             )
+
+
+def check_enlarging(module: Module, data: ImageData, model: str, source: str) -> None:
+    """Whether pictures come out as much larger as the data's targets are."""
+    for name in module.averaged:
+        net = getattr(module, name)
+        factor = getattr(net, "factor", 1)
+        if factor == data.factor == 1:
+            continue
+        found = (
+            f"{name} ({type(net).__name__}) makes pictures {factor} times as large, and data={source} has targets "
+            f"{data.factor} times as large as inputs"
+        )
+        if factor > 1 < data.factor != factor:
+            raise Mistake(f"{found}; give translator.factor={data.factor}")
+        if factor != data.factor:
+            raise Mistake(f"{found}; super-resolution takes translator=upscaler with data=superres or scenes_superres")
+        if not module.enlarges:
+            raise Mistake(
+                f"model={model} has no game for larger pictures; super-resolution is model=perceptual model.paired=true"
+            )
+
+
+def rehearse(module: Module, data: ImageData) -> None:
+    """A small empty picture through what will translate: nets that cannot work together are told of before a training."""
+    nets = [getattr(module, name) for name in module.averaged]
+    multiple, least = (max(getattr(net, key, 1) for net in nets) for key in ("multiple_of", "at_least"))
+    side = multiple * -(-max(least, REHEARSED) // multiple)
+    was_training = module.training
+    try:
+        with torch.random.fork_rng([]), torch.no_grad():
+            module.eval().translate(torch.zeros(1, data.channels, side, side))
+    except NotImplementedError:
+        return
+    except (RuntimeError, TypeError, IndexError, ValueError) as error:
+        made_of = ", ".join(type(net).__name__ for net in nets)
+        raise Mistake(f"this model cannot translate with {made_of}: {str(error).splitlines()[0]}") from error
+    finally:
+        module.train(was_training)
 
 
 def check_monitor(callbacks: Mapping[str, Any], metrics: Mapping[str, Metric], data: ImageData) -> None:

@@ -16,7 +16,7 @@ from stylegan_lab.callbacks.averaging import apply_averages
 from stylegan_lab.callbacks.budget import Budget
 from stylegan_lab.callbacks.chance import Chance
 from stylegan_lab.callbacks.interruption import Interruption
-from stylegan_lab.checks import check_match, check_monitor, check_values
+from stylegan_lab.checks import check_match, check_monitor, check_values, rehearse
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.metrics import METRICS, Metric
 from stylegan_lab.hardware import check_shared_memory, number_of_ranks, precision, strategy_arguments
@@ -51,6 +51,7 @@ def build(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
     module = build_module(config)
     check_match(module, data, choices)
     module.prepare()
+    rehearse(module, data)
     iterations = budget_in_iterations(config, data, ranks)
     callbacks = instantiate_each(config.callbacks, config.trust, "callbacks")
     check_monitor(callbacks, build_metrics(config), data)

@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> int:
     for name, least in (("size", 16), ("iterations", 1), ("strength", 0), ("content_weight", 0), ("style_weight", 0)):
         if (value := getattr(options, name)) is not None:
             at_least(f"--{name.replace('_', '-')}", value, least)
+    _check(options)
     quiet()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     content = _read(options.content, options.size, device)
@@ -49,6 +50,29 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _check(options: Any) -> None:
+    """What is left out, or would be passed over in silence."""
+    at_least("--variation-weight", options.variation_weight, 0)
+    if options.rate <= 0:
+        raise Mistake(f"--rate={options.rate}: a number above 0 is expected")
+    if options.run is None:
+        for name, usual in (("shares", None), ("strength", 1.0)):
+            if getattr(options, name) != usual:
+                raise Mistake(f"--{name} is for a trained net; give --run RUN, a run of adain")
+
+
+def _shares(told: str, styles: int) -> list[float]:
+    try:
+        shares = [float(share) for share in told.split(",")]
+    except ValueError:
+        raise Mistake(f"--shares {told}: numbers with commas between are expected, one for each style") from None
+    if len(shares) != styles:
+        raise Mistake(f"--shares {told} are {len(shares)} for {styles} styles; give one for each")
+    if min(shares) < 0 or sum(shares) <= 0:
+        raise Mistake(f"--shares {told}: none may be below 0, and not all 0")
+    return [share / sum(shares) for share in shares]
+
+
 def by_run(options: Any, content: Tensor, styles: Sequence[Tensor]) -> Tensor:
     """Through a trained net, in one pass."""
     run, checkpoint = find_run(options.run)
@@ -58,9 +82,7 @@ def by_run(options: Any, content: Tensor, styles: Sequence[Tensor]) -> Tensor:
             f"--run {options.run} is a {type(module).__name__}, which knows its styles already; use translate, or a run of adain"
         )
     module.to(content.device)
-    shares = [float(share) for share in options.shares.split(",")] if options.shares else None
-    if shares is not None and len(shares) != len(styles):
-        raise Mistake(f"--shares {options.shares} are {len(shares)} for {len(styles)} styles; give one for each")
+    shares = _shares(options.shares, len(styles)) if options.shares else None
     height, width = content.shape[-2:]
     with torch.no_grad():
         image = module.stylize(mirrored_to_fit(module, content), styles, shares, options.strength)

@@ -1,5 +1,6 @@
 """`stylegan-lab translate`: a picture or a folder of them through a run, at their own size."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import torch
@@ -13,8 +14,9 @@ from stylegan_lab.cli.run_parser import run_parser
 from stylegan_lab.experiment import restore_module
 from stylegan_lab.images.read import SUFFIXES, picture_files, read_picture
 from stylegan_lab.images.write import write_picture
-from stylegan_lab.mistake import Mistake
+from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.module import Module
+from stylegan_lab.modules.stargan2 import StarGAN2
 from stylegan_lab.runs import find_run
 
 
@@ -26,7 +28,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("source", metavar="IN", type=Path, help="a picture, or a folder")
     parser.add_argument("target", metavar="OUT", type=Path, help="a picture to write, or a folder")
-    parser.add_argument("--direction", default="a2b", help="a2b (source to target, the default) or b2a")
+    parser.add_argument("--direction", help="a2b (source to target, the default) or b2a")
     parser.add_argument("--to", metavar="DOMAIN", help="of a run with many domains: the one to go to")
     parser.add_argument(
         "--reference",
@@ -34,8 +36,11 @@ def main(arguments: list[str]) -> int:
         type=Path,
         help="of runs of stargan2 and adain: a picture that shows the style",
     )
+    parser.add_argument("--seed", type=int, help="of a run of stargan2: another style, where no reference shows one")
     parser.add_argument("--size", type=int, help="first scale the shorter side to so many pixels")
     options = parser.parse_args(arguments)
+    if options.size is not None:
+        at_least("--size", options.size, 1)
     quiet()
     run, checkpoint = find_run(options.run)
     works = list(pairs_of_paths(options.source, options.target))
@@ -43,24 +48,36 @@ def main(arguments: list[str]) -> int:
     module = restore_module(
         read_checkpoint(run.checkpoint(options.checkpoint or checkpoint)), options.raw, options.trust
     )
-    if options.to is not None:
-        options.direction = choose("--to", options.to, dict.fromkeys(_domains(module, options.run), options.to))
-    elif options.direction not in module.directions:
-        raise Mistake(f"--direction {options.direction}: this run translates {' and '.join(module.directions)}")
+    direction = _direction(module, options)
+    if options.seed is not None:
+        if not isinstance(module, StarGAN2):
+            raise Mistake(
+                f"--seed is for runs of stargan2, which draw styles; {options.run} is a {type(module).__name__}"
+            )
+        module.style_seed = options.seed
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     for source, target in works:
-        write_picture(translate(module, read_picture(source), options.direction, options.size, reference), target)
+        write_picture(translate(module, read_picture(source), direction, options.size, reference), target)
         print(target)
     return 0
 
 
-def _domains(module: Module, run: str) -> list[str]:
-    domains: list[str] | None = getattr(module, "domains", None)
-    if domains is None:
+def _direction(module: Module, options: Namespace) -> str:
+    """A direction, or a domain by its name."""
+    domains: list[str] = getattr(module, "domains", [])
+    can = f"this run translates {' and '.join(module.directions)}"
+    if options.to is None:
+        direction: str = options.direction or "a2b"
+        if direction not in module.directions:
+            raise Mistake(f"--direction {direction}: {can}" + (f"; or --to {', '.join(domains)}" if domains else ""))
+        return direction
+    if options.direction is not None:
         raise Mistake(
-            f"--to is for runs with many domains; {run} translates {' and '.join(module.directions)} (--direction)"
+            f"--to {options.to} and --direction {options.direction} are two answers to one question; give one"
         )
-    return domains
+    if not domains:
+        raise Mistake(f"--to is for runs with many domains; {can} (--direction)")
+    return choose("--to", options.to, {name: name for name in domains})
 
 
 @torch.no_grad()

@@ -13,7 +13,8 @@ def patch_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """Of unit vectors (N, P, C): cross-entropy of finding the own key among the P of the same picture. Keys do not learn."""
     queries, keys = precise(queries), precise(keys.detach())
     positive = (queries * keys).sum(dim=2, keepdim=True)
-    negatives = queries @ keys.transpose(1, 2)
+    with torch.autocast(queries.device.type, enabled=False):  # which would multiply in half precision again
+        negatives = queries @ keys.transpose(1, 2)
     itself = torch.eye(queries.shape[1], dtype=torch.bool, device=queries.device)
     logits = torch.cat([positive, negatives.masked_fill(itself, ITSELF)], dim=2) / temperature
     return F.cross_entropy(

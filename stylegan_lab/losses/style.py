@@ -15,7 +15,8 @@ def gram(maps: Tensor) -> Tensor:
     """Products of all pairs of channels, over C * H * W as Johnson et al. (2016) divide; Gatys et al. divide by H * W."""
     batch, channels, height, width = maps.shape
     flat = precise(maps).reshape(batch, channels, height * width)
-    return flat @ flat.transpose(1, 2) / (channels * height * width)
+    with torch.autocast(maps.device.type, enabled=False):  # which would multiply in half precision again
+        return flat @ flat.transpose(1, 2) / (channels * height * width)
 
 
 def moments(maps: Tensor, epsilon: float = 1e-5) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from stylegan_lab.images.batch import Unpaired
 from stylegan_lab.losses.perception import Maps, Perception
 from stylegan_lab.losses.style import moments
 from stylegan_lab.losses.terms import Terms
-from stylegan_lab.mistake import at_least
+from stylegan_lab.mistake import Mistake, at_least, some_weight
 from stylegan_lab.modules.module import Module, OptimizerFactory, Schedule
 from stylegan_lab.modules.ranks import mean
 from stylegan_lab.nets.decoder import restyled
@@ -38,10 +38,17 @@ class AdaIN(Module):
         super().__init__(schedule, clip_gradients)
         at_least("model.content_weight", content_weight, 0)
         at_least("model.style_weight", style_weight, 0)
+        some_weight(content=content_weight, style=style_weight)
         self.content_weight, self.style_weight = content_weight, style_weight
         self.perception = features()
         _, channels, side, _ = self.deepest(self.perception.remember(torch.zeros(1, 3, PROBE, PROBE))).shape
-        self.decoder = decoder(inputs=channels, doublings=(PROBE // side).bit_length() - 1)
+        doublings = (PROBE // side).bit_length() - 1
+        if side * 2**doublings != PROBE:
+            raise Mistake(
+                f"an encoder that leaves {side} of {PROBE} pixels cannot be mirrored by doublings; give features=vgg19_adain, "
+                "vgg16, or untrained"
+            )
+        self.decoder = decoder(inputs=channels, doublings=doublings)
         self.register_buffer("usual_style", torch.stack([torch.zeros(channels), torch.ones(channels)]))
         self.generators = self.player("generators", self.decoder, optimizer=optimizer)
 
@@ -54,7 +61,9 @@ class AdaIN(Module):
     def terms(self, target: Tensor, style: Maps) -> Terms:
         """The content to keep is the restyled maps, not those of the photo."""
         seen = self.perception.see(self.decoder(target))
-        terms = Terms({"content": self.content_weight * (self.deepest(seen) - target).square().mean()})
+        terms = Terms({})
+        if self.content_weight > 0:
+            terms |= Terms({"content": self.content_weight * (self.deepest(seen) - target).square().mean()})
         if self.style_weight > 0:
             terms |= Terms({"style": self.style_weight * self.perception.style(seen, style)})
         return terms

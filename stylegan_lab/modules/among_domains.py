@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from stylegan_lab.choice import choose
 from stylegan_lab.images.batch import Domains, Unpaired
 from stylegan_lab.losses.contest import Contest
+from stylegan_lab.mistake import Mistake
 from stylegan_lab.modules.adversarial import AdversarialModule
 from stylegan_lab.modules.module import OptimizerFactory, Schedule
 from stylegan_lab.nets.condition import laid_on
@@ -38,6 +39,16 @@ class AmongDomains(AdversarialModule):
         self.domains = list(domains)
         self.usual = {"a2b": target, "b2a": source}
         self.critic = critic(image_channels=image_channels + len(self.domains))
+
+    @staticmethod
+    def conditioned(translator: Callable[..., nn.Module], channels: int) -> nn.Module:
+        try:
+            return translator(condition_channels=channels)
+        except TypeError:
+            raise Mistake(
+                "a translator among domains is told where to go by maps laid on the picture, which this one does not take; "
+                "give translator=stargan2, or one of the resnet and unet family"
+            ) from None
 
     def knowing(self, label: Tensor) -> Judge:
         """The critic, told of which domain the images are said to be."""

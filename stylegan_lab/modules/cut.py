@@ -66,7 +66,7 @@ class CUT(AdversarialModule):
         flipped = self.flip_equivariance and for_all(lambda dice: bool(torch.rand((), generator=dice) < 0.5))
         source = torch.cat([a, b]) if self.identity_nce else a
         there, keys = self.translated(source.flip(-1) if flipped else source)
-        if flipped or not self.is_repeatable:
+        if self.nce_weight > 0 and (flipped or not self.is_repeatable):
             with torch.no_grad():
                 keys = self.encoded(source)
         self.descend_critics(self.critics, self.critic_terms, b, there[: len(a)].detach())

@@ -10,7 +10,7 @@ from stylegan_lab.images.batch import Stylized
 from stylegan_lab.losses.perception import Maps, Perception
 from stylegan_lab.losses.terms import Terms
 from stylegan_lab.losses.variation import total_variation
-from stylegan_lab.mistake import at_least
+from stylegan_lab.mistake import at_least, some_weight
 from stylegan_lab.modules.module import Module, OptimizerFactory, Schedule
 
 
@@ -33,6 +33,7 @@ class Johnson(Module):
         at_least("model.content_weight", content_weight, 0)
         at_least("model.style_weight", style_weight, 0)
         at_least("model.variation_weight", variation_weight, 0)
+        some_weight(content=content_weight, style=style_weight, variation=variation_weight)
         self.translator = translator()
         self.content_weight, self.style_weight, self.variation_weight = content_weight, style_weight, variation_weight
         self._features = features

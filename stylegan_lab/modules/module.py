@@ -44,6 +44,8 @@ class Module(L.LightningModule):
     takes: Kind
     averaged: tuple[str, ...] = ()
     directions: tuple[str, ...] = ("a2b",)
+    enlarges = False  # whether it can play with targets that are larger than inputs
+    style_seed = 0  # of styles that are drawn when it is used
 
     def __init__(self, schedule: Schedule, clip_gradients: float | None = None) -> None:
         super().__init__()

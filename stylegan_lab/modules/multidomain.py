@@ -37,7 +37,7 @@ class Multidomain(AmongDomains):
         at_least("model.cycle_weight", cycle_weight, 0)
         at_least("model.identity_weight", identity_weight, 0)
         self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
-        self.translator = translator(condition_channels=len(self.domains))
+        self.translator = self.conditioned(translator, len(self.domains))
         self.generators = self.generator_player("generators", self.translator)
         self.critics = self.critic_player("critics", self.critic)
 

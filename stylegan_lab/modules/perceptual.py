@@ -10,7 +10,7 @@ from stylegan_lab.images.batch import Kind, Pair, Unpaired
 from stylegan_lab.losses.contest import Contest
 from stylegan_lab.losses.perception import Perception
 from stylegan_lab.losses.terms import Terms, mean_absolute
-from stylegan_lab.mistake import Mistake, at_least
+from stylegan_lab.mistake import Mistake, at_least, some_weight
 from stylegan_lab.modules.adversarial import AdversarialModule
 from stylegan_lab.modules.module import OptimizerFactory, Schedule
 from stylegan_lab.modules.warm_start import warm_start
@@ -21,6 +21,7 @@ class Perceptual(AdversarialModule):
     target domain. A weight of 0 costs nothing: without `adversarial_weight` no critic is asked."""
 
     takes: Kind = Unpaired
+    enlarges = True
     averaged = ("translator",)
 
     def __init__(
@@ -49,6 +50,7 @@ class Perceptual(AdversarialModule):
         }
         for name, weight in weights.items():
             at_least(f"model.{name}_weight", weight, 0)
+        some_weight(**weights)
         self.takes = Pair if paired else Unpaired
         self.paired, self.weights = paired, weights
         self.translator, self.critic = translator(), critic()
@@ -75,7 +77,7 @@ class Perceptual(AdversarialModule):
         fake = self.translator(a)
         if self.weights["adversarial"] > 0:
             self.descend_critics(self.critics, self.critic_terms, b, fake.detach())
-        if self.contest.generators_play(self.iteration):
+        if self.weights["adversarial"] == 0 or self.contest.generators_play(self.iteration):
             self.descend(self.generators, self.generator_terms, a, b, fake)
 
     def critic_terms(self, b: Tensor, fake: Tensor) -> Terms:

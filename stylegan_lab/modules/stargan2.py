@@ -54,7 +54,7 @@ class StarGAN2(AmongDomains):
         at_least("model.diversity_until", diversity_until, 0)
         self.weights, self.diversity_until = weights, diversity_until
         self.coder = coder(domains=len(self.domains))
-        self.translator = translator(condition_channels=self.coder.styles)
+        self.translator = self.conditioned(translator, self.coder.styles)
         self.generators = self.generator_player("generators", self.translator)
         self.mappers = self.player("mappers", self.coder.mapping, optimizer=optimizer, rate=mapping_rate)
         self.encoders = self.generator_player("encoders", self.coder.encoder)
@@ -111,9 +111,9 @@ class StarGAN2(AmongDomains):
     def noise(self, count: int, chance: torch.Generator | None = None) -> Tensor:
         return torch.randn(count, self.coder.latents, generator=chance)
 
-    def translate(self, image: Tensor, direction: str = "a2b", seed: int = 0) -> Tensor:
-        """Each picture in a style of its own, the same each time for a `seed`."""
-        noise = self.noise(len(image), torch.Generator().manual_seed(seed)).to(self.device)
+    def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
+        """Each picture of a batch in a style of its own, the same each time for a `style_seed`."""
+        noise = self.noise(len(image), torch.Generator().manual_seed(self.style_seed)).to(self.device)
         return self.translated(image, self.coder.mapping(noise, self.label(direction, image)))
 
     def translate_like(self, image: Tensor, reference: Tensor, direction: str = "a2b") -> Tensor:

@@ -14,7 +14,8 @@ State = Mapping[str, Tensor]
 
 
 def warm_start(nets: Mapping[str, nn.Module], init_from: str) -> list[str]:
-    """Fill each net from the net of a run, or of a checkpoint, that fits it best; says what matched and what did not."""
+    """Fill each net from the net of a run, or of a checkpoint, that fits it best; says what matched and what did not.
+    Of two that fit as well, as a CycleGAN's, the one of the target domain `b` is taken."""
     path = Path(init_from)
     if path.is_dir():
         path = Manifest.of(path / "checkpoints").named("last") or path
@@ -35,7 +36,9 @@ def _fill(name: str, net: nn.Module, offered: Mapping[str, State]) -> tuple[int,
     def fitting(state: State) -> dict[str, Tensor]:
         return {key: value for key, value in state.items() if key in mine and mine[key].shape == value.shape}
 
-    best = max(offered, key=lambda other: (len(fitting(offered[other])), other == name), default="")
+    best = max(
+        offered, key=lambda other: (len(fitting(offered[other])), other == name, other.endswith("_b")), default=""
+    )
     found = fitting(offered[best]) if best else {}
     net.load_state_dict({**mine, **found})
     left = [key for key in mine if key not in found]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from stylegan_lab.mistake import at_least
+from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.nets.initialisation import Initialisation, initialise
 from stylegan_lab.nets.padding import ReflectionPad
 
@@ -23,7 +23,11 @@ class Decoder(nn.Module):
         initialisation: Initialisation = "he",
     ) -> None:
         super().__init__()
-        at_least("decoder.doublings", doublings, 1)
+        if not 1 <= doublings < len(PLAN):
+            raise Mistake(
+                f"the decoder mirrors an encoder that halves one to {len(PLAN) - 1} times; this one halves {doublings} times "
+                "(give features=vgg19_adain or untrained, or leave its deeper style layers out)"
+            )
         at_least("decoder.width", width, 0.01)
         layers: list[nn.Module] = []
         channels = inputs

@@ -12,6 +12,7 @@ from stylegan_lab.losses.contest import Contest
 from stylegan_lab.losses.games import NonSaturating
 from stylegan_lab.losses.penalties import R1
 from stylegan_lab.losses.terms import Terms
+from stylegan_lab.mistake import Mistake
 from stylegan_lab.modules.module import Player
 from stylegan_lab.modules.schedules import Constant
 from stylegan_lab.modules.stargan2 import StarGAN2
@@ -26,7 +27,7 @@ def stargan2(**settings: Any) -> StarGAN2:
     torch.manual_seed(0)
     module = StarGAN2(
         partial(StyledTranslator, channels=4, most_channels=8, halvings=2),
-        partial(DomainCritic, size=16, channels=4, most_channels=8),
+        partial(DomainCritic, domains=NAMES, size=16, channels=4, most_channels=8),
         partial(StyleCoder, size=16, latents=4, styles=5, width=8, channels=4, most_channels=8),
         Contest(NonSaturating(), {"r1": R1(1.0)}),
         partial(torch.optim.Adam, lr=1e-3),
@@ -52,7 +53,7 @@ def test_nets_of_the_paper_have_the_paper_s_sizes() -> None:
             StyledTranslator(condition_channels=64),
             coder.mapping,
             coder.encoder,
-            DomainCritic(image_channels=5),
+            DomainCritic(image_channels=5, domains=NAMES[:2]),
         )
     ]
     assert counts == pytest.approx([33.89e6, 2.44e6, 20.92e6, 20.85e6], rel=0.01)
@@ -147,7 +148,9 @@ def test_weights_of_0_cost_no_pass() -> None:
 def test_styles_of_noise_are_the_same_each_time_and_differ_by_seed() -> None:
     module, image = stargan2(), torch.rand(2, 3, 16, 16)
     assert torch.equal(module.translate(image, "dog"), module.translate(image, "a2b"))
-    assert not torch.equal(module.translate(image, "dog"), module.translate(image, "dog", seed=1))
+    usual = module.translate(image, "dog")
+    module.style_seed = 1
+    assert not torch.equal(usual, module.translate(image, "dog"))
 
 
 def test_a_reference_of_any_size_gives_its_style_to_all() -> None:
@@ -161,3 +164,9 @@ def test_references_are_scaled_in_half_precision_too() -> None:
     coder = StyleCoder(domains=1, size=16, channels=2, most_channels=2, width=4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert coder.encoder(torch.rand(1, 3, 24, 24).bfloat16(), torch.tensor([0])).shape == (1, 64)
+
+
+def test_a_critic_of_domains_is_not_shown_other_things_than_labels() -> None:
+    with pytest.raises(Mistake, match="has a logit for each of 0 domains, and is shown 3 channels beside the picture"):
+        DomainCritic(image_channels=6)
+    assert DomainCritic(size=16, channels=2, most_channels=2)(torch.rand(2, 3, 16, 16)).logits[0].shape == (2, 1)
