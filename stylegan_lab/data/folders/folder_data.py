@@ -72,13 +72,10 @@ class FolderData(ImageData):
             self.workers = fitting_workers(decoding=self.cache is False, batch=self.batch_bytes)
         self.shape = self._shape()
         self._check_shape()
+        self.files = self.find()
 
     def find(self) -> Files:
         raise NotImplementedError
-
-    @cached_property
-    def files(self) -> Files:
-        return self.find()
 
     @cached_property
     def reading(self) -> Reading:
@@ -110,6 +107,12 @@ class FolderData(ImageData):
             Pictures(domain, self.reading, Kept(self._cache(), [records[path] for path in domain]) if records else None)
             for domain in self._without(train, bad)
         ]
+
+    def prepare(self) -> Path:
+        """Write the cache; says where."""
+        self.cache = True
+        _ = self.training
+        return self._cache().folder
 
     def check_sizes(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
         """Whether pictures that belong together can."""
