@@ -81,6 +81,11 @@ class FolderData(ImageData):
     def reading(self) -> Reading:
         return Reading(self.fit, self.channels, self.depth, self.background)
 
+    @property
+    def whole(self) -> Reading:
+        """Of held-out pictures."""
+        return self.reading.whole(*self.shape, self.size / self.load_size)
+
     @cached_property
     def splitting(self) -> Splitting:
         lists = {"train": self.train_list, "val": self.val_list, "test": self.test_list}
@@ -119,8 +124,7 @@ class FolderData(ImageData):
 
     def held_out_pictures(self, split: str) -> list[Pictures]:
         bad = dict(self._bad_headers()) if self.bad_files == "skip" else {}
-        reading = self.reading.whole(*self.shape)
-        return [Pictures(domain, reading) for domain in self._without(self.files[split], bad)]
+        return [Pictures(domain, self.whole) for domain in self._without(self.files[split], bad)]
 
     def lenient(self, blocks: Blocks) -> Blocks:
         return Replacing(blocks) if self.bad_files == "skip" else blocks
