@@ -102,10 +102,8 @@ class FolderData(ImageData):
         bad = dict(self._bad_headers())
         train = self.files["train"]
         each = list(dict.fromkeys(path for domain in train for path in domain if path not in bad))
-        records: dict[Path, Record] = {}
-        if self._caches(each):
-            records = self._cache().ready(each)
-            bad |= {path: record.bad for path, record in records.items() if record.bad is not None}
+        records = self._kept(each) if self._caches(each) else {}
+        bad |= {path: record.bad for path, record in records.items() if record.bad is not None}
         self._judge(bad)
         self.check_sizes({path: size for path, size in self._headers.items() if not isinstance(size, str)})
         return [
@@ -184,6 +182,17 @@ class FolderData(ImageData):
     def _cache(self) -> Cache:
         place = Path(self.cache_dir).expanduser() if self.cache_dir else cache_folder() / "pictures"
         return Cache(place, self.tree.base, self.reading)
+
+    def _kept(self, paths: Sequence[Path]) -> dict[Path, Record]:
+        cache = self._cache()
+        try:
+            return cache.ready(paths)
+        except OSError as error:
+            why = f"data.cache_dir={shown(cache.folder.parent)} cannot be written: {error.strerror or error}"
+            if self.cache == "auto":
+                self.note(f"no cache: {why}; pictures are decoded each time")
+                return {}
+            raise Mistake(f"{why}; give data.cache_dir=FOLDER, or data.cache=false") from None
 
     def _caches(self, paths: Sequence[Path]) -> bool:
         if self.cache != "auto":

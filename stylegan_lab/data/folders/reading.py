@@ -75,6 +75,9 @@ class Covering:
     def wanted(self, height: int, width: int) -> tuple[int, int]:
         return self.fit.wanted(height, width)
 
+    def smaller(self, share: float) -> "Covering":
+        return Covering(self.fit.smaller(share), round(self.height * share), round(self.width * share))
+
 
 def size_of(path: Path) -> tuple[int, int]:
     """Width and height of the upright picture, as the header says them."""

@@ -42,7 +42,8 @@ def by_share(
     if len(groups) <= len(wanted):
         raise Mistake(
             f"{among} has {len(paths)} picture{'s' * (len(paths) != 1)}{', all alike by name' * (len(paths) > 1)}; "
-            f"training and {' and '.join(wanted) or 'training'} need {len(wanted) + 1} that differ"
+            f"training and {' and '.join(wanted) or 'training'} need {len(wanted) + 1} that differ "
+            "(data.val_share=0 data.test_share=0 holds nothing out)"
         )
     order = sorted(groups, key=lambda key: hashlib.sha256(f"{seed}/{key}".encode("utf-8", "surrogatepass")).digest())
     chosen: dict[str, str] = {}
