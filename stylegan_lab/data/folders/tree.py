@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from stylegan_lab.data.folders.layout import Layout, Part, place_of, recognise
-from stylegan_lab.data.folders.listing import pictures_below, shown
+from stylegan_lab.data.folders.listing import pictures_below, same_name, shown
 from stylegan_lab.data.folders.reading import size_of
 from stylegan_lab.data.folders.splitting import SPLITS, by_lists, by_share
 from stylegan_lab.images.opening import SUFFIXES
@@ -90,8 +90,10 @@ class Splitting:
         all_ = [path for part in parts for path in part.files]
         by_folder = {part.split: list(part.files) for part in parts if part.split}
         if self.lists:
-            names = {path: {path.as_posix(), place_of(path).rest.as_posix(), str(files[path])} for path in all_}
-            return _filled(by_lists(names, self.lists), name, "by list")
+            names = {path: {path.as_posix(), place_of(path).rest.as_posix(), str(real)} for path, real in files.items()}
+            mine = {path: names[path] for path in all_}
+            others = {same_name(each) for its_names in names.values() for each in its_names}
+            return _filled(by_lists(mine, self.lists, others), name, "by list")
         if set(by_folder) - {"train"}:
             return _filled({split: by_folder.get(split, []) for split in SPLITS}, name, "by folder")
         if not any(self.shares.values()):

@@ -105,7 +105,7 @@ def test_what_only_decoding_shows_is_known_before_training_by_the_cache(root: Pa
     with pytest.raises(Mistake, match=r"1 file of 13 cannot be used:\n.*zzz.png cannot be read: .*truncated"):
         _ = data_of(*given, "data.cache=true").samples
     assert len(data_of(*given, "data.cache=true", "data.bad_files=skip").training[0]) == 4  # type: ignore[attr-defined]
-    plain = data_of(*given, "data.cache=false")
+    plain = data_of(*given, "data.cache=false", "data.batch_size=1")
     with pytest.raises(Unreadable, match=r"zzz.png cannot be read"):
         batches(plain, 9)
 
@@ -117,7 +117,9 @@ def test_files_that_vanish_during_a_run(root: Path, workers: int, capfd: pytest.
     for data in (strict, lenient, kept):
         assert data.samples == 4
     (root / "trainA" / "001.png").unlink()
-    with pytest.raises(Mistake, match=r"001.png does not exist"):
+    with pytest.raises(
+        (Mistake, RuntimeError), match=r"001.png does not exist"
+    ):  # the latter is what torch makes of it
         batches(strict)
     assert len(batches(lenient)) == 2
     assert "001.png does not exist; 1 so far, others take their place" in capfd.readouterr().err
