@@ -140,7 +140,7 @@ def test_names_in_any_script_and_with_no_valid_encoding(root: Path) -> None:
     for name in ("浮世絵.png", "фото 1.png", "a\nb.png", "😀.png"):
         photo(root / "trainA" / name)
     odd = os.fsencode(root / "trainA") + b"/\xff\xfe.png"
-    os.rename(root / "trainA" / "000.png", odd)
+    (root / "trainA" / "000.png").rename(os.fsdecode(odd))
     for cache in ("true", "false"):
         data = data_of("data=unpaired", f"data.root={root}", f"data.cache={cache}")
         assert data.samples == 8 and len(batches(data)) == 4
