@@ -85,7 +85,7 @@ def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> 
     """Whether the module can play with this data: the kind of batch, and a size every net can take."""
     model, source = choices.get("model", type(module).__name__), choices.get("data", type(data).__name__)
     if not serves(data.gives, module.takes):
-        fitting_data = choices_that("data", lambda target: serves(target.gives, module.takes))
+        fitting_data = choices_that("data", lambda target: serves(getattr(target, "gives", None), module.takes))
         fitting_models = choices_that("model", lambda target: serves(data.gives, target.takes))
         raise Mistake(
             f"model={model} needs {WORDS[module.takes]}; data={source} has {WORDS[data.gives]} "

@@ -52,9 +52,9 @@ WORDS: dict[Kind, str] = {  # for messages
 }
 
 
-def serves(given: Kind, wanted: Kind) -> bool:
-    """Whether batches of the `given` kind hold all that the `wanted` kind promises, in its meaning."""
-    return given is wanted or wanted in _ANCESTORS.get(given, ())
+def serves(given: Kind | None, wanted: Kind) -> bool:
+    """Whether batches of the `given` kind hold all that the `wanted` kind promises, in its meaning. None: it is not yet known."""
+    return given is wanted or (given is not None and wanted in _ANCESTORS.get(given, ()))
 
 
 _ANCESTORS: dict[Kind, tuple[Kind, ...]] = {Pair: (Unpaired,), Stylized: (Unpaired,), Labelled: (Plain,)}

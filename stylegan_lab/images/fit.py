@@ -21,6 +21,10 @@ class Fit(Protocol):
         """The size a picture of this size is first scaled to: no more of it need be decoded."""
         ...
 
+    def smaller(self, share: float) -> "Fit":
+        """The same, to so much of the size."""
+        ...
+
 
 class InTurn:
     """One after the other; a step that is null is left out, and without steps pictures stay as they are."""
@@ -35,6 +39,9 @@ class InTurn:
 
     def wanted(self, height: int, width: int) -> tuple[int, int]:
         return self.steps[0].wanted(height, width) if self.steps else (height, width)
+
+    def smaller(self, share: float) -> "InTurn":
+        return InTurn({str(place): step.smaller(share) for place, step in enumerate(self.steps)})
 
 
 class Resize:
@@ -51,6 +58,9 @@ class Resize:
     def wanted(self, height: int, width: int) -> tuple[int, int]:
         return self.height, self.width
 
+    def smaller(self, share: float) -> "Resize":
+        return Resize(round(self.height * share), round(self.width * share))
+
 
 class ScaleShortest:
     """The shorter side to `size`, the aspect kept."""
@@ -64,6 +74,9 @@ class ScaleShortest:
 
     def wanted(self, height: int, width: int) -> tuple[int, int]:
         return _in_proportion(height, width, self.size, min(height, width))
+
+    def smaller(self, share: float) -> "ScaleShortest":
+        return ScaleShortest(round(self.size * share))
 
 
 class CropCentre:
@@ -84,6 +97,9 @@ class CropCentre:
 
     def wanted(self, height: int, width: int) -> tuple[int, int]:
         return height, width
+
+    def smaller(self, share: float) -> "CropCentre":
+        return CropCentre(round(self.size * share))
 
 
 class Pad:
@@ -108,6 +124,9 @@ class Pad:
 
     def wanted(self, height: int, width: int) -> tuple[int, int]:
         return _in_proportion(height, width, self.size, max(height, width))
+
+    def smaller(self, share: float) -> "Pad":
+        return Pad(round(self.size * share), self.fill)
 
 
 LEVELS = {"white": 1.0, "grey": 0.0, "black": -1.0}

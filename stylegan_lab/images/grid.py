@@ -11,10 +11,17 @@ GAP = 2  # pixels
 
 def grid(rows: Sequence[Tensor]) -> Tensor:
     """Batches of images in [-1, 1], white gaps between them: (C, H, W). Smaller ones are shown as large as the largest."""
+    rows = [_visible(row) for row in rows]
     largest = max((row.shape[-2:] for row in rows), key=sum)
     alike = [row if row.shape[-2:] == largest else F.interpolate(row, largest, mode="nearest") for row in rows]
     lines = [_joined(list(row.detach().float().cpu()), side_by_side=True) for row in alike]
     return _joined(lines, side_by_side=False)
+
+
+def _visible(row: Tensor) -> Tensor:
+    """Gray, colour or with alpha; of other channels the first."""
+    channels = row.shape[1]
+    return row if channels in (1, 3, 4) else row[:, : 3 if channels > 4 else 1]
 
 
 def _joined(images: list[Tensor], side_by_side: bool) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from torch.utils.data import Dataset
@@ -35,8 +36,8 @@ class RecognisedFolders(FolderData):
     source: str | None = None
     target: str | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def find(self) -> Files:
+        """As the layout finds them."""
         seen = self.tree.layout
         kind = LAYOUTS[seen.data]
         told = {field.name for field in fields(kind)} & {field.name for field in fields(self)}
@@ -45,9 +46,10 @@ class RecognisedFolders(FolderData):
         also = f" (or data={' or '.join(seen.also)})" if seen.also else ""
         says = f"{shown(self.tree.base)} looks like data={seen.data}{also}: {'; '.join(seen.evidence)}"
         self.notes = self.layout.notes = [says, *self.layout.notes]
-
-    def find(self) -> Files:
         return self.layout.files
+
+    def prepare(self) -> Path:
+        return self.layout.prepare()
 
     def train_samples(self) -> Dataset[Any]:
         self.layout.seed = self.seed

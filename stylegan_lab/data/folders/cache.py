@@ -58,7 +58,7 @@ class Cache:
     """The pictures of one folder after one reading."""
 
     def __init__(self, place: Path, base: Path, reading: Reading) -> None:
-        base = base.resolve()
+        base = Path(os.path.abspath(base))  # noqa: PTH100  links stay as they are
         key = sha256(f"{os.fsencode(base)!r} {reading.fingerprint()}".encode()).hexdigest()[:16]
         self.base, self.reading = base, reading
         self.folder = place / f"{''.join(c if c.isalnum() else '_' for c in base.name)[:40]}-{key}"
@@ -154,10 +154,8 @@ class Cache:
         write_text(self.folder / INDEX, json.dumps(index))
 
     def _name(self, path: Path) -> str:
-        try:
-            return name_in(self.base, path.resolve() if not path.is_absolute() else path)
-        except ValueError:  # reached through a link
-            return str(path.absolute())
+        whole = Path(os.path.abspath(path))  # noqa: PTH100
+        return name_in(self.base, whole) if whole.is_relative_to(self.base) else str(whole)
 
 
 class Kept:

@@ -72,17 +72,19 @@ class FolderData(ImageData):
             self.workers = fitting_workers(decoding=self.cache is False, batch=self.batch_bytes)
         self.shape = self._shape()
         self._check_shape()
+        self.files = self.find()
 
     def find(self) -> Files:
         raise NotImplementedError
 
     @cached_property
-    def files(self) -> Files:
-        return self.find()
-
-    @cached_property
     def reading(self) -> Reading:
         return Reading(self.fit, self.channels, self.depth, self.background)
+
+    @property
+    def whole(self) -> Reading:
+        """Of held-out pictures."""
+        return self.reading.whole(*self.shape, self.size / self.load_size)
 
     @cached_property
     def splitting(self) -> Splitting:
@@ -100,10 +102,8 @@ class FolderData(ImageData):
         bad = dict(self._bad_headers())
         train = self.files["train"]
         each = list(dict.fromkeys(path for domain in train for path in domain if path not in bad))
-        records: dict[Path, Record] = {}
-        if self._caches(each):
-            records = self._cache().ready(each)
-            bad |= {path: record.bad for path, record in records.items() if record.bad is not None}
+        records = self._kept(each) if self._caches(each) else {}
+        bad |= {path: record.bad for path, record in records.items() if record.bad is not None}
         self._judge(bad)
         self.check_sizes({path: size for path, size in self._headers.items() if not isinstance(size, str)})
         return [
@@ -111,13 +111,18 @@ class FolderData(ImageData):
             for domain in self._without(train, bad)
         ]
 
+    def prepare(self) -> Path:
+        """Write the cache; says where."""
+        self.cache = True
+        _ = self.training
+        return self._cache().folder
+
     def check_sizes(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
         """Whether pictures that belong together can."""
 
     def held_out_pictures(self, split: str) -> list[Pictures]:
         bad = dict(self._bad_headers()) if self.bad_files == "skip" else {}
-        reading = self.reading.whole(*self.shape)
-        return [Pictures(domain, reading) for domain in self._without(self.files[split], bad)]
+        return [Pictures(domain, self.whole) for domain in self._without(self.files[split], bad)]
 
     def lenient(self, blocks: Blocks) -> Blocks:
         return Replacing(blocks) if self.bad_files == "skip" else blocks
@@ -177,6 +182,17 @@ class FolderData(ImageData):
     def _cache(self) -> Cache:
         place = Path(self.cache_dir).expanduser() if self.cache_dir else cache_folder() / "pictures"
         return Cache(place, self.tree.base, self.reading)
+
+    def _kept(self, paths: Sequence[Path]) -> dict[Path, Record]:
+        cache = self._cache()
+        try:
+            return cache.ready(paths)
+        except OSError as error:
+            why = f"data.cache_dir={shown(cache.folder.parent)} cannot be written: {error.strerror or error}"
+            if self.cache == "auto":
+                self.note(f"no cache: {why}; pictures are decoded each time")
+                return {}
+            raise Mistake(f"{why}; give data.cache_dir=FOLDER, or data.cache=false") from None
 
     def _caches(self, paths: Sequence[Path]) -> bool:
         if self.cache != "auto":

@@ -42,9 +42,9 @@ class Reading:
         except Mistake as mistake:
             raise Unreadable(path, f"does not fit: {mistake}") from None
 
-    def whole(self, height: int, width: int) -> "Reading":
-        """As pictures are held out: always of this size, the middle of what is longer."""
-        return replace(self, fit=Covering(self.fit, height, width))
+    def whole(self, height: int, width: int, share: float = 1.0) -> "Reading":
+        """As pictures are held out: fitted to a `share` of the size, as there is no crop, and always of this height and width."""
+        return replace(self, fit=Covering(self.fit if share == 1 else self.fit.smaller(share), height, width))
 
     def fingerprint(self) -> str:
         """Equal where pixels are."""
@@ -74,6 +74,9 @@ class Covering:
 
     def wanted(self, height: int, width: int) -> tuple[int, int]:
         return self.fit.wanted(height, width)
+
+    def smaller(self, share: float) -> "Covering":
+        return Covering(self.fit.smaller(share), round(self.height * share), round(self.width * share))
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TypeVar
 
@@ -42,7 +42,8 @@ def by_share(
     if len(groups) <= len(wanted):
         raise Mistake(
             f"{among} has {len(paths)} picture{'s' * (len(paths) != 1)}{', all alike by name' * (len(paths) > 1)}; "
-            f"training and {' and '.join(wanted) or 'training'} need {len(wanted) + 1} that differ"
+            f"training and {' and '.join(wanted) or 'training'} need {len(wanted) + 1} that differ "
+            "(data.val_share=0 data.test_share=0 holds nothing out)"
         )
     order = sorted(groups, key=lambda key: hashlib.sha256(f"{seed}/{key}".encode("utf-8", "surrogatepass")).digest())
     chosen: dict[str, str] = {}
@@ -56,9 +57,11 @@ def by_share(
     return {split: [path for path in paths if split_of[path] == split] for split in SPLITS}
 
 
-def by_lists(names: Mapping[Path, Iterable[str]], lists: Mapping[str, Path]) -> dict[str, list[Path]]:
-    """Split after files that name a picture a line. `names`: each picture with all names it goes by.
-    What no list names is for training if there is no list for that, else for testing if there is none for that."""
+def by_lists(
+    names: Mapping[Path, Iterable[str]], lists: Mapping[str, Path], others: Collection[str] = ()
+) -> dict[str, list[Path]]:
+    """Split after files that name a picture a line. `names`: each picture with all names it goes by; `others` are names of
+    pictures of other domains. What no list names is for training if there is no list for that, else for testing if there is none for that."""
     known: dict[str, list[Path]] = {}
     for path, its_names in names.items():
         for name in its_names:
@@ -66,9 +69,9 @@ def by_lists(names: Mapping[Path, Iterable[str]], lists: Mapping[str, Path]) -> 
     split_of: dict[Path, str] = {}
     for split, file in lists.items():
         lines = _lines(file)
-        if unknown := [line for line in lines if line not in known]:
+        if unknown := [line for line in lines if line not in known and line not in others]:
             raise Mistake(f"data.{split}_list={shown(file)} names {_some(unknown)} that are not there")
-        for path in (path for line in lines for path in known[line]):
+        for path in (path for line in lines for path in known.get(line, [])):
             if split_of.setdefault(path, split) != split:
                 raise Mistake(f"{shown(path)} is in data.{split_of[path]}_list and in data.{split}_list")
     rest = next((split for split in ("train", "test") if split not in lists), None)

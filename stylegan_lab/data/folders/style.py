@@ -74,7 +74,7 @@ class StyleFolders(FolderData):
         contents, styles = self.training
         if len(styles) > 1:
             return UnpairedPictures(self.lenient(contents), self.lenient(styles), self.augment, self.seed)
-        style = Pictures(styles.paths, self.reading.whole(*self.shape))
+        style = Pictures(styles.paths, self.whole)
         return OneStyle(self.lenient(contents), style, self.augment, self.seed)
 
     def held_out(self, split: str) -> Dataset[Any]:

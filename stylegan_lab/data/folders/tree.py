@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from stylegan_lab.data.folders.layout import Layout, Part, place_of, recognise
-from stylegan_lab.data.folders.listing import pictures_below, shown
+from stylegan_lab.data.folders.listing import pictures_below, same_name, shown
 from stylegan_lab.data.folders.reading import size_of
 from stylegan_lab.data.folders.splitting import SPLITS, by_lists, by_share
 from stylegan_lab.images.opening import SUFFIXES
@@ -33,8 +34,10 @@ class Tree:
     @property
     def base(self) -> Path:
         """What all lie below."""
-        first, *others = self.tops.values()
-        return next(folder for folder in (first, *first.parents) if all(folder in other.parents for other in others))
+        folders = [top.absolute() for top in self.tops.values()]
+        folders = [folder.parent if folder.is_file() else folder for folder in folders]
+        shared = (folder for folder in (folders[0], *folders[0].parents) if all(map(partial(_below, folder), folders)))
+        return next(shared, folders[0])
 
     @property
     def name(self) -> str:
@@ -46,9 +49,9 @@ class Tree:
 
     def wrong(self, data: str, wanted: str) -> Mistake:
         """Of a root that is laid out otherwise."""
-        says, *more = self.layout.evidence
-        hints = [f"{says}: data={self.layout.data}"] if self.layout.data != data else [says]
-        return Mistake(f"data={data} needs {wanted}; {self.name} has {'; '.join([*hints, *more])}")
+        says, *_ = self.layout.evidence
+        meant = f" (try data={self.layout.data})" if self.layout.data != data else ""
+        return Mistake(f"data={data} needs {wanted}. In {self.name}: {says}{meant}")
 
     def side_by_side(self) -> bool:
         """Whether pictures may be pairs, by their headers."""
@@ -87,8 +90,10 @@ class Splitting:
         all_ = [path for part in parts for path in part.files]
         by_folder = {part.split: list(part.files) for part in parts if part.split}
         if self.lists:
-            names = {path: {path.as_posix(), place_of(path).rest.as_posix(), str(files[path])} for path in all_}
-            return _filled(by_lists(names, self.lists), name, "by list")
+            names = {path: {path.as_posix(), place_of(path).rest.as_posix(), str(real)} for path, real in files.items()}
+            mine = {path: names[path] for path in all_}
+            others = {same_name(each) for its_names in names.values() for each in its_names}
+            return _filled(by_lists(mine, self.lists, others), name, "by list")
         if set(by_folder) - {"train"}:
             return _filled({split: by_folder.get(split, []) for split in SPLITS}, name, "by folder")
         if not any(self.shares.values()):
@@ -114,6 +119,10 @@ def _filled(splits: Mapping[str, list[Path]], name: str, how: str) -> tuple[dict
     elif not val or not test:
         how += f"; {'val' if test else 'test'} is {'test' if test else 'val'}"
     return {"train": splits["train"]} | {split: paths or splits["train"] for split, paths in held_out.items()}, how
+
+
+def _below(folder: Path, other: Path) -> bool:
+    return other.is_relative_to(folder)
 
 
 def _needed(root: Path | None) -> Path:
