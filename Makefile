@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := dev,track
+EXTRAS := dev,track,sweep,cluster
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help

@@ -53,12 +53,13 @@ BELOW["experiment"] = BELOW["callbacks"] | {
     "hardware",
     "resolvers",
 }
-BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress"}
+BELOW["sweeps"] = {"mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
+BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress", "sweeps"}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 
 LIGHTNING = {"checks", "modules", "data", "callbacks", "loggers", "experiment", "cli"}
-HYDRA = {"checks", "hardware", "resolvers", "cli", "instantiate", "runs", "experiment"}
+HYDRA = {"checks", "hardware", "resolvers", "cli", "instantiate", "runs", "experiment", "sweeps"}
 
 
 def imports(path: Path) -> set[str]:

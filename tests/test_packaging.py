@@ -38,6 +38,7 @@ def test_every_config_and_module_travels(kind: str, conf: str, built: Path) -> N
     packed = set(names(built, kind))
     assert {f"{conf}/{path.relative_to(CONF)}" for path in CONF.rglob("*.yaml")} <= packed
     assert {str(path.relative_to(ROOT)) for path in (ROOT / "stylegan_lab").rglob("*.py")} <= packed
+    assert "hydra_plugins/stylegan_lab_sweeper.py" in packed and "hydra_plugins/__init__.py" not in packed
     assert not any(name.startswith("tests/") for name in packed)
 
 
@@ -52,6 +53,21 @@ def test_the_wheel_works_from_any_folder(built: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stdout.startswith(str(tmp_path / "site"))
     assert list((tmp_path / "runs" / "smoke").glob("*/checkpoints/last.ckpt"))
+
+
+def test_the_wheel_sweeps_too(built: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "site")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    code = (
+        "from stylegan_lab.cli.main import run; code = run(['train', '-m', 'experiment=smoke', 'seed=1,2', 'dry_run=true']);"
+        "import hydra_plugins.stylegan_lab_sweeper as plugin; print(plugin.__file__, code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "2 trials in" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"{tmp_path / 'site/hydra_plugins/stylegan_lab_sweeper.py'} 0"
 
 
 def test_an_installed_package_declares_itself_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

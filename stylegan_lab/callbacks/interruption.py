@@ -16,8 +16,8 @@ from stylegan_lab.modules.module import Module
 from stylegan_lab.modules.ranks import largest
 from stylegan_lab.runs import Run
 
-# What a shell expects of a process that left on a signal; SIGUSR1 is how SLURM and others announce a SIGTERM.
-CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 143, "SIGHUP": 129}
+# What a shell expects of a process that left on a signal; SIGUSR1 and SIGUSR2 are how queues announce a SIGTERM.
+CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 143, "SIGUSR2": 143, "SIGHUP": 129}
 OUT_OF_TIME = 124  # as of timeout(1)
 BEGAN = time.monotonic()  # the limit is on the whole process, as a queue's is
 

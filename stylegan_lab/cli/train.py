@@ -1,7 +1,6 @@
 """`stylegan-lab train`: compose a config, check it, make a run's folder, train, and score what came out."""
 
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,14 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import stylegan_lab.resolvers  # noqa: F401  so that configs can be resolved
-from stylegan_lab.cli.arguments import flags_and_overrides
+from stylegan_lab.cli.arguments import flags_and_overrides, sweep_or_not
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.resuming import check_rollback, overrides_to_resume, starting_point
 from stylegan_lab.cli.wording import in_our_words
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.mistake import Mistake
 
-MANY = {"-m", "--multirun"}
 RUN = "STYLEGAN_LAB_RUN"  # tells the other processes of a training its folder
 
 
@@ -32,21 +30,20 @@ def main(arguments: list[str]) -> int:
     whole = sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as they are, to be told in our words
 
-    mistakes: list[Mistake] = []  # of a sweep's jobs; the others go on
+    failures: list[str] = []  # of jobs that another sweeper than ours plays here
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
-    def job(config: DictConfig) -> None:
+    def job(config: DictConfig) -> int | None:
         sys.argv = whole  # Lightning starts further processes with the command it finds here
-        try:
-            train(config, [flag for flag in flags if flag not in MANY])
-        except Mistake as mistake:
-            mistakes.append(mistake)
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            train(config, flags)
+            return None
+        code, why = play_job()
+        failures.extend([why] if code else [])
+        return code
 
-    flags, overrides = flags_and_overrides(arguments)
-    sweep = bool(MANY & set(flags))
-    if sweep:  # the folder of all its jobs
-        overrides = [re.sub("^output_dir=", "hydra.sweep.dir=", override) for override in overrides]
-    overrides = overrides_to_resume(overrides, sweep)
+    flags, overrides = sweep_or_not(*flags_and_overrides(arguments))
+    overrides = overrides_to_resume(overrides, "-m" in flags)
     sys.argv = [Path(whole[0]).name, *flags, *overrides]
     try:
         job()
@@ -54,9 +51,24 @@ def main(arguments: list[str]) -> int:
         raise in_our_words(error, overrides) from error
     finally:
         sys.argv = whole
-    if mistakes:
-        raise Mistake("\n".join(str(mistake) for mistake in mistakes)) from mistakes[0]
+    if failures:
+        raise Mistake("\n".join(failures))
     return 0
+
+
+def play_job() -> tuple[int, str]:
+    """What a launcher's job does: the trial in a process of its own, since a training may start more, with its own command."""
+    from stylegan_lab.sweeps.playing import play_apart, reason
+    from stylegan_lab.sweeps.sweep import flags_of
+    from stylegan_lab.sweeps.trial import TRIALS
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    log = folder.parent / TRIALS / f"{folder.name}.txt"
+    overrides = [
+        override for override in HydraConfig.get().overrides.task if override.split(".")[0].split("=")[0] != "sweep"
+    ]
+    code = play_apart(overrides, folder, flags_of(OmegaConf.create({"hydra": HydraConfig.get()})), log)
+    return code, f"{folder}: {reason(log)}"
 
 
 def train(config: DictConfig, flags: Sequence[str] = ()) -> None:
@@ -152,18 +164,16 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
 
 
 def go_on_with_job(config: DictConfig, choices: dict[str, str]) -> None:
-    """A job of a sweep or of a cluster whose folder is there already goes on, as a single run with `output_dir` does."""
+    """A job of a cluster whose folder is there already goes on, as a single run with `output_dir` does."""
     folder = folder_of_job(config, choices)
     if folder is not None and (folder / "config.yaml").is_file():
         config.resume = str(folder)
 
 
 def folder_of_job(config: DictConfig, choices: dict[str, str]) -> Path | None:
-    """The folder that a sweep's job has, or all processes that srun or torchrun started. None: it is for this one to choose."""
+    """The folder that all processes have which srun or torchrun started. None: it is for this one to choose."""
     from stylegan_lab.hardware import agreed_folder
 
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return Path(HydraConfig.get().runtime.output_dir)
     if RUN in os.environ or config.resume or config.output_dir or config.dry_run:
         return None
     return agreed_folder(Path(config.runs_dir) / (config.name or choices.get("model", "run")))

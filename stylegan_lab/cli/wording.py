@@ -13,7 +13,7 @@ from stylegan_lab.choice import nearest
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.mistake import Mistake
 
-EXTRA_OF_GROUP = {"hydra/launcher": "cluster", "hydra/sweeper": "sweep"}
+EXTRA_OF_GROUP = {"hydra/launcher": "cluster"}
 
 
 def in_our_words(error: Exception, arguments: Sequence[str]) -> Mistake:
@@ -36,6 +36,8 @@ def _unknown_choice(missing: str, options: list[str]) -> Mistake:
 
 def _unknown_key(key: str, arguments: Sequence[str]) -> Mistake:
     known = list(_known_keys([argument for argument in arguments if not argument.startswith(f"{key}=")]))
+    if key in known:
+        return Mistake(f"{key} can be added to: +{key}={{NAME: VALUE}}")
     parent, _, last = key.rpartition(".")
     beside = [name.removeprefix(f"{parent}.") for name in known if parent and name.startswith(f"{parent}.")]
     if beside:

@@ -1,0 +1,65 @@
+"""Trials for real: on two devices, through a launcher, preempted and requeued; and SLURM's script."""
+
+import importlib.util
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from stylegan_lab.cli.main import run
+from tests.sweeps.test_sweeps import Repeatable, rows, swept
+
+QUICK = ["experiment=smoke", "logger=none", "evaluate=false", "output_dir=swept"]
+needs_submitit = pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="pip install .[cluster]")
+
+
+def test_a_search_on_two_devices_gives_both_processes_the_same_settings() -> None:
+    """Each trial is a process tree of its own: a rank that composed the sweep again would draw other numbers."""
+    Path("mine/experiment").mkdir(parents=True)
+    Path("mine/experiment/own.yaml").write_text("# @package _global_\ndefaults:\n  - smoke\n\niterations: 2\n")
+    ranks = ["strategy=ddp", "strategy.accelerator=cpu", "strategy.devices=2", "data.batch_size=1"]
+    words = ["--config-dir", "mine", "sweep=smoke", "experiment=own", "sweep.trials=1", *ranks]
+    assert run(["train", "-m", *words, *QUICK[1:]]) == 0
+    assert json.loads(Path("swept/0/environment.json").read_text())["world_size"] == 2
+    assert sorted(path.name for path in Path("swept").iterdir() if path.is_dir()) == ["0", "trials"]
+    assert not Path("runs").exists() and not Path("multirun").exists()
+
+
+@needs_submitit
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
+def test_a_job_that_a_queue_preempts_saves_is_requeued_and_goes_on() -> None:
+    """Through submitit's local executor: a queue's signal, its requeueing, and the same function again."""
+    sweep = Repeatable(
+        "-m", *QUICK, "seed=7", "iterations=30", "callbacks.scoring.every=0", "callbacks.samples.every=30",
+        "hydra/launcher=submitit_local", faked=False,
+    )  # fmt: skip
+    sweep.wait_until(lambda: rows("0") >= 2)
+    (job,) = [int(path.name) for path in Path("swept/.submitit").iterdir() if path.name.isdigit()]
+    (task,) = Path(f"/proc/{job}/task/{job}/children").read_text().split()
+    os.kill(int(task), signal.SIGUSR2)
+    said = sweep.finish(0)
+    assert swept()["states"] == {"done": 1}, said
+    log = Path("swept/0/log.txt").read_text()
+    assert "interrupted at iteration" in log and "all 30 iterations are played" in log
+    assert swept()["trials"][0]["iteration"] == 30
+
+
+@needs_submitit
+def test_slurm_is_given_a_script_with_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to the door of SLURM: an sbatch that keeps the script and refuses it."""
+    Path("bin").mkdir()
+    for name in ("sbatch", "srun"):
+        Path("bin", name).write_text(f'#!/bin/sh\ncp "$1" {Path.cwd()}/script.sh\necho no such partition >&2\nexit 1\n')
+        Path("bin", name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{Path.cwd() / 'bin'}:{os.environ['PATH']}")
+    asked = ["partition=gpus", "gpus_per_node=2", "timeout_min=90", "additional_parameters={requeue:true}"]
+    words = [f"{'+' * word.startswith('add')}hydra.launcher.{word}" for word in asked]
+    assert run(["train", "-m", *QUICK, "seed=7", "hydra/launcher=submitit_slurm", *words]) == 2
+    script = Path("script.sh").read_text()
+    for line in ("--partition=gpus", "--gpus-per-node=2", "--time=90", "--signal=USR2@120", "--requeue"):
+        assert f"#SBATCH {line}\n" in script
+    assert "submitit.core._submit" in script and "srun" in script
+    (trial,) = swept()["trials"]
+    assert trial["state"] == "failed" and "no such partition" in Path("swept/trials/0.txt").read_text()
