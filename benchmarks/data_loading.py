@@ -1,6 +1,7 @@
 """Pictures a second on their way to batches: Pillow's plain way, decoding each time, and kept decoded, in turns in one run.
 
-All three give batches of 16 crops of 256 pixels out of 286, flipped half of the time, from one process with one thread, as a loader worker is.
+All three give batches of 16 crops of 256 pixels out of 286, flipped half of the time, from one process with one thread, as a
+loader worker is.
 `cold` is from nothing to the end of the first epoch, with the building of the cache; `warm` are later epochs, in turns.
 
     python benchmarks/data_loading.py [FOLDER_OF_PICTURES]        without a folder, JPEGs of 800x600 are made

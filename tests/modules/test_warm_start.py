@@ -37,6 +37,22 @@ def test_each_net_takes_the_one_that_fits_whatever_its_name() -> None:
     assert told[0] == f"translator: {count} of {count} tensors from a_to_b"
 
 
+def test_of_two_that_fit_the_target_domain_s_is_taken() -> None:
+    nets = {name: PatchCritic(channels=4, layers=2) for name in ("critic_a", "critic_b")}
+    told = warm_start({"critic": (mine := PatchCritic(channels=4, layers=2))}, saved(**nets))
+    assert "from critic_b" in told[0]
+    assert torch.equal(next(mine.parameters()), next(nets["critic_b"].parameters()))
+
+
+def test_averages_come_before_weights_as_trained() -> None:
+    trained, averaged, mine = translator(), translator(), translator()
+    state = {f"translator.{key}": value for key, value in trained.state_dict().items()}
+    contents = {"config": {}, "state_dict": state, "iteration": 1, "ema": {"translator": averaged.state_dict()}}
+    write_checkpoint(contents, Path("made.ckpt").absolute())
+    warm_start({"translator": mine}, "made.ckpt")
+    assert torch.equal(next(mine.parameters()), next(averaged.parameters()))
+
+
 def test_what_does_not_fit_is_named() -> None:
     mine = translator(blocks=2)
     (told,) = warm_start({"translator": mine}, saved(translator=translator(blocks=1)))

@@ -61,7 +61,8 @@ def by_lists(
     names: Mapping[Path, Iterable[str]], lists: Mapping[str, Path], others: Collection[str] = ()
 ) -> dict[str, list[Path]]:
     """Split after files that name a picture a line. `names`: each picture with all names it goes by; `others` are names of
-    pictures of other domains. What no list names is for training if there is no list for that, else for testing if there is none for that."""
+    pictures of other domains. What no list names is for training if there is no list for that, else for testing if there is
+    none for that."""
     known: dict[str, list[Path]] = {}
     for path, its_names in names.items():
         for name in its_names:
