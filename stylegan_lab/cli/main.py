@@ -19,7 +19,13 @@ DEBUG = "STYLEGAN_LAB_DEBUG"
 
 
 def main() -> None:
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read along, such as `head`, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 128 + 13  # as the shell counts a SIGPIPE
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

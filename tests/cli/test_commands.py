@@ -483,3 +483,9 @@ def test_the_package_is_a_program_too() -> None:
         [sys.executable, "-m", "stylegan_lab", "--version"], capture_output=True, text=True, check=True
     ).stdout
     assert out.strip()[0].isdigit()
+
+
+def test_a_reader_that_has_read_enough_is_no_mistake() -> None:
+    command = f"{sys.executable} -m stylegan_lab data list --json | head -c 10 > head.txt; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stderr == "" and done.stdout.strip() in ("0", "141")
