@@ -61,8 +61,8 @@ def _to(started: Sequence[BaseProcess]) -> Any:
 
 
 def _join(started: Sequence[BaseProcess]) -> None:
-    while any(process.is_alive() for process in started):
-        multiprocessing.connection.wait([process.sentinel for process in started if process.is_alive()])
+    while alive := [process.sentinel for process in started if process.is_alive()]:
+        multiprocessing.connection.wait(alive)
         if any(process.exitcode for process in started):
             for process in started:
                 process.join(GRACE)
