@@ -6,7 +6,8 @@ from torch import nn
 
 from stylegan_lab.losses.contest import Contest
 from stylegan_lab.losses.terms import Terms
-from stylegan_lab.modules.module import Module, OptimizerFactory, Player, Schedule, TermsOf
+from stylegan_lab.modules.module import Module, OptimizerFactory, Schedule, TermsOf
+from stylegan_lab.modules.player import Player
 
 
 class AdversarialModule(Module):

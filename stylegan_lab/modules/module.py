@@ -14,22 +14,12 @@ from stylegan_lab.images.batch import Kind
 from stylegan_lab.losses.draws import Place
 from stylegan_lab.losses.terms import Terms
 from stylegan_lab.mistake import Mistake
+from stylegan_lab.modules.player import Player
 from stylegan_lab.modules.ranks import agree, average_gradients, rank, ranks
 from stylegan_lab.modules.turns import Turns
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 Schedule = Callable[[float], float]
-
-
-class Player:
-    """Nets that move together, and the optimizer that moves them."""
-
-    def __init__(self, name: str, index: int, nets: Sequence[nn.Module], optimizer: torch.optim.Optimizer) -> None:
-        self.name, self.index, self.nets, self.optimizer = name, index, nets, optimizer
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        for net in self.nets:
-            yield from net.parameters()
 
 
 class TermsOf(Protocol):

@@ -8,16 +8,14 @@ gradients are those of the whole batch, whichever player moves first, and an ite
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from stylegan_lab.losses.draws import Place, drawing
 from stylegan_lab.losses.terms import Terms
-
-if TYPE_CHECKING:
-    from stylegan_lab.modules.module import Player
+from stylegan_lab.modules.player import Player
 
 Batch = Mapping[str, Any]
 
@@ -26,7 +24,7 @@ Batch = Mapping[str, Any]
 class Taken:
     """A turn that was taken: the weights its players left, and what was paid."""
 
-    before: Mapping["Player", Sequence[Tensor]]
+    before: Mapping[Player, Sequence[Tensor]]
     terms: Terms
 
 
@@ -59,7 +57,7 @@ class Turns:
         with drawing(self._place(0)):
             self._step(self.parts[0])
 
-    def take(self, players: Sequence["Player"], backward: Callable[[], Terms]) -> Terms:
+    def take(self, players: Sequence[Player], backward: Callable[[], Terms]) -> Terms:
         """The gradients of every part, and what they pay together; the players are about to move."""
         done = backward()
         if self.part > 0:
@@ -104,7 +102,7 @@ class Turns:
         _let(found)
 
 
-def _let(weights: Mapping["Player", Sequence[Tensor]]) -> None:
+def _let(weights: Mapping[Player, Sequence[Tensor]]) -> None:
     """By pointing at them: what the first part still has to send backward finds its own untouched."""
     for player, values in weights.items():
         for parameter, value in zip(player.parameters(), values, strict=True):

@@ -13,7 +13,7 @@ from stylegan_lab.losses.games import NonSaturating
 from stylegan_lab.losses.penalties import R1
 from stylegan_lab.losses.terms import Terms
 from stylegan_lab.mistake import Mistake
-from stylegan_lab.modules.module import Player
+from stylegan_lab.modules.player import Player
 from stylegan_lab.modules.schedules import Constant
 from stylegan_lab.modules.stargan2 import StarGAN2
 from stylegan_lab.nets.domain_critic import DomainCritic

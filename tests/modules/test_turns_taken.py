@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from stylegan_lab.losses.perception import Perception
 from stylegan_lab.losses.style import moments
 from stylegan_lab.losses.terms import Terms
-from stylegan_lab.modules.module import Module, Player
+from stylegan_lab.modules.module import Module
+from stylegan_lab.modules.player import Player
 from stylegan_lab.nets.decoder import restyled
 from stylegan_lab.nets.features.colours import colours
 from stylegan_lab.nets.verdict import Verdict
