@@ -193,7 +193,7 @@ def test_every_choice_gives_pictures_of_the_size_of_the_data(group: str, compose
         played = augmented(
             images(size=24 if group == "augment" else 16), instantiate_each(config, where=group), seeded(0)
         )
-        size = {"none": 24, "flip": 24, "superres": 8}.get(path.stem, 16)
+        size = {"none": 24, "flip": 24, "superres": 4}.get(path.stem, 16)
         assert played.shape == (2, 3, size, size) and played.dtype == torch.uint8, path.stem
 
 
