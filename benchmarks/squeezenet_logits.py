@@ -1,6 +1,6 @@
 """Our SqueezeNet 1.1 beside stored logits: trained weights, an input and what the net it was trained as says of it.
 
-    python benchmarks/squeezenet_logits.py WEIGHTS.safetensors INPUT.npy LOGITS.npy
+python benchmarks/squeezenet_logits.py WEIGHTS.safetensors INPUT.npy LOGITS.npy
 """
 
 import sys

@@ -31,12 +31,16 @@ def main(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as they are, to be told in our words
 
     failures: list[str] = []  # of jobs that another sweeper than ours plays here
+    mistakes: list[Mistake] = []  # kept from Hydra, which would tell of them first, in its words
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
     def job(config: DictConfig) -> int | None:
         sys.argv = whole  # Lightning starts further processes with the command it finds here
         if HydraConfig.get().mode != RunMode.MULTIRUN:
-            train(config, flags)
+            try:
+                train(config, flags)
+            except Mistake as mistake:
+                mistakes.append(mistake)
             return None
         code, why = play_job()
         failures.extend([why] if code else [])
@@ -51,6 +55,8 @@ def main(arguments: list[str]) -> int:
         raise in_our_words(error, overrides) from error
     finally:
         sys.argv = whole
+    if mistakes:
+        raise mistakes[0]
     if failures:
         raise Mistake("\n".join(failures))
     return 0

@@ -13,6 +13,7 @@ from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.run_parser import run_parser
 from stylegan_lab.experiment import restore_module
 from stylegan_lab.images.read import SUFFIXES, picture_files, read_picture
+from stylegan_lab.images.unreadable import Unreadable
 from stylegan_lab.images.write import write_picture
 from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.module import Module
@@ -56,9 +57,18 @@ def main(arguments: list[str]) -> int:
             )
         module.style_seed = options.seed
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    bad: list[str] = []
     for source, target in works:
-        write_picture(translate(module, read_picture(source), direction, options.size, reference), target)
+        try:
+            picture = read_picture(source)
+        except Unreadable as unreadable:  # the others need not wait for it
+            bad.append(str(unreadable))
+            continue
+        write_picture(translate(module, picture, direction, options.size, reference), target)
         print(target)
+    if bad:
+        others = f"\n{len(works) - len(bad)} of {len(works)} are translated" if len(works) > 1 else ""
+        raise Mistake("\n".join(bad) + others)
     return 0
 
 

@@ -1,5 +1,7 @@
 """Every variant from its command: trained for a moment, and then applied."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,23 @@ def test_every_variant_trains_and_translates(model: str) -> None:
     assert run(["train", *SMALL, f"model={model}"]) == 0
     assert run(["translate", "run", "photo.png", "out.png"]) == 0
     assert read_picture(Path("out.png")).shape == (3, 38, 50)
+
+
+def test_a_folder_is_translated_past_what_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", *SMALL]) == 0
+    Path("in").mkdir()
+    for name in ("a.png", "c.png"):
+        Image.new("RGB", (32, 32)).save(Path("in") / name)
+    Path("in/b.png").write_bytes(b"no picture")
+    assert run(["translate", "run", "in", "out"]) == 2
+    assert "b.png is not a picture that can be read" in (told := capsys.readouterr().err)
+    assert "2 of 3 are translated" in told and sorted(path.name for path in Path("out").iterdir()) == ["a.png", "c.png"]
+
+
+def test_a_mistake_is_told_in_our_words_alone() -> None:
+    command = [sys.executable, "-m", "stylegan_lab", "train", "data=unpaired", "data.root=nowhere", "dry_run=true"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr == "stylegan-lab: nowhere does not exist\n"
 
 
 @pytest.mark.parametrize("factor", [2, 4])

@@ -223,13 +223,13 @@ class FolderData(ImageData):
             return
         told = "\n".join(f"  {shown(path)} {reason}" for path, reason in list(bad.items())[:TOLD])
         more = f"\n  and {len(bad) - TOLD:,} more" if len(bad) > TOLD else ""
-        count = f"{len(bad):,} file{'s' * (len(bad) > 1)} of {len(self._headers):,} cannot be used"
+        count = f"{len(bad):,} file{'s' * (len(bad) > 1)} of {len(self._headers):,}"
         if self.bad_files == "refuse":
             raise Mistake(
-                f"{count}:\n{told}{more}\nMend or remove them (stylegan-lab data check {shown(self.tree.base)} lists all), "
-                "or leave them out with data.bad_files=skip"
+                f"{count} cannot be used:\n{told}{more}\nMend or remove them (stylegan-lab data check "
+                f"{shown(self.tree.base)} lists all), or leave them out with data.bad_files=skip"
             )
-        self.note(f"skipped {count}:\n{told}{more}")
+        self.note(f"skipped {count}, which cannot be used:\n{told}{more}")
 
     def _without(self, domains: Sequence[Sequence[Path]], bad: Mapping[Path, str]) -> list[list[Path]]:
         if self.aligned:

@@ -96,7 +96,7 @@ def test_bad_files_are_skipped_and_counted(root: Path, cache: str) -> None:
     (root / "testB" / "000.png").write_bytes(b"")
     data = data_of("data=unpaired", f"data.root={root}", f"data.cache={cache}", "data.bad_files=skip")
     assert len(data.training[0]) == 3 and batches(data)  # type: ignore[attr-defined]
-    assert any(note.startswith("skipped 2 files of 12 cannot be used") for note in data.notes)
+    assert any(note.startswith("skipped 2 files of 12, which cannot be used") for note in data.notes)
     assert data.first("test", 9)["b"].shape[0] == 2
 
 
