@@ -6,7 +6,7 @@ EXTRAS := dev,track,sweep,cluster
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos check lint types docs clean
+.PHONY: help install demo test test-all chaos check lint types docs clean
 
 help: ## say what every target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,10 @@ $(READY): pyproject.toml constraints.txt
 demo: install ## train photo -> ukiyo-e for two minutes, score it, show where the pictures are
 	$(BIN)/stylegan-lab train experiment=demo
 
-test: lint types ## lint, types and the whole suite
+test: lint types ## lint, types and the suite, but for what takes minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
+
+test-all: lint types ## the whole suite, with its coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov=stylegan_lab --cov-report=term:skip-covered
 
 chaos: install ## kill runs at random, resume them, compare them bit for bit: some minutes

@@ -18,9 +18,15 @@ from stylegan_lab.evaluation.metrics import METRICS
 DOCS = Path(__file__).parent.parent / "docs"
 FENCE = re.compile(r"(?:^`(?P<path>[\w./-]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
+LONG = {
+    "sweeps.md",
+    "laptop-to-cluster.md",
+    "troubleshooting.md",
+    "interruptions.md",
+}  # whose commands start many processes
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=pytest.mark.slow if page in LONG else ()) for page in PAGES])
 def test_pages_do_as_they_say(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "mylab").mkdir()

@@ -40,6 +40,7 @@ def children(process: Any) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
 def test_one_rank_that_is_asked_makes_all_save_the_same_step(tmp_path: Path) -> None:
     calm, asked = tmp_path / "calm", tmp_path / "asked"
@@ -104,6 +105,7 @@ def test_torchrun_starts_into_one_folder_and_one_wandb_run(tmp_path: Path) -> No
     assert json.loads((only_run(tmp_path) / "environment.json").read_text())["world_size"] == 2
 
 
+@pytest.mark.slow
 def test_srun_starts_into_the_folder_of_its_job_and_goes_on_there(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -15,6 +15,7 @@ QUICK = ["experiment=smoke", "logger=none", "evaluate=false", "output_dir=swept"
 needs_submitit = pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="pip install .[cluster]")
 
 
+@pytest.mark.slow
 def test_a_search_on_two_devices_gives_both_processes_the_same_settings() -> None:
     """Each trial is a process tree of its own: a rank that composed the sweep again would draw other numbers."""
     Path("mine/experiment").mkdir(parents=True)
@@ -27,6 +28,7 @@ def test_a_search_on_two_devices_gives_both_processes_the_same_settings() -> Non
     assert not Path("runs").exists() and not Path("multirun").exists()
 
 
+@pytest.mark.slow
 @needs_submitit
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
 def test_a_job_that_a_queue_preempts_saves_is_requeued_and_goes_on() -> None:

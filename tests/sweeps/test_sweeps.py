@@ -153,6 +153,7 @@ def test_an_interrupted_grid_stops_its_trials_and_goes_on_when_repeated() -> Non
     assert swept()["states"] == {"done": 3} and [starts(str(number)) for number in range(3)] == [3, 3, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("faked")
 def test_a_killed_search_leaves_its_trials_to_the_next_and_draws_the_same_points(
     capsys: pytest.CaptureFixture[str],
@@ -205,6 +206,7 @@ def test_a_search_finds_the_better_half(sampler: str) -> None:
     assert len({trial["point"]["model.cycle_weight"] for trial in swept()["trials"]}) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("faked")
 def test_what_is_worse_than_the_median_is_ended_early() -> None:
     """Numbers fall in order where a study is asked for values one by one, so the first are good and the last hopeless."""
