@@ -14,6 +14,7 @@ from stylegan_lab.choice import choose, nearest
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.metrics import Metric
+from stylegan_lab.exam import measurable
 from stylegan_lab.hardware import check_hardware, strategy_arguments
 from stylegan_lab.images.batch import WORDS, serves
 from stylegan_lab.instantiate import plain
@@ -126,28 +127,29 @@ def check_enlarging(module: Module, data: ImageData, model: str, source: str) ->
 
 
 def rehearse(module: Module, data: ImageData) -> None:
-    """A small empty picture through what will translate: nets that cannot work together are told of before a training."""
+    """A small empty picture through what will be used: nets that cannot work together are told of before a training."""
     nets = [getattr(module, name) for name in module.averaged]
     multiple, least = (max(getattr(net, key, 1) for net in nets) for key in ("multiple_of", "at_least"))
     side = multiple * -(-max(least, REHEARSED) // multiple)
     was_training = module.training
     try:
         with torch.random.fork_rng([]), torch.no_grad():
-            module.eval().translate(torch.zeros(1, data.channels, side, side))
+            module.eval().rehearse(data.channels, side, data.size)
     except NotImplementedError:
         return
     except (RuntimeError, TypeError, IndexError, ValueError) as error:
         made_of = ", ".join(type(net).__name__ for net in nets)
-        raise Mistake(f"this model cannot translate with {made_of}: {str(error).splitlines()[0]}") from error
+        raise Mistake(f"this model cannot work with {made_of}: {str(error).splitlines()[0]}") from error
     finally:
         module.train(was_training)
 
 
-def check_monitor(callbacks: Mapping[str, Any], metrics: Mapping[str, Metric], data: ImageData) -> None:
+def check_monitor(callbacks: Mapping[str, Any], metrics: Mapping[str, Metric], module: Module, data: ImageData) -> None:
     """A best checkpoint is chosen by a score that is taken."""
     kept = callbacks.get("checkpoints")
     if isinstance(kept, Checkpoints) and kept.monitor is not None:
-        scores = [f"val/{name}" for name, metric in metrics.items() if data.true_pairs or metric.against != "truth"]
+        taken = measurable(module, data)
+        scores = [f"val/{name}" for name, metric in metrics.items() if metric.against in taken]
         choose("callbacks.checkpoints.monitor", kept.monitor, dict.fromkeys(scores))
 
 

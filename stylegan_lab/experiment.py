@@ -54,7 +54,7 @@ def build(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
     rehearse(module, data)
     iterations = budget_in_iterations(config, data, ranks)
     callbacks = instantiate_each(config.callbacks, config.trust, "callbacks")
-    check_monitor(callbacks, build_metrics(config), data)
+    check_monitor(callbacks, build_metrics(config), module, data)
     loggers = instantiate_each(config.logger, config.trust, "logger")
     return Experiment(config, module, data, iterations, callbacks, loggers)
 

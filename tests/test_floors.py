@@ -30,11 +30,13 @@ BELOW: dict[str, set[str]] = {
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
 BELOW["loggers"] = {"runs", "mistake", "choice", "whole"}
-BELOW["callbacks"] = {"runs", "checkpoint", "manifest", *BELOW["modules"], "modules", "data", "evaluation"}
+BELOW["exam"] = {"modules", "data", "evaluation", "images"}
+BELOW["callbacks"] = {"exam", "runs", "checkpoint", "manifest", *BELOW["modules"], "modules", "data", "evaluation"}
 BELOW["instantiate"] = {"mistake", "choice", "signature"}
 BELOW["hardware"] = {"mistake"}
 BELOW["resolvers"] = {"data"}
 BELOW["checks"] = {
+    "exam",
     *BELOW["callbacks"],
     "callbacks",
     "modules",
@@ -45,6 +47,7 @@ BELOW["checks"] = {
     "hardware",
 }
 BELOW["experiment"] = BELOW["callbacks"] | {
+    "exam",
     "callbacks",
     "loggers",
     "instantiate",

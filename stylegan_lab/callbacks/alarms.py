@@ -4,7 +4,6 @@ from collections import defaultdict, deque
 from typing import Any
 
 import lightning as L
-import torch
 
 from stylegan_lab.callbacks.watching import looking
 from stylegan_lab.evaluation.diversity import diversity
@@ -54,14 +53,13 @@ class Alarms(L.Callback):
 
     def _watch_generators(self, trainer: L.Trainer, module: Module) -> None:
         batch = {name: images.to(module.device) for name, images in trainer.datamodule.first("val", self.count).items()}  # type: ignore[attr-defined]
-        for direction in module.directions if "a" in batch else ():
-            source, target = (batch["a"], batch["b"]) if direction == "a2b" else (batch["b"], batch["a"])
-            with looking(trainer, module):
-                ratio = diversity(torch.cat([module.translate(image, direction) for image in source.split(1)]), target)
+        with looking(trainer, module):
+            ratios = {name: diversity(made, real) for name, (made, real) in module.beside_real(batch).items()}
+        for name, ratio in ratios.items():
             for logger in trainer.loggers:
-                logger.log_metrics({f"diversity/{direction}": ratio}, step=module.iteration)
+                logger.log_metrics({f"diversity/{name}": ratio}, step=module.iteration)
             self._tell_if(
-                ratio < self.collapsed, trainer, module, f"{direction} may have collapsed: its pictures differ {ratio:.2f} "
+                ratio < self.collapsed, trainer, module, f"{name} may have collapsed: its pictures differ {ratio:.2f} "
                 f"times as much as real ones (below {self.collapsed}). See samples/ and {ADVICE}",
             )  # fmt: skip
 

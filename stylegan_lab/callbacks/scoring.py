@@ -1,4 +1,4 @@
-"""Scoring: the translation measured on the validation split every so often, with the weights that will be used."""
+"""Scoring: the validation split's exam every so often, with the weights that will be used."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +11,8 @@ from torch import Tensor
 from stylegan_lab.callbacks.interruption import asked_to_leave
 from stylegan_lab.callbacks.watching import looking
 from stylegan_lab.evaluation.metrics import METRICS, Metric
-from stylegan_lab.evaluation.scores import Domains, gather, score, translate_all
+from stylegan_lab.evaluation.scores import score
+from stylegan_lab.exam import Exam, exams
 from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.module import Module
 from stylegan_lab.modules.ranks import gathered, largest, rank, ranks, said
@@ -22,13 +23,18 @@ class PutOff(Exception):
 
 
 class Scoring(L.Callback):
-    """Ranks share the work. Logs `val/<metric>` every `every` iterations and at the end; 0: never."""
+    """Ranks share the work. Logs `val/<metric>` every `every` iterations and at the end; 0: never. A generator makes `pictures`
+    each time, or as many as are held out."""
 
-    def __init__(self, every: int = 5000, metrics: Mapping[str, Metric] | None = None) -> None:
+    def __init__(
+        self, every: int = 5000, metrics: Mapping[str, Metric] | None = None, pictures: int | None = None
+    ) -> None:
         at_least("callbacks.scoring.every", every, 0)
-        self.every = every
+        if pictures is not None:
+            at_least("callbacks.scoring.pictures", pictures, 2)
+        self.every, self.pictures = every, pictures
         self.metrics = METRICS | dict(metrics or {})
-        self._domains: Domains | None = None
+        self._exam: Exam | None = None
         self._owed = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -43,34 +49,31 @@ class Scoring(L.Callback):
 
     def _score(self, trainer: L.Trainer, module: Module) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if self._domains is None:
-            self._domains = gather(data.batches(data.held_out("val")), data.true_pairs)
-
-        def translate(images: Tensor) -> Tensor:
-            if asked_to_leave(trainer):
-                raise PutOff
-            return module.translate(images)
-
-        batches = self._domains.a.split(data.batch_size)  # those one process would translate, whoever does
-        translated = None
+        if self._exam is None:
+            self._exam = next(iter(exams(module, data, "val", self.pictures).values()))
+        questions = self._exam.questions(data.batch_size)  # those one process would be asked, whoever is
+        answers = None
         with suppress(PutOff), looking(trainer, module):
-            mine = batches[rank() :: ranks()]
-            translated = [translate_all(translate, batch, data.batch_size, module.device) for batch in mine]
-        self._owed = bool(largest(int(translated is None), module.device))
-        if translated is None or self._owed:
+            answers = [self._put(self._exam, question, trainer, module) for question in questions[rank() :: ranks()]]
+        self._owed = bool(largest(int(answers is None), module.device))
+        if answers is None or self._owed:
             return
-        everyone = gathered(translated)
-        scores = said(self._measure(everyone, len(batches)) if trainer.is_global_zero else None)
+        everyone = gathered(answers)
+        scores = said(self._mark(self._exam, everyone, len(questions)) if trainer.is_global_zero else None)
         module.latest_scores = {"iteration": module.iteration, **scores}
         for logger in trainer.loggers:
             logger.log_metrics(scores, step=module.iteration)
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in scores.items()})
 
-    def _measure(self, everyone: Sequence[Sequence[Tensor]], batches: int) -> dict[str, float]:
-        """What all ranks translated together, each picture once."""
-        assert self._domains is not None
-        translated = torch.cat([everyone[batch % len(everyone)][batch // len(everyone)] for batch in range(batches)])
-        return {f"val/{name}": value for name, value in score(translated, self._domains, self.metrics).items()}
+    def _put(self, exam: Exam, question: Tensor, trainer: L.Trainer, module: Module) -> Tensor:
+        if asked_to_leave(trainer):
+            raise PutOff
+        return exam.put(question, module)
+
+    def _mark(self, exam: Exam, everyone: Sequence[Sequence[Tensor]], questions: int) -> dict[str, float]:
+        """What all ranks answered together, each question once."""
+        answers = torch.cat([everyone[place % len(everyone)][place // len(everyone)] for place in range(questions)])
+        return {f"val/{name}": value for name, value in score(answers, exam.others(), self.metrics).items()}
 
     def state_dict(self) -> dict[str, Any]:
         return {"owed": self._owed}

@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train one experiment, or a sweep of them",
     "evaluate": "score a run against held-out pictures",
     "translate": "translate pictures with a run",
+    "generate": "make pictures from noise with a run",
     "stylize": "paint a photo in the style of a picture",
     "data": "check, preview, prepare, list or download data",
 }

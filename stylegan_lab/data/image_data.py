@@ -102,6 +102,12 @@ class ImageData(L.LightningDataModule):
         dataset = self.held_out(split)
         return self._collated(dataset, 0, min(count, len(dataset)))  # type: ignore[arg-type]
 
+    def training_pictures(self, count: int) -> dict[str, Tensor]:
+        """The first of the training set as one batch, as they are met in its first epoch."""
+        dataset = self.train_samples()
+        drawn = [dataset[(0, index)] for index in range(min(count, self.samples))]
+        return self.on_after_batch_transfer(default_collate(drawn), 0)
+
     def _collated(self, dataset: Dataset[Any], start: int, end: int) -> dict[str, Tensor]:
         return self.on_after_batch_transfer(default_collate([dataset[index] for index in range(start, end)]), 0)
 

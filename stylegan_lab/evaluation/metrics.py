@@ -1,4 +1,4 @@
-"""The metrics of a translation: each compares the images with their truth, with the target domain or with their inputs."""
+"""The metrics: each compares pictures with their truth, with real ones of the domain they aim at, or with their inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,11 +18,13 @@ from stylegan_lab.evaluation.sliced_wasserstein import (
     sliced_wasserstein,
 )
 
+Against = Literal["truth", "target", "input"]
+
 
 @dataclass(frozen=True)
 class Metric:
     measure: Callable[[Tensor, Tensor], float]  # images and what they are held against, in [0, 1] through 8 bits
-    against: Literal["truth", "target", "input"]
+    against: Against
     better: Literal["higher", "lower"]
     protocol: str
 

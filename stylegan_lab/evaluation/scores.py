@@ -1,16 +1,14 @@
-"""Scores: a translation measured by every metric its data allow, beside what the input alone would have scored."""
+"""Scores: pictures measured by every metric that what they are held against allows."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_lab.evaluation.metrics import METRICS, Metric
+from stylegan_lab.evaluation.metrics import METRICS, Against, Metric
 from stylegan_lab.images.convert import to_unit
-
-Translate = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -30,24 +28,23 @@ class Domains:
     def reversed(self) -> "Domains":
         return Domains(self.b, self.a, self.paired)
 
+    def others(self) -> dict[Against, Tensor]:
+        """What translations of `a` are held against. What needs a truth is left out where there is none."""
+        known: dict[Against, Tensor] = {"target": self.b, "input": self.untranslated()}
+        return known | {"truth": self.b} if self.paired else known
+
 
 def gather(batches: Iterable[Mapping[str, Tensor]], paired: bool) -> Domains:
     seen = [(to_unit(batch["a"]), to_unit(batch["b"])) for batch in batches]
     return Domains(torch.cat([a for a, _ in seen]), torch.cat([b for _, b in seen]), paired)
 
 
-def score(translated: Tensor, domains: Domains, metrics: Mapping[str, Metric] = METRICS) -> dict[str, float]:
-    """Measure translations of `domains.a`, in [0, 1]. What needs a truth is left out where there is none."""
-    others = {"target": domains.b, "input": domains.untranslated()} | ({"truth": domains.b} if domains.paired else {})
+def score(
+    pictures: Tensor, others: Mapping[Against, Tensor], metrics: Mapping[str, Metric] = METRICS
+) -> dict[str, float]:
+    """Pictures in [0, 1] by every metric that compares them with one of the `others`."""
     return {
-        name: metric.measure(translated, others[metric.against])
+        name: metric.measure(pictures, others[metric.against])
         for name, metric in metrics.items()
         if metric.against in others
     }
-
-
-@torch.no_grad()
-def translate_all(translate: Translate, images: Tensor, batch_size: int, device: torch.device) -> Tensor:
-    """Images in [0, 1] through a translator and through the 8 bits in which its pictures would be saved."""
-    parts = [to_unit(translate((part * 2 - 1).to(device))).cpu() for part in images.split(batch_size)]
-    return torch.cat(parts)

@@ -13,8 +13,7 @@ from stylegan_lab.mistake import Mistake
 
 def write_picture(image: Tensor, path: Path) -> Path:
     """One image (C, H, W) in [-1, 1] to a file of the kind its suffix names; folders are made."""
-    pixels = to_bytes(image.detach().cpu())
-    picture = Image.fromarray(pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).contiguous().numpy())
+    picture = as_picture(image)
     partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,3 +25,8 @@ def write_picture(image: Tensor, path: Path) -> Path:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
     return path
+
+
+def as_picture(image: Tensor) -> Image.Image:
+    pixels = to_bytes(image.detach().cpu())
+    return Image.fromarray(pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).contiguous().numpy())

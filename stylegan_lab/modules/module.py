@@ -85,6 +85,10 @@ class Module(L.LightningModule):
         """At the beginning of a training, not when it is resumed: says what was done."""
         return []
 
+    def rehearse(self, channels: int, least: int, size: int) -> None:
+        """Use what will be used once, on as little as its nets take (`least` pixels), or on the data's own `size`."""
+        self.translate(torch.zeros(1, channels, least, least))
+
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
         """From one domain to the other, in one of the module's `directions`."""
         raise NotImplementedError
@@ -96,6 +100,17 @@ class Module(L.LightningModule):
     def sample(self, batch: Any) -> list[Tensor]:
         """Rows of a picture that shows what the module can do with a batch."""
         raise NotImplementedError
+
+    def beside_real(self, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
+        """By name, pictures made one by one, and real ones of the same kind."""
+        ends = {"a2b": ("a", "b"), "b2a": ("b", "a")}
+        return {
+            name: (
+                torch.cat([self.translate(image, name) for image in batch[ends[name][0]].split(1)]),
+                batch[ends[name][1]],
+            )
+            for name in self.directions
+        }
 
     def descend(self, player: Player | Sequence[Player], terms: TermsOf, *args: Any) -> Terms:
         """One step down the sum of `terms(*args)`, of one player or several at once; every other player stands still and

@@ -1,0 +1,149 @@
+"""`stylegan-lab generate`: pictures from noise with a run: a grid, a film, or a folder of them."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylegan_lab.checkpoint import read_checkpoint
+from stylegan_lab.choice import choose
+from stylegan_lab.cli.quiet import quiet
+from stylegan_lab.cli.run_parser import run_parser
+from stylegan_lab.experiment import restore_module
+from stylegan_lab.images.film import FILMS, write_film
+from stylegan_lab.images.grid import grid
+from stylegan_lab.images.read import SUFFIXES
+from stylegan_lab.images.write import write_picture
+from stylegan_lab.mistake import Mistake, at_least
+from stylegan_lab.modules.generative import GenerativeModule
+from stylegan_lab.runs import find_run
+
+AT_ONCE = 16
+FRAMES = 30  # from a picture to the next
+PER_SECOND = 20
+
+
+def main(arguments: list[str]) -> int:
+    parser = run_parser(
+        "generate",
+        "Make pictures from noise with a trained run. OUT: .png is a grid, .gif a film, else a folder of pictures.",
+        "runs/dcgan/20260101-120000-ab12 digits.png --n 64",
+    )
+    parser.add_argument("target", metavar="OUT", type=Path, help="a picture for a grid, a film, or a folder")
+    parser.add_argument("--n", type=int, default=64, help="how many pictures (64)")
+    parser.add_argument(
+        "--class", dest="label", metavar="CLASS", help="of a run with classes: which, by name or number"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="other pictures; one picture is told by seed and number")
+    parser.add_argument(
+        "--truncation", type=float, help="below 1: nearer to the average picture, cleaner, less diverse"
+    )
+    parser.add_argument("--mix", action="store_true", help="coarse features of one picture with fine ones of another")
+    parser.add_argument(
+        "--interpolate", metavar="FRAMES", type=int, help="so many frames from each picture to the next"
+    )
+    options = parser.parse_args(arguments)
+    at_least("--n", options.n, 1)
+    at_least("--seed", options.seed, 0)
+    if options.interpolate is not None:
+        at_least("--interpolate", options.interpolate, 1)
+    quiet()
+    run, checkpoint = find_run(options.run)
+    module = restore_module(
+        read_checkpoint(run.checkpoint(options.checkpoint or checkpoint)), options.raw, options.trust
+    )
+    if not isinstance(module, GenerativeModule):
+        raise Mistake(
+            f"{options.run} is a {type(module).__name__}, which needs a picture to begin with: stylegan-lab translate"
+        )
+    module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    make = Maker(module, options.label, options.seed, options.truncation, options.mix)
+    suffix = options.target.suffix.lower()
+    if suffix in FILMS or options.interpolate is not None:
+        frames = make.between(options.n, options.interpolate or FRAMES)
+        if suffix in FILMS:
+            print(write_film(frames, options.target, PER_SECOND))
+            return 0
+        pictures = frames
+    else:
+        pictures = make.pictures(options.n)
+    if suffix in SUFFIXES:
+        print(write_picture(grid(make.rows(torch.stack(list(pictures)))), options.target))
+        return 0
+    for number, picture in enumerate(pictures):
+        write_picture(picture, options.target / f"{number:06d}.png")
+    print(options.target)
+    return 0
+
+
+class Maker:
+    """Picture number i is told by the seed and i alone, whatever is made beside it. Classes take turns, if none is asked for."""
+
+    def __init__(
+        self,
+        module: GenerativeModule,
+        label: str | None = None,
+        seed: int = 0,
+        truncation: float | None = None,
+        mix: bool = False,
+    ) -> None:
+        self.module, self.seed, self.truncation, self.mix = module, seed, truncation, mix
+        self.label = None if label is None else _number(module, label)
+
+    def pictures(self, count: int) -> Iterator[Tensor]:
+        for numbers in torch.arange(count).split(AT_ONCE):
+            latents = self.module.numbered_latents(self.seed, int(numbers[0]), len(numbers))
+            yield from self._made(latents, self._labels(numbers))
+
+    def between(self, count: int, frames: int) -> Iterator[Tensor]:
+        """A walk from each picture to the next and from the last to the first; a class stays until the next is reached."""
+        latents = self.module.numbered_latents(self.seed, 0, count)
+        labels = self._labels(torch.arange(count))
+        for place in range(count):
+            one, other = latents[place], latents[(place + 1) % count]
+            ways = torch.stack([slerp(one, other, step / frames) for step in range(frames)])
+            of_class = None if labels is None else labels[place].expand(frames)
+            for part in range(0, frames, AT_ONCE):
+                yield from self._made(
+                    ways[part : part + AT_ONCE], None if of_class is None else of_class[part : part + AT_ONCE]
+                )
+
+    def rows(self, pictures: Tensor) -> list[Tensor]:
+        """About a square; or a column for each class, if all are shown."""
+        classes = len(self.module.classes)
+        columns = classes if self.label is None and 1 < classes <= len(pictures) else math.ceil(len(pictures) ** 0.5)
+        rest = -len(pictures) % columns
+        return list(F.pad(pictures, (0, 0, 0, 0, 0, 0, 0, rest), value=1.0).split(columns))
+
+    def _labels(self, numbers: Tensor) -> Tensor | None:
+        if not self.module.classes:
+            return None
+        labels = numbers % len(self.module.classes) if self.label is None else torch.full_like(numbers, self.label)
+        return labels.to(self.module.device)
+
+    @torch.no_grad()
+    def _made(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        made = self.module.mix if self.mix else self.module.generate
+        return made(latents, labels, self.truncation).float().cpu()
+
+
+def slerp(one: Tensor, other: Tensor, share: float) -> Tensor:
+    """Along the arc between two latents, where a straight line would pass through lengths that are never drawn (White, 2016)."""
+    angle = torch.acos(F.cosine_similarity(one, other, dim=0).clamp(-1, 1))
+    if angle.sin() < 1e-4:
+        return torch.lerp(one, other, share)
+    return (torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * other) / torch.sin(angle)
+
+
+def _number(module: GenerativeModule, label: str) -> int:
+    names = module.classes
+    if not names:
+        raise Mistake(
+            f"--class {label}: this run makes pictures without classes; train model=cgan, or give model.classes"
+        )
+    if label not in names and label.isdecimal() and int(label) < len(names):
+        return int(label)
+    return choose("--class", label, {name: number for number, name in enumerate(names)})

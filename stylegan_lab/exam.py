@@ -1,0 +1,129 @@
+"""An exam: what a run is asked on held-out pictures, how its answers are marked, and what can be had without it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from stylegan_lab.data.image_data import ImageData
+from stylegan_lab.evaluation.colour_map import ColourMap
+from stylegan_lab.evaluation.metrics import Against
+from stylegan_lab.evaluation.scores import gather
+from stylegan_lab.images.convert import to_unit
+from stylegan_lab.modules.generative import GenerativeModule
+from stylegan_lab.modules.module import Module
+
+SEED = 0  # of what is generated
+
+
+class Exam(Protocol):
+    """Pictures are in [0, 1], through the 8 bits in which they would be saved."""
+
+    answer: str  # what a module's pictures are called
+    legend: str  # of the rows of `shown`
+    count: int
+
+    def questions(self, at_once: int) -> Sequence[Tensor]: ...
+
+    def put(self, question: Tensor, module: Module) -> Tensor: ...
+
+    def others(self) -> dict[Against, Tensor]:
+        """What answers are held against."""
+
+    def references(self) -> dict[str, Tensor]:
+        """What is reached without a model."""
+
+    def shown(self, answers: Tensor, columns: int) -> list[Tensor]: ...
+
+
+class TranslationExam:
+    """Held-out pictures are to be translated."""
+
+    answer = "translated"
+
+    def __init__(self, data: ImageData, split: str, direction: str = "a2b") -> None:
+        seen = gather(data.batches(data.held_out(split)), data.true_pairs)
+        self.domains = seen if direction == "a2b" else seen.reversed()
+        self.direction, self.count = direction, len(seen.a)
+        self.legend = f"input, translation, {'truth' if seen.paired else 'target domain'}"
+        self._data = data
+
+    def questions(self, at_once: int) -> Sequence[Tensor]:
+        return self.domains.a.split(at_once)
+
+    def put(self, question: Tensor, module: Module) -> Tensor:
+        return _saved(module.translate((question * 2 - 1).to(module.device), self.direction))
+
+    def others(self) -> dict[Against, Tensor]:
+        return self.domains.others()
+
+    def references(self) -> dict[str, Tensor]:
+        """The inputs themselves, and what a change of palette could do, where true pairs of the training domains are known."""
+        plain = self.domains.untranslated()
+        pairs = self._data.reference_pairs()
+        if pairs is None:
+            return {"untranslated": plain}
+        known = gather(self._data.batches(pairs), paired=True)
+        return {"untranslated": plain, "colour map": ColourMap(known.untranslated(), known.b)(plain)}
+
+    def shown(self, answers: Tensor, columns: int) -> list[Tensor]:
+        return [images[:columns] for images in (self.domains.a, answers, self.domains.b)]
+
+
+class GenerationExam:
+    """As many pictures are to be made as are held out, or `count`; of their classes, where there are classes."""
+
+    answer = "generated"
+    legend = "generated, held out"
+
+    def __init__(self, data: ImageData, split: str, count: int | None = None) -> None:
+        batches = list(data.batches(data.held_out(split)))
+        self.real = torch.cat([to_unit(batch["image"]) for batch in batches])
+        self.labels = torch.cat([batch["label"] for batch in batches]) if "label" in batches[0] else None
+        self.count = count or len(self.real)
+        self._data = data
+
+    def questions(self, at_once: int) -> Sequence[Tensor]:
+        """Numbers of pictures."""
+        return torch.arange(self.count).split(at_once)
+
+    def put(self, question: Tensor, module: Module) -> Tensor:
+        assert isinstance(module, GenerativeModule)
+        latents = module.numbered_latents(SEED, int(question[0]), len(question))
+        labels = self.labels[question % len(self.labels)] if module.classes and self.labels is not None else None
+        return _saved(module.generate(latents, labels))
+
+    def others(self) -> dict[Against, Tensor]:
+        return {"target": self.real}
+
+    def references(self) -> dict[str, Tensor]:
+        """Pictures of the training, which no generator is to come nearer than."""
+        return {"training": to_unit(self._data.training_pictures(self.count)["image"])}
+
+    def shown(self, answers: Tensor, columns: int) -> list[Tensor]:
+        return [*answers[: columns * columns].split(columns), self.real[:columns]]
+
+
+def exams(module: Module, data: ImageData, split: str, count: int | None = None) -> dict[str, Exam]:
+    """By direction; the first is the one that counts."""
+    if isinstance(module, GenerativeModule):
+        return {"generation": GenerationExam(data, split, count)}
+    return {direction: TranslationExam(data, split, direction) for direction in module.directions}
+
+
+def sat(exam: Exam, module: Module, at_once: int) -> Tensor:
+    """Every answer, by one process."""
+    with torch.no_grad():
+        return torch.cat([exam.put(question, module) for question in exam.questions(at_once)])
+
+
+def measurable(module: Module, data: ImageData) -> set[Against]:
+    """What a module's pictures can be held against with this data."""
+    if isinstance(module, GenerativeModule):
+        return {"target"}
+    return {"target", "input", "truth"} if data.true_pairs else {"target", "input"}
+
+
+def _saved(pictures: Tensor) -> Tensor:
+    return to_unit(pictures).cpu()
