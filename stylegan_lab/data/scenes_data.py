@@ -1,6 +1,6 @@
-"""The embedded domains as data: the same invented world painted in two styles, unpaired or paired; no download."""
+"""The embedded domains as data: an invented world painted in two styles or more, unpaired, paired or labelled; no download."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,11 +9,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from stylegan_lab.choice import choose
+from stylegan_lab.data.classes import distinct
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.data.sampler import Draw, dice
 from stylegan_lab.data.scenes.render import render
 from stylegan_lab.data.scenes.styles import STYLES
-from stylegan_lab.images.batch import Domains, Pair, Stylized, Unpaired
+from stylegan_lab.images.batch import Domains, Labelled, Pair, Stylized, Unpaired
 from stylegan_lab.mistake import Mistake, at_least
 
 FIRST = {"train": 0, "val": 1_000_000, "test": 2_000_000}  # splits are disjoint stretches of an endless world
@@ -88,6 +89,20 @@ class ManyDomains(Dataset[Domains]):
         }
 
 
+class LabelledDomains(Dataset[Labelled]):
+    """The first scene of each domain, then the second of each; a label is the place of the domain."""
+
+    def __init__(self, domains: Sequence[Domain]) -> None:
+        self.domains = domains
+
+    def __len__(self) -> int:
+        return sum(len(domain) for domain in self.domains)
+
+    def __getitem__(self, draw: Draw | int) -> Labelled:
+        place, label = divmod(draw if isinstance(draw, int) else draw[1], len(self.domains))
+        return {"image": self.domains[label][place], "label": torch.tensor(label)}
+
+
 class ScenesData(ImageData):
     """`train_scenes` a domain for training; `val_scenes` and `test_scenes` true pairs that training never sees."""
 
@@ -108,14 +123,9 @@ class ScenesData(ImageData):
     ) -> None:
         super().__init__(size, channels, batch_size, workers)
         choose("data.source", source, STYLES), choose("data.target", target, STYLES)
-        if not 16 <= size <= 512:
-            raise Mistake(f"data.size={size}: scenes are painted from 16 to 512 pixels")
-        if channels != 3:
-            raise Mistake(f"data.channels={channels}: scenes are painted in 3 channels")
         self.source, self.target, self.world = source, target, world
         self.counts = {"train": train_scenes, "val": val_scenes, "test": test_scenes}
-        for split, count in self.counts.items():
-            at_least(f"data.{split}_scenes", count, 1)
+        _check_paintable(size, channels, self.counts)
         self._domains: dict[tuple[str, int, int], Domain] = {}
 
     def held_out(self, split: str) -> PairedDomains:
@@ -227,3 +237,50 @@ class ShrunkenScenes(PairedScenes):
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         images = super().on_after_batch_transfer(batch, dataloader_idx)
         return images | {"a": F.avg_pool2d(images["a"], self.factor)}
+
+
+class LabelledScenes(ImageData):
+    """Styles as classes; each split has as many scenes of each, and no scene is painted twice."""
+
+    gives = Labelled
+
+    def __init__(
+        self,
+        classes: Sequence[str] = ("photo", "ukiyoe", "ink", "sketch"),
+        size: int = 32,
+        channels: int = 3,
+        batch_size: int = 16,
+        workers: int = 0,
+        train_scenes: int = 400,
+        val_scenes: int = 32,
+        test_scenes: int = 64,
+        world: int = 0,
+    ) -> None:
+        super().__init__(size, channels, batch_size, workers)
+        self.classes, self.world = distinct(classes, list(STYLES)), world
+        self.counts = {"train": train_scenes, "val": val_scenes, "test": test_scenes}
+        _check_paintable(size, channels, self.counts)
+        self._splits = {split: self._painted(FIRST[split], count) for split, count in self.counts.items()}
+
+    def train_samples(self) -> Dataset[Any]:
+        return self._splits["train"]
+
+    def held_out(self, split: str) -> Dataset[Any]:
+        return self._splits[split]
+
+    def _painted(self, first: int, count: int) -> LabelledDomains:
+        return LabelledDomains(
+            [
+                Domain(style, self.size, self.world, first + place * count, count)
+                for place, style in enumerate(self.classes)
+            ]
+        )
+
+
+def _check_paintable(size: int, channels: int, counts: Mapping[str, int]) -> None:
+    if not 16 <= size <= 512:
+        raise Mistake(f"data.size={size}: scenes are painted from 16 to 512 pixels")
+    if channels != 3:
+        raise Mistake(f"data.channels={channels}: scenes are painted in 3 channels")
+    for split, count in counts.items():
+        at_least(f"data.{split}_scenes", count, 1)
