@@ -50,7 +50,7 @@ class GenerativeModule(AdversarialModule):
             self.takes = Labelled
         told = {"classes": len(self.classes)} if self.classes else {}
         self.generator = _told(generator, "generator", latent_size=latents.size, image_channels=image_channels, **told)
-        self.critic = _told(critic, "critic", image_channels=image_channels, **told)
+        self.critic = _told(critic, "adversary", image_channels=image_channels, **told)
         self.generators = self.generator_player("generator", self.generator)
         self.critics = self.critic_player("critic", self.critic)
 
