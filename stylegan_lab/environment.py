@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 PACKAGES = ("stylegan_lab", "torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "wandb", "numpy", "pillow")
+RECORDED = ":(top,exclude)baselines/results"  # is written by what runs; it changes no code
 
 
 def describe_environment(world_size: int) -> dict[str, Any]:
@@ -20,6 +21,7 @@ def describe_environment(world_size: int) -> dict[str, Any]:
         "versions": {package: _version(package) for package in PACKAGES},
         "commit": _commit(),
         "command": sys.argv,
+        "processor": _processor(),
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
@@ -35,13 +37,25 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _processor() -> str | None:
+    """Its name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or None
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
+
+
 def _commit() -> str | None:
     """The commit of the checkout this code runs from, with + if it was changed since; None when installed."""
-    here = Path(__file__).parent
     try:
-        git = ["git", "-C", str(here)]
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
-        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, timeout=5, check=True)
+        commit = _git("rev-parse", "HEAD")
+        changes = _git("status", "--porcelain", "--", ":/", RECORDED)
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
+    return commit + ("+" if changes else "")
+
+
+def _git(*arguments: str) -> str:
+    git = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(git, capture_output=True, text=True, timeout=5, check=True).stdout.strip()

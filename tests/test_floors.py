@@ -57,12 +57,13 @@ BELOW["experiment"] = BELOW["callbacks"] | {
     "resolvers",
 }
 BELOW["sweeps"] = {"mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
-BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress", "sweeps"}
+BELOW["reproduction"] = {"mistake", "choice", "whole", "runs", "conf_dir", "signature", "sweeps", "hardware"}
+BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress", "sweeps", "reproduction"}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 
 LIGHTNING = {"checks", "modules", "data", "callbacks", "loggers", "experiment", "cli"}
-HYDRA = {"checks", "hardware", "resolvers", "cli", "instantiate", "runs", "experiment", "sweeps"}
+HYDRA = {"checks", "hardware", "resolvers", "cli", "instantiate", "runs", "experiment", "sweeps", "reproduction"}
 
 
 def imports(path: Path) -> set[str]:

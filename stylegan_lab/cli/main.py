@@ -14,6 +14,7 @@ COMMANDS = {
     "translate": "translate pictures with a run",
     "generate": "make pictures from noise with a run",
     "stylize": "paint a photo in the style of a picture",
+    "reproduce": "train a baseline and hold it against what its paper says",
     "data": "check, preview, prepare, list or download data",
 }
 DEBUG = "STYLEGAN_LAB_DEBUG"

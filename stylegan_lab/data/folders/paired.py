@@ -1,4 +1,4 @@
-"""True pairs: side by side in one picture, or in two folders by the same name."""
+"""True pairs: side by side in one picture, or in two folders by the same name; shuffled, they are two unpaired domains."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch.utils.data import Dataset
 
 from stylegan_lab.data.folders.folder_data import Augmentations, Files, FolderData
@@ -17,7 +18,7 @@ from stylegan_lab.data.folders.tree import Tree
 from stylegan_lab.data.folders.unpaired import tree_of_two
 from stylegan_lab.data.sampler import Draw, dice
 from stylegan_lab.images.augment import augmented
-from stylegan_lab.images.batch import Pair
+from stylegan_lab.images.batch import Pair, Unpaired
 from stylegan_lab.mistake import Mistake
 
 REFERENCES = 64  # training pairs that references are fitted on
@@ -40,6 +41,18 @@ class PairedPictures(Dataset[Pair]):
         return {"a": a, "b": b}
 
 
+class ShuffledPictures(PairedPictures):
+    """With each `a` the `b` of another pair, drawn by (seed, epoch, index)."""
+
+    def __getitem__(self, draw: Draw) -> Pair:
+        epoch, index = draw
+        chance = dice(self.seed, epoch, index)
+        step = int(torch.randint(1, len(self), (), generator=chance))
+        a = augmented(self.pairs[index][:1], self.augment, chance)[0]
+        b = augmented(self.pairs[(index + step) % len(self)][1:], self.augment, chance)[0]
+        return {"a": a, "b": b}
+
+
 class HeldOutPairs(Dataset[Pair]):
     def __init__(self, pairs: Blocks, most: int | None = None) -> None:
         self.pairs, self.most = pairs, most
@@ -58,10 +71,20 @@ class PairedFolders(FolderData):
     a: str | None = None
     b: str | None = None
     sides: Literal["AB", "BA"] = "AB"
+    shuffled: bool = False
 
     gives = Pair
     true_pairs = True
     aligned = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shuffled:
+            self.gives = Unpaired
+            if len(self.files["train"][0]) < 2:
+                raise Mistake(
+                    "data.shuffled=true takes the other picture from another pair, and there is one pair to train on"
+                )
 
     @cached_property
     def tree(self) -> Tree:
@@ -132,7 +155,8 @@ class PairedFolders(FolderData):
         return self.lenient(Mates(*domains) if len(domains) == 2 else domains[0])
 
     def train_samples(self) -> Dataset[Any]:
-        return PairedPictures(self.pairs(self.training), self.augment, self.seed)
+        kind = ShuffledPictures if self.shuffled else PairedPictures
+        return kind(self.pairs(self.training), self.augment, self.seed)
 
     def held_out(self, split: str) -> Dataset[Any]:
         return HeldOutPairs(self.pairs(self.held_out_pictures(split)))

@@ -55,6 +55,22 @@ def test_pairs_side_by_side(tmp_path: Path, sides: str, first: str) -> None:
     assert len(data.reference_pairs()) == 4  # type: ignore[arg-type]
 
 
+def test_shuffled_pairs_are_unpaired_and_yet_scored_against_the_truth(tmp_path: Path) -> None:
+    for number in range(20):
+        photo(tmp_path / "root" / f"{chr(97 + number)}.png", 10 + number, (16, 16), right=200 + number)
+    given = ("data=paired", f"data.root={tmp_path / 'root'}", "augment=none", "data.batch_size=1", "data.shuffled=true")
+    data = data_of(*given)
+    assert data.gives is Unpaired and data.true_pairs
+    seen = [batch["b"][0, 0, 8, 8] - batch["a"][0, 0, 8, 8] for batch in batches(data, 17)]
+    assert len(seen) == data.samples == 17 and 190 not in seen
+    again = [batch["b"][0, 0, 8, 8] - batch["a"][0, 0, 8, 8] for batch in batches(data_of(*given), 17)]
+    assert seen == again
+    test = data.first("test", 8)
+    assert torch.allclose(test["b"][:, 0, 8, 8] - test["a"][:, 0, 8, 8], torch.full((2,), 190 / 127.5))
+    with pytest.raises(Mistake, match=r"data.shuffled=true takes the other picture from another pair"):
+        data_of(*given, "data.val_share=0.5", "data.test_share=0.45")
+
+
 def test_pairs_in_two_folders_are_cropped_alike(tmp_path: Path) -> None:
     for side in ("photo", "label"):
         for number in range(10):

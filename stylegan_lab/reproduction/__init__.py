@@ -1,0 +1,1 @@
+"""Reproduction: what experiments are to score, what they scored, and how far apart that is."""
