@@ -26,7 +26,7 @@ BELOW: dict[str, set[str]] = {
     "losses": {"nets", "mistake", "choice"},
     "modules": {"losses", "nets", "images", "checkpoint", "manifest", "mistake", "choice"},
     "data": {"losses", "nets", "images", "mistake", "choice", "fetch", "alone", "progress", "whole", "hardware"},
-    "evaluation": {"losses", "nets", "images", "mistake", "choice"},
+    "evaluation": {"losses", "nets", "images", "mistake", "choice", "fetch", "whole"},
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
 BELOW["loggers"] = {"runs", "mistake", "choice", "whole"}

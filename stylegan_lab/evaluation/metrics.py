@@ -1,12 +1,13 @@
 """The metrics: each compares pictures with their truth, with real ones of the domain they aim at, or with their inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
 from stylegan_lab.evaluation.content import content_kept
+from stylegan_lab.evaluation.embedding import Embedding
 from stylegan_lab.evaluation.fidelity import mean_absolute_error, psnr, ssim
 from stylegan_lab.evaluation.sliced_wasserstein import (
     COLOURS,
@@ -17,16 +18,27 @@ from stylegan_lab.evaluation.sliced_wasserstein import (
     palette_distance,
     sliced_wasserstein,
 )
+from stylegan_lab.mistake import Mistake
 
 Against = Literal["truth", "target", "input"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    measure: Callable[[Tensor, Tensor], float]  # images and what they are held against, in [0, 1] through 8 bits
+    """`measure` takes images and what they are held against, in [0, 1] through 8 bits; or, of a metric that `sees` them through
+    an embedding, the two crowds of vectors."""
+
+    measure: Callable[[Any, Any], float]
     against: Against
     better: Literal["higher", "lower"]
     protocol: str
+    sees: Embedding | None = None
+    least: int = 1  # pictures on either side
+
+    def __call__(self, images: Tensor, other: Tensor) -> float:
+        if self.sees is None:
+            return self.measure(images, other)
+        return self.measure(self.sees(images), self.sees.known(other))
 
 
 METRICS: dict[str, Metric] = {
@@ -45,3 +57,16 @@ METRICS: dict[str, Metric] = {
     ),
     "content_kept": Metric(content_kept, "input", "higher", "correlation of Sobel gradient strengths of luminance"),
 }
+
+
+def chosen(entries: Mapping[str, Metric | Mapping[str, Metric]]) -> dict[str, Metric]:
+    """The built-in metrics, and those of a config's entries, each of which is one or several."""
+    metrics = dict(METRICS)
+    for name, entry in entries.items():
+        metrics |= {name: entry} if isinstance(entry, Metric) else entry
+    return metrics
+
+
+def check_enough(name: str, metric: Metric, *counts: int) -> None:
+    if min(counts) < metric.least:
+        raise Mistake(f"{name} needs at least {metric.least} pictures on either side; there are {min(counts)}")
