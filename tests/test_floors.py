@@ -57,7 +57,7 @@ BELOW["experiment"] = BELOW["callbacks"] | {
     "resolvers",
 }
 BELOW["sweeps"] = {"mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
-BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress", "sweeps"}
+BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress", "sweeps", "whole"}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 
