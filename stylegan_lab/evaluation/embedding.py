@@ -59,6 +59,10 @@ class Embedding:
         """Pictures (N, C, H, W) in [0, 1]; all metrics of one set share its crowd."""
         return self.remembered(_content(images), lambda: self.over(images.split(BATCH)))
 
+    def learn(self, images: Tensor, vectors: Tensor) -> None:
+        """What others have made of these pictures."""
+        self.remembered(_content(images), lambda: Crowd(vectors))
+
     def known(self, images: Tensor) -> Crowd:
         """The same for pictures that come again, in other processes too: kept in the cache folder."""
         return self.kept(_content(images), lambda: self.over(images.split(BATCH)))
@@ -74,18 +78,19 @@ class Embedding:
             self._crowds.popitem(last=False)
         return self._crowds[content]
 
-    @torch.no_grad()
     def over(self, batches: Iterable[Tensor]) -> Crowd:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return Crowd(torch.cat([self._vectors(batch.to(device)).cpu() for batch in batches]))
+        return Crowd(torch.cat([self.vectors(batch) for batch in batches]))
 
-    def _vectors(self, images: Tensor) -> Tensor:
+    @torch.no_grad()
+    def vectors(self, images: Tensor) -> Tensor:
+        """A row for each picture, on the CPU; seen on a GPU where there is one."""
+        images = images.to("cuda" if torch.cuda.is_available() else "cpu")
         colours = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
         with torch.autocast(images.device.type, enabled=False):
             fitting = colours.float()
             if fitting.shape[-2:] != (self.size, self.size):
                 fitting = RESIZES[self.resize](fitting, self.size)
-            return self.net(fitting).float()
+            return self.net(fitting).float().cpu()
 
     def _from_disk(self, content: str, make: Callable[[], Crowd]) -> Crowd:
         place = self._place(content)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from stylegan_lab.choice import choose
 from stylegan_lab.evaluation.embedding import Embedding
+from stylegan_lab.evaluation.vision_transformers import clip, dinov2
 from stylegan_lab.nets.features import alexnet as alexnets
 from stylegan_lab.nets.features import inception as inceptions
 from stylegan_lab.nets.features import squeezenet as squeezenets
@@ -57,6 +58,8 @@ EMBEDDINGS: dict[str, Callable[..., Embedding]] = {
     "vgg16": vgg16,
     "vgg19": vgg19,
     "alexnet": alexnet,
+    "clip": clip,
+    "dinov2": dinov2,
 }
 
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from torch import Tensor
 
 from stylegan_lab.evaluation.content import content_kept
+from stylegan_lab.evaluation.diversity import SIDE, diversity
 from stylegan_lab.evaluation.embedding import Embedding
-from stylegan_lab.evaluation.fidelity import mean_absolute_error, psnr, ssim
+from stylegan_lab.evaluation.fidelity import EXPONENTS, mean_absolute_error, ms_ssim, psnr, ssim
 from stylegan_lab.evaluation.sliced_wasserstein import (
     COLOURS,
     DIRECTIONS,
@@ -45,6 +46,12 @@ METRICS: dict[str, Metric] = {
     "l1": Metric(mean_absolute_error, "truth", "lower", "mean absolute difference, values in [0, 1]"),
     "psnr": Metric(psnr, "truth", "higher", "dB per picture, averaged"),
     "ssim": Metric(ssim, "truth", "higher", "Gaussian window 11, sigma 1.5, per RGB channel, averaged"),
+    "ms_ssim": Metric(
+        ms_ssim,
+        "truth",
+        "higher",
+        f"{len(EXPONENTS)} scales, or as many as there is room for, their exponents summing to 1",
+    ),
     "sliced_wasserstein": Metric(
         sliced_wasserstein,
         "target",
@@ -55,12 +62,21 @@ METRICS: dict[str, Metric] = {
     "palette_distance": Metric(
         palette_distance, "target", "lower", f"W1 of {COLOURS} RGB colours, {DIRECTIONS} directions"
     ),
+    "diversity": Metric(
+        diversity,
+        "target",
+        "higher",
+        f"root mean square distance within the set over that within the target's, at {SIDE}x{SIDE}; about 1, 0 when all are one",
+    ),
     "content_kept": Metric(content_kept, "input", "higher", "correlation of Sobel gradient strengths of luminance"),
 }
 
 
-def chosen(entries: Mapping[str, Metric | Mapping[str, Metric]]) -> dict[str, Metric]:
-    """The built-in metrics, and those of a config's entries, each of which is one or several."""
+Entry = Metric | Mapping[str, Metric]  # of a config: one metric, or several of a kind
+
+
+def chosen(entries: Mapping[str, Entry]) -> dict[str, Metric]:
+    """The built-in metrics, and those of a config's entries."""
     metrics = dict(METRICS)
     for name, entry in entries.items():
         metrics |= {name: entry} if isinstance(entry, Metric) else entry

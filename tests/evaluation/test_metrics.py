@@ -21,6 +21,8 @@ PERFECT = {
     "l1": 0.0,
     "psnr": math.inf,
     "ssim": 1.0,
+    "ms_ssim": 1.0,
+    "diversity": 1.0,
     "sliced_wasserstein": 0.0,
     "palette_distance": 0.0,
     "content_kept": 1.0,

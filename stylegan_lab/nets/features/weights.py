@@ -64,6 +64,10 @@ def sha256_of(weights: Weights, known: str, net: nn.Module) -> str:
     """Of the file that was read; of a net that was not, of its parameters."""
     if weights != "random":
         return digest(weights_file(weights, known))
+    return sha256_of_parameters(net)
+
+
+def sha256_of_parameters(net: nn.Module) -> str:
     hashed = hashlib.sha256()
     for name, value in sorted(net.state_dict().items()):
         hashed.update(name.encode() + value.detach().cpu().numpy().tobytes())
