@@ -151,8 +151,12 @@ def check_monitor(callbacks: Mapping[str, Any], metrics: Mapping[str, Metric], m
     kept = callbacks.get("checkpoints")
     if isinstance(kept, Checkpoints) and kept.monitor is not None:
         taken = measurable(module, data)
-        scores = [f"val/{name}" for name, metric in metrics.items() if metric.against in taken]
-        choose("callbacks.checkpoints.monitor", kept.monitor, dict.fromkeys(scores))
+        scores = {f"val/{name}": metric for name, metric in metrics.items() if metric.against in taken}
+        better = choose("callbacks.checkpoints.monitor", kept.monitor, scores).better
+        if kept.higher_is_better != (better == "higher"):
+            raise Mistake(
+                f"{kept.monitor} is better {better}; give callbacks.checkpoints.higher_is_better={str(better == 'higher').lower()}"
+            )
 
 
 def check_counts(

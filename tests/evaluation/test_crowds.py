@@ -1,9 +1,11 @@
 """Metrics of feature crowds beside closed forms, torchmetrics and laws."""
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,7 +24,9 @@ from stylegan_lab.evaluation.kernel_distance import kernel_distance
 from stylegan_lab.evaluation.metrics import check_enough
 from stylegan_lab.evaluation.neighbourhood import coverage, density, precision, recall
 from stylegan_lab.evaluation.scores import Domains, score
+from stylegan_lab.evaluation.vision_transformers import CLIP_MEAN, clip, dinov2
 from stylegan_lab.mistake import Mistake
+from stylegan_lab.nets.features.feature_net import MEAN
 from stylegan_lab.nets.features.inception import CLASSES, Inception
 
 
@@ -224,7 +228,10 @@ def test_inception_has_the_parameters_of_the_published_conversion() -> None:
     assert not [name for name in names if name.startswith("features.") or name in ("mean", "deviation")]
 
 
-def test_inception_reads_a_file_and_gives_2048_values_and_classes(tmp_path: Path) -> None:
+def test_inception_reads_a_file_and_gives_2048_values_and_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nn.Conv2d, "reset_parameters", lambda _: None)  # which takes its time
     with torch.device("meta"):
         shapes = Inception().state_dict()
     weights = {name: torch.full(each.shape, 0.01) for name, each in shapes.items() if "num_batches" not in name}
@@ -236,3 +243,39 @@ def test_inception_reads_a_file_and_gives_2048_values_and_classes(tmp_path: Path
     assert crowd.vectors.shape == (2, 2048) and inside.head is not None and inside.head.shape == (CLASSES, 2048)
     assert metrics["fid_inception"](images, images) < 1e-6 and metrics["is_inception"](images, images) >= 1
     assert inside.name == "inception" and set(EMBEDDINGS) >= {"inception", "squeezenet", "untrained"}
+
+
+def test_transformers_are_asked_for_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(
+        Mistake, match=r"features=clip needs the transformers library: pip install 'stylegan_lab\[metrics\]'"
+    ):
+        clip("openai/some")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "grey"), [(clip, "CLIPVisionModelWithProjection", CLIP_MEAN), (dinov2, "Dinov2Model", MEAN)]
+)
+def test_transformers_see_normalised_pictures(
+    make: Callable[..., Embedding], kind: str, grey: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a stand-in for the library: means of the pictures it is given, where each of its models has its vector."""
+
+    class Model(nn.Linear):
+        @classmethod
+        def from_pretrained(cls, name: str) -> "Model":
+            if name != "here":
+                raise OSError(f"{name} is not a local folder\nand more")
+            return cls(1, 1)
+
+        def forward(self, pixel_values: Tensor) -> SimpleNamespace:  # type: ignore[override]
+            means = pixel_values.mean((2, 3))
+            return SimpleNamespace(image_embeds=means, last_hidden_state=means[:, None])
+
+    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(**{kind: Model}))
+    make.cache_clear()  # type: ignore[attr-defined]
+    plain = torch.tensor(grey).view(1, 3, 1, 1).expand(2, 3, 30, 30)
+    embedding = make("here")
+    assert embedding(plain).vectors.abs().max() < 1e-5 and "at 224x224 (clean" in embedding.protocol
+    with pytest.raises(Mistake, match="nowhere cannot be read as weights of .*: nowhere is not a local folder$"):
+        make("nowhere")
