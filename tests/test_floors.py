@@ -26,7 +26,7 @@ BELOW: dict[str, set[str]] = {
     "losses": {"nets", "mistake", "choice"},
     "modules": {"losses", "nets", "images", "checkpoint", "manifest", "mistake", "choice"},
     "data": {"losses", "nets", "images", "mistake", "choice", "fetch", "alone", "progress", "whole", "hardware"},
-    "evaluation": {"losses", "nets", "images", "mistake", "choice"},
+    "evaluation": {"losses", "nets", "images", "mistake", "choice", "fetch", "whole"},
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
 BELOW["loggers"] = {"runs", "mistake", "choice", "whole"}
@@ -58,12 +58,12 @@ BELOW["experiment"] = BELOW["callbacks"] | {
 }
 BELOW["sweeps"] = {"mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
 BELOW["reproduction"] = {"mistake", "choice", "whole", "runs", "conf_dir", "signature", "sweeps", "hardware"}
-BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress", "sweeps", "reproduction"}
+BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress", "sweeps", "reproduction", "whole"}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 
 LIGHTNING = {"checks", "modules", "data", "callbacks", "loggers", "experiment", "cli"}
-HYDRA = {"checks", "hardware", "resolvers", "cli", "instantiate", "runs", "experiment", "sweeps", "reproduction"}
+HYDRA = {"checks", "hardware", "resolvers", "cli", "instantiate", "runs", "experiment", "sweeps", "reproduction", "whole"}
 
 
 def imports(path: Path) -> set[str]:

@@ -1,13 +1,17 @@
 """`stylegan-lab evaluate`: the exam of a held-out split, beside what is reached without a model."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 
 from stylegan_lab.checkpoint import read_checkpoint
+from stylegan_lab.choice import choose
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.run_parser import run_parser
+from stylegan_lab.conf_dir import CONF
 from stylegan_lab.evaluation.metrics import Metric
 from stylegan_lab.evaluation.scores import score
 from stylegan_lab.exam import exams, sat
@@ -27,23 +31,34 @@ def main(arguments: list[str]) -> int:
         "runs/demo/20260101-120000-ab12 --checkpoint best",
     )
     parser.add_argument("--split", choices=("test", "val"), default="test")
+    parser.add_argument("--metrics", metavar="A,B", help=f"beside the run's own: {', '.join(more_metrics())}")
     parser.add_argument("--n", type=int, help="of a generator: so many pictures; as many as are held out, if not given")
     options = parser.parse_args(arguments)
     if options.n is not None:
         at_least("--n", options.n, 2)
     quiet()
     run, checkpoint = find_run(options.run)
-    evaluate(run, options.checkpoint or checkpoint, options.split, options.raw, options.trust, options.n)
+    beside = options.metrics.split(",") if options.metrics else []
+    evaluate(run, options.checkpoint or checkpoint, options.split, options.raw, options.trust, options.n, beside)
     return 0
 
 
 def evaluate(
-    run: Run, checkpoint: str, split: str, raw: bool = False, trust: Sequence[str] = (), count: int | None = None
+    run: Run,
+    checkpoint: str,
+    split: str,
+    raw: bool = False,
+    trust: Sequence[str] = (),
+    count: int | None = None,
+    beside: Sequence[str] = (),
 ) -> dict[str, Any]:
+    """`beside` the run's own metrics, choices of the group of that name."""
     path = run.checkpoint(checkpoint)
     contents = read_checkpoint(path)
     module = restore_module(contents, raw, trust)
     config = config_of(contents, trust)
+    for name in beside:
+        config.metrics.update(OmegaConf.load(choose("--metrics", name, more_metrics())))
     metrics = build_metrics(config)
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     data = build_data(config)
@@ -64,6 +79,7 @@ def evaluate(
         "ema": bool(contents.get("ema")) and not raw,
         "split": split,
         "n": exam.count,
+        "counts": {exam.answer: exam.count} | {against: len(other) for against, other in exam.others().items()},
         "metrics": rows[exam.answer],
         **{name.replace(" ", "_"): value for name, value in references.items()},
         "directions": directions,
@@ -75,6 +91,10 @@ def evaluate(
     print(f"scores     {run.scores}")
     print(f"run        {run.folder}")
     return scores
+
+
+def more_metrics() -> dict[str, Path]:
+    return {path.stem: path for path in sorted((CONF / "metrics").glob("*.yaml")) if path.stem != "default"}
 
 
 def table(rows: Mapping[str, Scores], metrics: Mapping[str, Metric]) -> str:
