@@ -54,7 +54,8 @@ BELOW["experiment"] = BELOW["callbacks"] | {
     "resolvers",
 }
 BELOW["sweeps"] = {"mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
-BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress", "sweeps"}
+BELOW["comparison"] = {"mistake", "choice", "whole", "images", "evaluation", "sweeps"}
+BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress", "sweeps", "comparison", "whole"}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 

@@ -73,6 +73,7 @@ def evaluate(run: Run, checkpoint: str, split: str, raw: bool = False, trust: Se
         "untranslated": rows["untranslated"],
         "colour_map": rows.get("colour map"),
         "directions": {direction.replace("2", "_to_"): value for direction, value in directions.items()},
+        "better": {name: metrics[name].better for name in rows["translated"]},
         "protocol": {name: metrics[name].protocol for name in rows["translated"]} | {"size": data.size, "bits": 8},
     }
     run.record_scores(scores)

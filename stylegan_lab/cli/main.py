@@ -11,6 +11,7 @@ from stylegan_lab.mistake import Mistake
 COMMANDS = {
     "train": "train one experiment, or a sweep of them",
     "evaluate": "score a run against held-out pictures",
+    "compare": "put runs side by side: settings, scores, cost",
     "translate": "translate pictures with a run",
     "stylize": "paint a photo in the style of a picture",
     "data": "check, preview, prepare, list or download data",
