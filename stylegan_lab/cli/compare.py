@@ -7,6 +7,7 @@ from pathlib import Path
 from stylegan_lab.cli.run_parser import Parser
 from stylegan_lab.comparison.comparison import Comparison, compare
 from stylegan_lab.comparison.found import find_runs
+from stylegan_lab.comparison.page import page
 from stylegan_lab.comparison.table import as_csv, as_markdown, as_text
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.whole import write_text
@@ -31,13 +32,16 @@ def main(arguments: list[str]) -> int:
     )
     for name in FORMS:
         parser.add_argument(f"--{name}", nargs="?", const="-", metavar="FILE", help=f"as {name}; without FILE, printed")
+    parser.add_argument("--html", metavar="FILE", help="one page with curves and samples, which needs no network")
     options = parser.parse_args(arguments)
     asked = [name for name in options.scores.split(",") if name]
     wanted = {name: place for name in FORMS if (place := getattr(options, name)) is not None}
     if sum(place == "-" for place in wanted.values()) > 1:
         raise Mistake(f"{' and '.join(f'--{name}' for name in wanted)} would be printed together; give a FILE each")
     comparison = compare(find_runs(options.runs), asked)
-    if not wanted:
+    if options.html:
+        write_file("--html", Path(options.html), page(comparison))
+    if not wanted and not options.html:
         print(as_text(comparison, shutil.get_terminal_size((WIDTH, 24)).columns))
     for name, place in wanted.items():
         _hand_over(comparison, name, place)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from stylegan_lab.comparison.score import Protocol, Score
 from stylegan_lab.comparison.significance import holm, permutation, welch
+from stylegan_lab.sweeps.board import SIGNS
 from stylegan_lab.sweeps.settings import Better
 from stylegan_lab.sweeps.spread import Spread, spread
 
@@ -29,8 +30,12 @@ class Cell:
     def spread(self) -> Spread:
         return spread(self.values)
 
-    def __str__(self) -> str:
-        return f"{self.spread} {MARKS[self.standing]}".rstrip()
+    def told(self, runs: int) -> str:
+        """With its mark; how many there are is said where it is not the number of the row's runs."""
+        spread = self.spread
+        deviation = "" if spread.deviation is None else f" ± {spread.deviation:.2g}"
+        few = f" ({spread.n})" if spread.n != runs else ""
+        return f"{spread.mean:.4g}{deviation}{few} {MARKS[self.standing]}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,12 @@ class Column:
     cells: Sequence[Cell | None]
     protocols: Sequence[Protocol]  # the most common first; only its scores are compared
     left_out: Mapping[int, int] = field(default_factory=dict)  # by row, those of another protocol than its others
+
+    def head(self, among: Sequence["Column"]) -> str:
+        """Its name, without the split if that is the same in all, and which way is better."""
+        splits = {each.name.split("/", 1)[0] for each in among}
+        name = self.name.split("/", 1)[1] if len(splits) == 1 else self.name
+        return f"{name} {SIGNS[self.better]}" if self.better else name
 
     def as_json(self) -> dict[str, Any]:
         metric = self.name.split("/", 1)[1]

@@ -14,13 +14,13 @@ def notes(
     runs: Sequence[Entrant], rows: Sequence[Any], told_apart: Differences, columns: Sequence[Column]
 ) -> list[str]:
     return [
+        *_legend(columns),
         *_faults(runs),
         *_older(runs, told_apart),
         *_protocols(rows, columns),
         *_iterations(runs),
         *_commits(runs),
         *_seeds(rows, columns),
-        *_legend(columns),
     ]
 
 
@@ -93,6 +93,9 @@ def _seeds(rows: Sequence[Any], columns: Sequence[Column]) -> Iterator[str]:
 
 
 def _legend(columns: Sequence[Column]) -> Iterator[str]:
+    splits = {column.name.split("/", 1)[0] for column in columns}
+    if len(splits) == 1:
+        yield f"scores are of the {splits.pop()} split"
     standings = {cell.standing for column in columns for cell in column.cells if cell}
     if "best" in standings:
         told = ["* best"]

@@ -41,6 +41,7 @@ class Differences:
     shown: Sequence[str]
     implied: Sequence[str]
     unknown: Mapping[str, Sequence[int]]  # settings that runs (by index) of an older version do not know
+    same: Mapping[str, str]
 
 
 def differences(configs: Sequence[Mapping[str, Any] | None]) -> Differences:
@@ -62,7 +63,9 @@ def differences(configs: Sequence[Mapping[str, Any] | None]) -> Differences:
     implied += [key for key in differing if key not in implied and _is_empty_in(known, key)]
     names = _short_targets(each.value for flat in known for each in flat.values() if each.is_object)
     of = [{key: _told(each[key].value, names) if each and key in each else "" for key in differing} for each in flats]
-    return Differences(of, [key for key in differing if key not in implied], implied, unknown)
+    common = {key: setting for each in known for key, setting in each.items() if key not in differing}
+    same = {key: _told(setting.value, names) for key, setting in common.items()}
+    return Differences(of, [key for key in differing if key not in implied], implied, unknown, same)
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Setting]:

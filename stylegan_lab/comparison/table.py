@@ -3,33 +3,44 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from stylegan_lab.comparison.comparison import Comparison, Row
-from stylegan_lab.sweeps.board import SIGNS, clock
+from stylegan_lab.comparison.comparison import Comparison
+from stylegan_lab.sweeps.board import clock
 
-COSTS: dict[str, Callable[[Row], str]] = {
-    "images": lambda row: _number(row.mean_cost("images"), "{:,.0f}"),
-    "time": lambda row: "" if (seconds := row.mean_cost("seconds")) is None else clock(seconds),
-    "GPU-hours": lambda row: _number(row.mean_cost("gpu_hours"), "{:.3g}"),
-    "peak memory": lambda row: _number(row.mean_cost("peak_bytes"), "{:.2f} GiB", 1 / 2**30),
+
+@dataclass(frozen=True)
+class CostColumn:
+    name: str  # of Cost
+    tell: Callable[[float], str]
+
+    def told(self, value: float | None) -> str:
+        return "" if value is None else self.tell(value)
+
+
+COSTS = {
+    "images": CostColumn("images", "{:,.0f}".format),
+    "time": CostColumn("seconds", clock),
+    "GPU-hours": CostColumn("gpu_hours", "{:.3g}".format),
+    "peak memory": CostColumn("peak_bytes", lambda value: f"{value / 2**30:.2f} GiB"),
 }
 
 
 def heads(comparison: Comparison, settings: Sequence[str]) -> list[str]:
-    scores = [f"{each.name} {SIGNS[each.better] if each.better else ''}".rstrip() for each in comparison.columns]
-    return ["runs", *settings, "seeds", *scores, *_costs(comparison)]
+    scores = [each.head(comparison.columns) for each in comparison.columns]
+    return ["runs", *settings, "seeds", *scores, *costs_of(comparison)]
 
 
 def cells(comparison: Comparison, index: int, settings: Sequence[str]) -> list[str]:
     row = comparison.rows[index]
-    scores = [str(cell) if (cell := each.cells[index]) else "" for each in comparison.columns]
+    scores = [cell.told(len(row.runs)) if (cell := each.cells[index]) else "" for each in comparison.columns]
     state = "" if row.state == "done" else f" ({row.state})"
     return [
         f"{row.name}{state}",
         *(row.settings.get(key, "") for key in settings),
         str(len(row.runs)),
         *scores,
-        *(COSTS[name](row) for name in _costs(comparison)),
+        *(COSTS[name].told(row.mean_cost(COSTS[name].name)) for name in costs_of(comparison)),
     ]
 
 
@@ -59,7 +70,7 @@ def as_csv(comparison: Comparison) -> str:
     scores = [f"{each.name}{what}" for each in comparison.columns for what in ("", " deviation", " n", " standing")]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    costs = ("images", "seconds", "gpu_hours", "peak_bytes")
+    costs = [each.name for each in COSTS.values()]
     writer.writerow(["runs", "state", *settings, "seeds", *scores, *costs])
     for index, row in enumerate(comparison.rows):
         values: list[object] = []
@@ -76,15 +87,13 @@ def _rows(comparison: Comparison, settings: Sequence[str]) -> list[list[str]]:
     return [heads(comparison, settings), *(cells(comparison, index, settings) for index in range(len(comparison.rows)))]
 
 
-def _costs(comparison: Comparison) -> list[str]:
+def costs_of(comparison: Comparison) -> list[str]:
     """Those that somebody knows."""
-    return [name for name, told in COSTS.items() if any(told(row) for row in comparison.rows)]
+    return [
+        name for name, told in COSTS.items() if any(row.mean_cost(told.name) is not None for row in comparison.rows)
+    ]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _number(value: float | None, form: str, unit: float = 1.0) -> str:
-    return "" if value is None else form.format(value * unit)
