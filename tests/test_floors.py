@@ -58,7 +58,16 @@ BELOW["experiment"] = BELOW["callbacks"] | {
 }
 BELOW["sweeps"] = {"mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
 BELOW["reproduction"] = {"mistake", "choice", "whole", "runs", "conf_dir", "signature", "sweeps", "hardware"}
-BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress", "sweeps", "reproduction", "whole"}
+BELOW["comparison"] = {"mistake", "choice", "whole", "images", "evaluation", "sweeps"}
+BELOW["cli"] = BELOW["experiment"] | {
+    "experiment",
+    "environment",
+    "progress",
+    "sweeps",
+    "comparison",
+    "reproduction",
+    "whole",
+}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 

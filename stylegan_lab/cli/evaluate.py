@@ -83,6 +83,7 @@ def evaluate(
         "metrics": rows[exam.answer],
         **{name.replace(" ", "_"): value for name, value in references.items()},
         "directions": directions,
+        "better": {name: metrics[name].better for name in rows[exam.answer]},
         "protocol": {name: metrics[name].protocol for name in rows[exam.answer]} | {"size": data.size, "bits": 8},
     }
     run.record_scores(scores)

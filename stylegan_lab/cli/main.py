@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train one experiment, or a sweep of them",
     "evaluate": "score a run against held-out pictures",
     "score": "score a folder of pictures against another, with no run",
+    "compare": "put runs side by side: settings, scores, cost",
     "translate": "translate pictures with a run",
     "generate": "make pictures from noise with a run",
     "stylize": "paint a photo in the style of a picture",
