@@ -29,7 +29,7 @@ BELOW: dict[str, set[str]] = {
     "evaluation": {"losses", "nets", "images", "mistake", "choice"},
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
-BELOW["loggers"] = {"runs", "mistake", "choice", "whole"}
+BELOW["loggers"] = {"runs", "mistake", "choice", "whole", "manifest", "images", "evaluation"}
 BELOW["exam"] = {"modules", "data", "evaluation", "images"}
 BELOW["callbacks"] = {"exam", "runs", "checkpoint", "manifest", *BELOW["modules"], "modules", "data", "evaluation"}
 BELOW["instantiate"] = {"mistake", "choice", "signature"}

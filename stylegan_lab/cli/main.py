@@ -14,6 +14,7 @@ COMMANDS = {
     "translate": "translate pictures with a run",
     "generate": "make pictures from noise with a run",
     "stylize": "paint a photo in the style of a picture",
+    "sync": "upload to W&B what was written offline",
     "data": "check, preview, prepare, list or download data",
 }
 DEBUG = "STYLEGAN_LAB_DEBUG"
