@@ -29,7 +29,7 @@ BELOW: dict[str, set[str]] = {
     "evaluation": {"losses", "nets", "images", "mistake", "choice", "fetch", "whole"},
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
-BELOW["loggers"] = {"runs", "mistake", "choice", "whole"}
+BELOW["loggers"] = {"runs", "mistake", "choice", "whole", "manifest", "images", "evaluation"}
 BELOW["exam"] = {"modules", "data", "evaluation", "images"}
 BELOW["callbacks"] = {"exam", "runs", "checkpoint", "manifest", *BELOW["modules"], "modules", "data", "evaluation"}
 BELOW["instantiate"] = {"mistake", "choice", "signature"}
@@ -72,7 +72,18 @@ BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 
 LIGHTNING = {"checks", "modules", "data", "callbacks", "loggers", "experiment", "cli"}
-HYDRA = {"checks", "hardware", "resolvers", "cli", "instantiate", "runs", "experiment", "sweeps", "reproduction", "whole"}
+HYDRA = {
+    "checks",
+    "hardware",
+    "resolvers",
+    "cli",
+    "instantiate",
+    "runs",
+    "experiment",
+    "sweeps",
+    "reproduction",
+    "whole",
+}
 
 
 def imports(path: Path) -> set[str]:

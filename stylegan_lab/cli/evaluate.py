@@ -1,11 +1,12 @@
 """`stylegan-lab evaluate`: the exam of a held-out split, beside what is reached without a model."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from stylegan_lab.checkpoint import read_checkpoint
 from stylegan_lab.choice import choose
@@ -18,7 +19,8 @@ from stylegan_lab.exam import exams, sat
 from stylegan_lab.experiment import build_data, build_metrics, config_of, restore_module
 from stylegan_lab.images.grid import grid
 from stylegan_lab.images.write import write_picture
-from stylegan_lab.mistake import at_least
+from stylegan_lab.instantiate import instantiate_each
+from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.runs import Run, find_run
 
 Scores = dict[str, float]
@@ -87,6 +89,8 @@ def evaluate(
         "protocol": {name: metrics[name].protocol for name in rows[exam.answer]} | {"size": data.size, "bits": 8},
     }
     run.record_scores(scores)
+    if not raw:  # whose scores would stand under the same names
+        mirror(run, config, scores, picture)
     print(table(rows | references, metrics))
     print(f"picture    {picture}  (rows: {exam.legend})")
     print(f"scores     {run.scores}")
@@ -96,6 +100,18 @@ def evaluate(
 
 def more_metrics() -> dict[str, Path]:
     return {path.stem: path for path in sorted((CONF / "metrics").glob("*.yaml")) if path.stem != "default"}
+
+
+def mirror(run: Run, config: DictConfig, scores: Mapping[str, Any], picture: Path) -> None:
+    """The loggers that watched the training are told, by the names that sweeps use: test/ssim."""
+    split, iteration = scores["split"], scores["iteration"]
+    with suppress(Mistake):  # what they need may be missing on this machine
+        for make in instantiate_each(config.logger, config.trust, "logger").values():
+            logger = make(run)
+            logger.log_metrics({f"{split}/{name}": value for name, value in scores["metrics"].items()}, step=iteration)
+            if hasattr(logger, "log_image"):
+                logger.log_image(split, [str(picture)], step=iteration)
+            logger.finalize("success")
 
 
 def table(rows: Mapping[str, Scores], metrics: Mapping[str, Metric]) -> str:

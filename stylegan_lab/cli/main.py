@@ -17,6 +17,7 @@ COMMANDS = {
     "generate": "make pictures from noise with a run",
     "stylize": "paint a photo in the style of a picture",
     "reproduce": "train a baseline and hold it against what its paper says",
+    "sync": "upload to W&B what was written offline",
     "data": "check, preview, prepare, list or download data",
 }
 DEBUG = "STYLEGAN_LAB_DEBUG"
