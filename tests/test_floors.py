@@ -65,6 +65,7 @@ BELOW["cli"] = BELOW["experiment"] | {
     "progress",
     "sweeps",
     "comparison",
+    "fetch",
     "reproduction",
     "whole",
 }
