@@ -76,6 +76,7 @@ def test_its_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
         "optimizer",
         "schedule",
         "strategy",
+        "metrics",
         "sweep",
     ],
 )
