@@ -124,6 +124,10 @@ class Run:
         write_text(self.folder / "overrides.txt", "".join(f"{override}\n" for override in overrides))
         write_text(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))  # last: now it is a run
 
+    def record_protocol(self, protocol: dict[str, Any]) -> None:
+        """Of the scores that are taken on the way."""
+        write_text(self.folder / "protocol.json", json.dumps(protocol, indent=2) + "\n")
+
     def record_scores(self, scores: dict[str, Any]) -> None:
         """The latest in scores.json; all there ever were in scores.jsonl."""
         write_text(self.scores, json.dumps(scores, indent=2) + "\n")

@@ -68,6 +68,7 @@ BELOW["cli"] = BELOW["experiment"] | {
     "fetch",
     "reproduction",
     "whole",
+    "fetch",
 }
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
