@@ -58,7 +58,7 @@ BELOW["experiment"] = BELOW["callbacks"] | {
 }
 BELOW["sweeps"] = {"mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
 BELOW["reproduction"] = {"mistake", "choice", "whole", "runs", "conf_dir", "signature", "sweeps", "hardware"}
-BELOW["comparison"] = {"mistake", "choice", "whole", "images", "evaluation", "sweeps"}
+BELOW["comparison"] = {"mistake", "choice", "whole", "runs", "images", "evaluation", "sweeps"}
 BELOW["cli"] = BELOW["experiment"] | {
     "experiment",
     "environment",

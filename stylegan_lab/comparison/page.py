@@ -222,9 +222,7 @@ def _told(comparison: Comparison, shown: Sequence[Stop]) -> dict[str, Any]:
     return {
         "rows": [
             {
-                "words": " ".join(
-                    [row.name, row.state, *(f"{key}={row.settings[key]}" for key in row.settings)]
-                ).lower(),
+                "words": _words(row),
                 "values": {each.name: cell.spread.mean for each in comparison.columns if (cell := each.cells[index])},
             }
             for index, row in enumerate(comparison.rows)
@@ -232,3 +230,8 @@ def _told(comparison: Comparison, shown: Sequence[Stop]) -> dict[str, Any]:
         "runs": [str(run.folder) for run in comparison.runs],
         "stops": [{"name": stop.name, "pictures": stop.pictures} for stop in shown],
     }
+
+
+def _words(row: Row) -> str:
+    """What a filter looks through."""
+    return " ".join([row.name, row.state, *(f"{key}={value}" for key, value in row.settings.items() if value)]).lower()
