@@ -39,6 +39,7 @@ function show() {
   $("keeping").hidden = !state.judge || !state.votes.length;
   $("progress").value = state.votes.length;
   $("count").textContent = `${state.votes.length} of ${told.questions.length}`;
+  $("another").hidden = Boolean(asked);
   $("back").disabled = !state.votes.length;
   $("thanks").textContent = `All ${told.questions.length} are answered; thank you, ${state.judge}. Save your answers, and send the file back.`;
   if (!asked) return;
@@ -84,6 +85,10 @@ $("save").addEventListener("click", () => {
   link.download = `votes-${state.judge.replace(/[^\p{L}\p{N}]+/gu, "-")}-${state.session.slice(0, 4)}.json`;
   link.click();
   $("saved").textContent = `saved as ${link.download}`;
+});
+$("another").addEventListener("click", () => {
+  localStorage.removeItem(`${rooms}/${told.page}`);
+  location.reload();
 });
 const keys = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie" };
 document.addEventListener("keydown", (event) => {

@@ -16,6 +16,7 @@ from stylegan_lab.comparison.page import NOTHING, as_script, part
 from stylegan_lab.comparison.pictures import encoded, evaluated
 from stylegan_lab.comparison.score import Protocol
 from stylegan_lab.mistake import Mistake
+from stylegan_lab.page_style import STYLE
 
 Place = tuple[int, int]  # of a picture in a run's grid
 
@@ -156,7 +157,7 @@ def _page(told: Mapping[str, Any]) -> str:
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{NOTHING}">
-<title>Which is better?</title><style>{part("page.css")}{part("blind.css")}</style></head>
+<title>Which is better?</title><style>{STYLE}{part("page.css")}{part("blind.css")}</style></head>
 <body><main>
 <h1>Which is better?</h1>
 <form id="start"><p>You will be shown two pictures at a time, {count} times. Say which one is better, or that you see no difference.
@@ -165,14 +166,14 @@ Your answers stay in this page until you save them to a file, which you then sen
 <section id="asking" hidden aria-label="question">
 <div class="controls"><progress id="progress" max="{count}" value="0" aria-label="answered"></progress>
 <output id="count" aria-live="polite"></output></div>
-<figure id="given"><figcaption>made from</figcaption><img alt="what both were made from"></figure>
 <div class="two"><button type="button" data-choice="left"><img alt="left picture"><span>Left <kbd>&larr;</kbd></span></button>
+<figure id="given"><figcaption>made from</figcaption><img alt="what both were made from"></figure>
 <button type="button" data-choice="right"><img alt="right picture"><span>Right <kbd>&rarr;</kbd></span></button></div>
 <div class="controls"><button type="button" data-choice="tie">No difference <kbd>&darr;</kbd></button>
 <button type="button" id="back">Back <kbd>&uarr;</kbd></button></div></section>
 <section id="end" aria-label="the end" hidden><p id="thanks"></p></section>
 <div class="controls" id="keeping" hidden><button type="button" id="save">Save answers to a file</button>
-<span id="saved" role="status"></span></div>
+<button type="button" id="another" hidden>Another judge</button> <span id="saved" role="status"></span></div>
 </main>
 <script type="application/json" id="told">{as_script(told)}</script>
 <script>{part("blind.js")}</script>

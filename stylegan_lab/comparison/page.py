@@ -14,6 +14,7 @@ from stylegan_lab.comparison.entrant import Entrant
 from stylegan_lab.comparison.judgement import Judgement
 from stylegan_lab.comparison.pictures import Stop, stops
 from stylegan_lab.comparison.table import COSTS, costs_of
+from stylegan_lab.page_style import STYLE
 
 MOST_SETTINGS = 8  # in the table; more stand in their own
 NOTHING = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"  # may be fetched
@@ -46,7 +47,7 @@ def page(comparison: Comparison) -> str:
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{NOTHING}">
-<title>{runs} runs compared</title><style>{part("page.css")}</style></head>
+<title>{runs} runs compared</title><style>{STYLE}{part("page.css")}</style></head>
 <body><header><h1>{runs} runs compared</h1>
 <p class="soft">In {rows} rows: runs that differ only in their seed are one. Made on {time.strftime("%Y-%m-%d")}.</p>
 <nav aria-label="parts of this page">{links}</nav></header>
