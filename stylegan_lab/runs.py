@@ -51,6 +51,10 @@ class Run:
         return self.folder / "scores.json"
 
     @property
+    def cost(self) -> Path:
+        return self.folder / "cost.json"
+
+    @property
     def log(self) -> Path:
         return self.folder / "log.txt"
 
@@ -108,6 +112,17 @@ class Run:
                 f"{self.folder} cannot go on: its {name} is gone or unreadable. Put it back, or start anew in another folder "
                 "(its checkpoints can still be evaluated and used)"
             ) from None
+
+    def sittings(self) -> list[dict[str, Any]]:
+        """What each process that played has cost; none where nobody wrote it down."""
+        try:
+            sittings = json.loads(self.cost.read_text(encoding="utf-8"))["sittings"]
+            return [each for each in sittings if {"seconds", "gpus", "hardware"} <= each.keys()]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return []
+
+    def record_cost(self, sittings: list[dict[str, Any]]) -> None:
+        write_text(self.cost, json.dumps({"schema": 1, "sittings": sittings}, indent=2) + "\n")
 
     def remove_if_empty(self) -> None:
         """Leave nothing behind of a run that never was; folders above it go too while they hold nothing else."""

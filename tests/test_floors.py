@@ -16,6 +16,7 @@ BELOW: dict[str, set[str]] = {
     "signature": {"mistake", "choice"},
     "environment": set(),
     "whole": set(),
+    "page_style": set(),
     "alone": set(),
     "progress": set(),
     "fetch": {"mistake", "alone", "progress"},
@@ -58,7 +59,7 @@ BELOW["experiment"] = BELOW["callbacks"] | {
 }
 BELOW["sweeps"] = {"mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
 BELOW["reproduction"] = {"mistake", "choice", "whole", "runs", "conf_dir", "signature", "sweeps", "hardware"}
-BELOW["comparison"] = {"mistake", "choice", "whole", "images", "evaluation", "sweeps"}
+BELOW["comparison"] = {"mistake", "choice", "whole", "page_style", "runs", "images", "evaluation", "sweeps"}
 BELOW["cli"] = BELOW["experiment"] | {
     "experiment",
     "environment",

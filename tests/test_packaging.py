@@ -37,7 +37,8 @@ def names(built: Path, kind: str) -> list[str]:
 def test_every_config_and_module_travels(kind: str, conf: str, built: Path) -> None:
     packed = set(names(built, kind))
     assert {f"{conf}/{path.relative_to(CONF)}" for path in CONF.rglob("*.yaml")} <= packed
-    assert {str(path.relative_to(ROOT)) for path in (ROOT / "stylegan_lab").rglob("*.py")} <= packed
+    code = [path for kind in ("py", "css", "js") for path in (ROOT / "stylegan_lab").rglob(f"*.{kind}")]
+    assert {str(path.relative_to(ROOT)) for path in code} <= packed
     assert "hydra_plugins/stylegan_lab_sweeper.py" in packed and "hydra_plugins/__init__.py" not in packed
     assert not any(name.startswith("tests/") for name in packed)
 
