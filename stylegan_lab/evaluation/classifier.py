@@ -61,6 +61,12 @@ def classification_accuracy(made: Tensor, labels: Tensor, real: Tensor, truth: T
     return classifier(made, labels, classes).share_read_as(real, truth)
 
 
+def shrunk(images: Tensor) -> Tensor:
+    """As large as a classifier sees them, in [0, 1]."""
+    side = _side(images)
+    return F.interpolate(images.float(), (side, side), mode="bilinear", antialias=True)
+
+
 def _net(channels: int, side: int, classes: int, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -72,8 +78,7 @@ def _net(channels: int, side: int, classes: int, seed: int) -> nn.Module:
 
 
 def _seen(images: Tensor) -> Tensor:
-    side = _side(images)
-    return F.interpolate(images.float(), (side, side), mode="bilinear", antialias=True) * 2 - 1
+    return shrunk(images) * 2 - 1
 
 
 def _side(images: Tensor) -> int:
