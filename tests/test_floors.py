@@ -31,8 +31,19 @@ BELOW: dict[str, set[str]] = {
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
 BELOW["loggers"] = {"runs", "mistake", "choice", "whole", "manifest", "images", "evaluation"}
-BELOW["exam"] = {"modules", "data", "evaluation", "images"}
-BELOW["callbacks"] = {"exam", "runs", "checkpoint", "manifest", *BELOW["modules"], "modules", "data", "evaluation"}
+BELOW["marks"] = {"data", "evaluation", "images"}
+BELOW["exam"] = {"marks", "modules", "data", "evaluation", "images"}
+BELOW["callbacks"] = {
+    "marks",
+    "exam",
+    "runs",
+    "checkpoint",
+    "manifest",
+    *BELOW["modules"],
+    "modules",
+    "data",
+    "evaluation",
+}
 BELOW["instantiate"] = {"mistake", "choice", "signature"}
 BELOW["hardware"] = {"mistake"}
 BELOW["resolvers"] = {"data"}

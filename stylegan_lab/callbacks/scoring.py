@@ -29,15 +29,19 @@ class PutOff(Exception):
 
 class Scoring(L.Callback):
     """Ranks share the work. Logs `val/<metric>` every `every` iterations and at the end; 0: never. A generator makes `pictures`
-    each time, or as many as are held out."""
+    each time, or as many as are held out. `marks`: also what a classifier has to be trained for."""
 
     def __init__(
-        self, every: int = 5000, metrics: Mapping[str, Entry] | None = None, pictures: int | None = None
+        self,
+        every: int = 5000,
+        metrics: Mapping[str, Entry] | None = None,
+        pictures: int | None = None,
+        marks: bool = False,
     ) -> None:
         at_least("callbacks.scoring.every", every, 0)
         if pictures is not None:
             at_least("callbacks.scoring.pictures", pictures, 2)
-        self.every, self.pictures = every, pictures
+        self.every, self.pictures, self.marks = every, pictures, marks
         self.metrics = chosen(metrics or {})
         self._exam: Exam | None = None
         self._owed = False
@@ -92,7 +96,10 @@ class Scoring(L.Callback):
         answers = torch.cat([pictures for pictures, _ in all_of_them])
         for number, eye in enumerate(self._eyes):
             eye.learn(answers, torch.cat([vectors[number] for _, vectors in all_of_them]))
-        return {f"val/{name}": value for name, value in score(answers, exam.others(), self.metrics).items()}
+        scores = score(answers, exam.others(), self.metrics)
+        if self.marks:
+            scores |= {name: mark.value for name, mark in exam.marks(answers).items()}
+        return {f"val/{name}": value for name, value in scores.items()}
 
     def _protocol(self, exam: Exam, trainer: L.Trainer) -> dict[str, Any]:
         """What belongs to every number that is written on the way."""
