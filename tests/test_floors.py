@@ -80,7 +80,6 @@ BELOW["cli"] = BELOW["experiment"] | {
     "fetch",
     "reproduction",
     "whole",
-    "fetch",
 }
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()

@@ -84,17 +84,27 @@ class Contest:
 
     def critic(self, judge: Judge, real: Tensor, fake: Tensor, iteration: int) -> Terms:
         """The critic's side of the game on detached fakes, with the penalties that are due."""
-        judge = self._seeing(judge)
-        terms = self.game.critic(judge, real, fake.detach())
-        due = {
-            name: penalty(judge, real, fake.detach())
-            for name, penalty in self.penalties.items()
-            if iteration % penalty.every == 0
-        }
+        return self.critic_plays(judge, real, fake) | self.critic_pays(judge, real, fake, iteration)
+
+    def critic_plays(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
+        terms = self.game.critic(self._seeing(judge), real, fake.detach())
         notes = _ahead(terms) if getattr(self.game, "can_be_won", False) else {}
         if isinstance(self.seen, Adapting):
             notes["sure"] = self.game.sure(terms.notes)  # type: ignore[attr-defined]
-        return terms | Terms(due, notes)
+        return terms | Terms({}, notes)
+
+    def critic_pays(self, judge: Judge, real: Tensor, fake: Tensor, iteration: int) -> Terms:
+        seeing = self._seeing(judge)
+        due = {name: penalty for name, penalty in self.penalties.items() if iteration % penalty.every == 0}
+        return Terms({name: penalty(seeing, real, fake.detach()) for name, penalty in due.items()})
+
+    @property
+    def penalties_every(self) -> int:
+        """Between iterations in which some are due."""
+        return min((penalty.every for penalty in self.penalties.values()), default=0)
+
+    def penalties_are_due(self, iteration: int) -> bool:
+        return any(iteration % penalty.every == 0 for penalty in self.penalties.values())
 
     def constrain(self, critic: nn.Module) -> None:
         if self.constraint is not None:

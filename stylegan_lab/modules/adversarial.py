@@ -49,6 +49,8 @@ class AdversarialModule(Module):
     def _adapt(self, seen: Adapting, player: Player, done: Terms) -> None:
         """By what all ranks' critics said of their reals."""
         sure = [note for name, note in done.notes.items() if name.endswith("sure")]
+        if not sure:  # a turn in which only penalties are paid
+            return
         images = next(len(note) for name, note in done.notes.items() if name.endswith("logits_real"))
         seen.notice(float(mean(torch.stack(sure).mean())), images * ranks())
         self.latest_notes[f"{player.name}_strength"] = torch.tensor(seen.strength)
