@@ -68,7 +68,8 @@ BELOW["experiment"] = BELOW["callbacks"] | {
     "hardware",
     "resolvers",
 }
-BELOW["sweeps"] = {"mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
+BELOW["page_style"] = set()
+BELOW["sweeps"] = {"page_style", "mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
 BELOW["reproduction"] = {"mistake", "choice", "whole", "runs", "conf_dir", "signature", "sweeps", "hardware"}
 BELOW["comparison"] = {"mistake", "choice", "whole", "page_style", "runs", "images", "evaluation", "sweeps"}
 BELOW["cli"] = BELOW["experiment"] | {
