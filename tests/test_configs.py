@@ -16,6 +16,7 @@ from stylegan_lab.experiment import build
 from stylegan_lab.instantiate import instantiate
 
 CHOICES = sorted(f"{path.parent.relative_to(CONF)}={path.stem}" for path in CONF.rglob("*.yaml") if path.parent != CONF)
+CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 NOT_BOUND = {"_target_", "_partial_"}
 
 
@@ -72,6 +73,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folders = {f"{name}/{split}{side}": (8, 8) for name in unpaired for split in ("train", "test") for side in "AB"}
     folders |= {f"{name}/{split}": (16, 8) for name in ("facades", "maps") for split in ("train", "val", "test")}
     folders |= {f"afhq/{split}/{animal}": (8, 8) for split in ("train", "val") for animal in ("cat", "dog", "wild")}
+    folders |= {f"cifar10/{name}": (8, 8) for name in CIFAR10} | {f"mnist/{digit}": (8, 8) for digit in range(10)}
     folders |= dict.fromkeys(["coco/train2014", "wikiart", "photos", "old_photographs"], (8, 8))
     for name, size in folders.items():
         (root / name).mkdir(parents=True)
