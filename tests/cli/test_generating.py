@@ -28,6 +28,8 @@ def test_stylegan2_generates_mixes_and_truncates() -> None:
     assert (picture["plain/000001.png"] == picture["again/000001.png"]).all()
     assert (picture["plain/000001.png"] != picture["near/000001.png"]).any()
     assert (picture["plain/000001.png"] != picture["mixed/000001.png"]).any()
+    assert run(["generate", "run", "first", "--n", "1", "--mix"]) == 0
+    assert (picture["mixed/000000.png"] == read_picture(Path("first/000000.png"))).all()
     assert (picture["average/000001.png"] == picture["average/000002.png"]).all()
     assert run(["generate", "run", "walk.gif", "--n", "2", "--interpolate", "2"]) == 0
     assert Path("walk.gif").stat().st_size > 0
