@@ -139,7 +139,7 @@ def _check_pictures(runs: Sequence[Entrant], given: set[int]) -> None:
     """Translations are judged of the same inputs, and whatever was evaluated towards the same held-out pictures."""
     told = [run.evaluation for run in runs if run.evaluation]
     plain = [Protocol({}, yardsticks_of(each)) for each in told]
-    lacks_inputs = any("untranslated" in each for each in told) and 0 not in given
+    lacks_inputs = any(each.get("untranslated") for each in told) and 0 not in given
     if told and (not given or lacks_inputs or not all(each.agrees(plain[0]) for each in plain)):
         raise Mistake("the runs were evaluated on different pictures; judge runs of the same data")
 
