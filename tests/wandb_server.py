@@ -1,4 +1,4 @@
-"""A W&B server on this machine, as far as runs and `wandb sync` ask one: it remembers runs, their lines of history and their files."""
+"""A W&B server on this machine, as far as runs and `wandb sync` ask one: it remembers lines of history and files, by run."""
 
 import gzip
 import json
