@@ -41,9 +41,10 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-docs: install ## write docs/configs.md from conf/, docs/datasets.md from the catalogue
+docs: install ## write docs/configs.md from conf/, docs/datasets.md from the catalogue, docs/baselines.md from baselines/
 	$(BIN)/python docs/generate_configs.py
 	$(BIN)/python docs/generate_datasets.py
+	$(BIN)/python docs/generate_baselines.py
 
 clean: ## remove .venv and what tools left; runs/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist
