@@ -10,15 +10,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan_lab.callbacks.checkpoints import Checkpoints
 from stylegan_lab.callbacks.interruption import seconds
+from stylegan_lab.callbacks.scoring import Scoring
 from stylegan_lab.choice import choose, nearest
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.data.image_data import ImageData
-from stylegan_lab.evaluation.metrics import Metric
+from stylegan_lab.evaluation.metrics import Metric, check_enough
 from stylegan_lab.exam import measurable
 from stylegan_lab.hardware import check_hardware, strategy_arguments
 from stylegan_lab.images.batch import WORDS, serves
 from stylegan_lab.instantiate import plain
 from stylegan_lab.mistake import Mistake, at_least
+from stylegan_lab.modules.generative import GenerativeModule
 from stylegan_lab.modules.module import Module
 from stylegan_lab.signature import check_arguments, check_value
 
@@ -149,8 +151,26 @@ def check_monitor(callbacks: Mapping[str, Any], metrics: Mapping[str, Metric], m
     kept = callbacks.get("checkpoints")
     if isinstance(kept, Checkpoints) and kept.monitor is not None:
         taken = measurable(module, data)
-        scores = [f"val/{name}" for name, metric in metrics.items() if metric.against in taken]
-        choose("callbacks.checkpoints.monitor", kept.monitor, dict.fromkeys(scores))
+        scores = {f"val/{name}": metric for name, metric in metrics.items() if metric.against in taken}
+        better = choose("callbacks.checkpoints.monitor", kept.monitor, scores).better
+        if kept.higher_is_better != (better == "higher"):
+            raise Mistake(
+                f"{kept.monitor} is better {better}; give callbacks.checkpoints.higher_is_better={str(better == 'higher').lower()}"
+            )
+
+
+def check_counts(
+    callbacks: Mapping[str, Any], metrics: Mapping[str, Metric], module: Module, data: ImageData, evaluate: bool
+) -> None:
+    """Whether enough pictures are held out for every score that will be taken, before hours have gone by."""
+    scoring = callbacks.get("scoring")
+    scored = isinstance(scoring, Scoring) and scoring.every > 0
+    made = scoring.pictures if isinstance(scoring, Scoring) and isinstance(module, GenerativeModule) else None
+    for split in ["val"] * scored + ["test"] * evaluate:
+        held_out = len(data.held_out(split))  # type: ignore[arg-type]
+        for name, metric in metrics.items():
+            if metric.against in measurable(module, data):
+                check_enough(f"{split}/{name}", metric, held_out, made if split == "val" and made else held_out)
 
 
 def choices_that(group: str, fits: Callable[[Any], bool]) -> list[str]:

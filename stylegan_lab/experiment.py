@@ -16,9 +16,9 @@ from stylegan_lab.callbacks.averaging import apply_averages
 from stylegan_lab.callbacks.budget import Budget
 from stylegan_lab.callbacks.chance import Chance
 from stylegan_lab.callbacks.interruption import Interruption
-from stylegan_lab.checks import check_match, check_monitor, check_values, rehearse
+from stylegan_lab.checks import check_counts, check_match, check_monitor, check_values, rehearse
 from stylegan_lab.data.image_data import ImageData
-from stylegan_lab.evaluation.metrics import METRICS, Metric
+from stylegan_lab.evaluation.metrics import Metric, chosen
 from stylegan_lab.hardware import check_shared_memory, number_of_ranks, precision, strategy_arguments
 from stylegan_lab.instantiate import instantiate, instantiate_each, plain, recorded
 from stylegan_lab.loggers.record import Record
@@ -54,7 +54,9 @@ def build(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
     rehearse(module, data)
     iterations = budget_in_iterations(config, data, ranks)
     callbacks = instantiate_each(config.callbacks, config.trust, "callbacks")
-    check_monitor(callbacks, build_metrics(config), module, data)
+    metrics = build_metrics(config)
+    check_monitor(callbacks, metrics, module, data)
+    check_counts(callbacks, metrics, module, data, bool(config.evaluate))
     loggers = instantiate_each(config.logger, config.trust, "logger")
     return Experiment(config, module, data, iterations, callbacks, loggers)
 
@@ -100,7 +102,7 @@ def restore_module(checkpoint: dict[str, Any], raw: bool = False, trust: Sequenc
 
 def build_metrics(config: DictConfig) -> dict[str, Metric]:
     """The built-in metrics, and those of the user's own."""
-    return METRICS | instantiate_each(config.metrics, config.trust, "metrics")
+    return chosen(instantiate_each(config.metrics, config.trust, "metrics"))
 
 
 def build_trainer(experiment: Experiment, run: Run) -> L.Trainer:

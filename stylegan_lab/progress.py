@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,24 +12,30 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 EVERY = 10.0  # seconds between lines
 
 
+class Advance(Protocol):
+    """Hears how much more is done, and what there is to say of it."""
+
+    def __call__(self, more: int, said: str = "", /) -> None: ...
+
+
 @contextmanager
-def progress(what: str, total: int | None, done: int = 0, in_bytes: bool = True) -> Iterator[Callable[[int], None]]:
-    """Gives a function that is told how much more is done."""
+def progress(what: str, total: int | None, done: int = 0, in_bytes: bool = True) -> Iterator[Advance]:
     if sys.stderr.isatty():
         counted = DownloadColumn() if in_bytes else MofNCompleteColumn()
         columns = [TextColumn("{task.description}"), BarColumn(20), counted, TimeRemainingColumn()]
+        columns.append(TextColumn("{task.fields[said]}", markup=False))
         with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(what, total=total, completed=done)
-            yield lambda more: bar.advance(task, more)
+            task = bar.add_task(what, total=total, completed=done, said="")
+            yield lambda more, said="": bar.update(task, advance=more, said=said)
         return
     told = time.monotonic()
 
-    def advance(more: int) -> None:
+    def advance(more: int, said: str = "", /) -> None:
         nonlocal done, told
         done += more
         if time.monotonic() - told > EVERY:
             told = time.monotonic()
-            print(f"{what}  {_of(done, total, in_bytes)}", file=sys.stderr, flush=True)
+            print(f"{what}  {_of(done, total, in_bytes)}{said and f'  {said}'}", file=sys.stderr, flush=True)
 
     yield advance
 

@@ -48,17 +48,20 @@ def test_keys_are_the_signature_they_feed(choice: str, composed: Callable[..., D
             filled_in |= {"condition_channels"} if ".nets." in config["_target_"] else set()
             filled_in |= {"inputs", "doublings"} if ".decoder." in config["_target_"] else set()
             filled_in |= {"domains"} if ".style_coder." in config["_target_"] else set()
+            filled_in |= (
+                {"latent_size", "image_channels", "classes"} if ".nets.generation." in config["_target_"] else set()
+            )
             expected = parameters - filled_in
             assert given == expected, f"{config['_target_']}: a knob without a key, or a key without a knob"
 
 
 @pytest.mark.parametrize(
-    "choice", [choice for choice in CHOICES if choice.split("=")[0] in ("loss", "critic", "schedule")]
+    "choice", [choice for choice in CHOICES if choice.split("=")[0] in ("loss", "critic", "adversary", "schedule")]
 )
 def test_groups_are_built(choice: str, composed: Callable[..., DictConfig]) -> None:
     group = choice.split("=")[0]
     built = instantiate(composed(choice)[group])
-    assert callable(built() if group == "critic" else built) or group == "loss"
+    assert callable(built() if group in ("critic", "adversary") else built) or group == "loss"
 
 
 @pytest.fixture(scope="module")

@@ -285,5 +285,17 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(
     with progress("file.zip", 3000, done=1000) as advance:
         advance(500)
     with progress("pictures", None, in_bytes=False) as advance:
-        advance(7)
-    assert capsys.readouterr().err == "file.zip  1.5 kB of 3.0 kB\npictures  7\n"
+        advance(7, "two are bad")
+    assert capsys.readouterr().err == "file.zip  1.5 kB of 3.0 kB\npictures  7  two are bad\n"
+
+
+def test_a_bar_in_a_terminal_says_beside_it_what_is_to_be_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress("painting", 20, in_bytes=False) as advance:
+        advance(20, "style [0.5]")
+    last = capsys.readouterr().err
+    assert "painting" in last and "20/20" in last and "style [0.5]" in last

@@ -26,10 +26,10 @@ BELOW: dict[str, set[str]] = {
     "losses": {"nets", "mistake", "choice"},
     "modules": {"losses", "nets", "images", "checkpoint", "manifest", "mistake", "choice"},
     "data": {"losses", "nets", "images", "mistake", "choice", "fetch", "alone", "progress", "whole", "hardware"},
-    "evaluation": {"losses", "nets", "images", "mistake", "choice"},
+    "evaluation": {"losses", "nets", "images", "mistake", "choice", "fetch", "whole"},
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
-BELOW["loggers"] = {"runs", "mistake", "choice", "whole"}
+BELOW["loggers"] = {"runs", "mistake", "choice", "whole", "manifest", "images", "evaluation"}
 BELOW["exam"] = {"modules", "data", "evaluation", "images"}
 BELOW["callbacks"] = {"exam", "runs", "checkpoint", "manifest", *BELOW["modules"], "modules", "data", "evaluation"}
 BELOW["instantiate"] = {"mistake", "choice", "signature"}
@@ -58,12 +58,32 @@ BELOW["experiment"] = BELOW["callbacks"] | {
 }
 BELOW["sweeps"] = {"mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
 BELOW["reproduction"] = {"mistake", "choice", "whole", "runs", "conf_dir", "signature", "sweeps", "hardware"}
-BELOW["cli"] = BELOW["experiment"] | {"experiment", "environment", "progress", "sweeps", "reproduction"}
+BELOW["comparison"] = {"mistake", "choice", "whole", "images", "evaluation", "sweeps"}
+BELOW["cli"] = BELOW["experiment"] | {
+    "experiment",
+    "environment",
+    "progress",
+    "sweeps",
+    "comparison",
+    "reproduction",
+    "whole",
+}
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()
 
 LIGHTNING = {"checks", "modules", "data", "callbacks", "loggers", "experiment", "cli"}
-HYDRA = {"checks", "hardware", "resolvers", "cli", "instantiate", "runs", "experiment", "sweeps", "reproduction"}
+HYDRA = {
+    "checks",
+    "hardware",
+    "resolvers",
+    "cli",
+    "instantiate",
+    "runs",
+    "experiment",
+    "sweeps",
+    "reproduction",
+    "whole",
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -34,3 +34,5 @@ class Samples(L.Callback):
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     logger.log_image("samples", [str(path)], step=module.iteration)
+                if hasattr(logger, "log_cells"):
+                    logger.log_cells("samples_table", str(path), len(rows), len(rows[0]), step=module.iteration)

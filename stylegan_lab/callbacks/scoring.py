@@ -10,12 +10,15 @@ from torch import Tensor
 
 from stylegan_lab.callbacks.interruption import asked_to_leave
 from stylegan_lab.callbacks.watching import looking
-from stylegan_lab.evaluation.metrics import METRICS, Metric
+from stylegan_lab.evaluation.embedding import Embedding
+from stylegan_lab.evaluation.metrics import Entry, chosen
 from stylegan_lab.evaluation.scores import score
 from stylegan_lab.exam import Exam, exams
 from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.module import Module
 from stylegan_lab.modules.ranks import gathered, largest, rank, ranks, said
+
+Answer = tuple[Tensor, list[Tensor]]  # pictures, and what each embedding makes of them
 
 
 class PutOff(Exception):
@@ -27,13 +30,13 @@ class Scoring(L.Callback):
     each time, or as many as are held out."""
 
     def __init__(
-        self, every: int = 5000, metrics: Mapping[str, Metric] | None = None, pictures: int | None = None
+        self, every: int = 5000, metrics: Mapping[str, Entry] | None = None, pictures: int | None = None
     ) -> None:
         at_least("callbacks.scoring.every", every, 0)
         if pictures is not None:
             at_least("callbacks.scoring.pictures", pictures, 2)
         self.every, self.pictures = every, pictures
-        self.metrics = METRICS | dict(metrics or {})
+        self.metrics = chosen(metrics or {})
         self._exam: Exam | None = None
         self._owed = False
 
@@ -65,14 +68,26 @@ class Scoring(L.Callback):
             logger.log_metrics(scores, step=module.iteration)
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in scores.items()})
 
-    def _put(self, exam: Exam, question: Tensor, trainer: L.Trainer, module: Module) -> Tensor:
+    @property
+    def _eyes(self) -> list[Embedding]:
+        """Of the metrics that can be taken; one may serve several."""
+        assert self._exam is not None
+        taken = self._exam.others()
+        seen = [each.sees for each in self.metrics.values() if each.sees is not None and each.against in taken]
+        return list({id(each): each for each in seen}.values())
+
+    def _put(self, exam: Exam, question: Tensor, trainer: L.Trainer, module: Module) -> Answer:
         if asked_to_leave(trainer):
             raise PutOff
-        return exam.put(question, module)
+        pictures = exam.put(question, module)
+        return pictures, [eye.vectors(pictures) for eye in self._eyes]
 
-    def _mark(self, exam: Exam, everyone: Sequence[Sequence[Tensor]], questions: int) -> dict[str, float]:
+    def _mark(self, exam: Exam, everyone: Sequence[Sequence[Answer]], questions: int) -> dict[str, float]:
         """What all ranks answered together, each question once."""
-        answers = torch.cat([everyone[place % len(everyone)][place // len(everyone)] for place in range(questions)])
+        all_of_them = [everyone[place % len(everyone)][place // len(everyone)] for place in range(questions)]
+        answers = torch.cat([pictures for pictures, _ in all_of_them])
+        for number, eye in enumerate(self._eyes):
+            eye.learn(answers, torch.cat([vectors[number] for _, vectors in all_of_them]))
         return {f"val/{name}": value for name, value in score(answers, exam.others(), self.metrics).items()}
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,20 +1,26 @@
 """`stylegan-lab evaluate`: the exam of a held-out split, beside what is reached without a model."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import DictConfig, OmegaConf
 
 from stylegan_lab.checkpoint import read_checkpoint
+from stylegan_lab.choice import choose
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.run_parser import run_parser
+from stylegan_lab.conf_dir import CONF
 from stylegan_lab.evaluation.metrics import Metric
 from stylegan_lab.evaluation.scores import score
 from stylegan_lab.exam import exams, sat
 from stylegan_lab.experiment import build_data, build_metrics, config_of, restore_module
 from stylegan_lab.images.grid import grid
 from stylegan_lab.images.write import write_picture
-from stylegan_lab.mistake import at_least
+from stylegan_lab.instantiate import instantiate_each
+from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.runs import Run, find_run
 
 Scores = dict[str, float]
@@ -27,23 +33,34 @@ def main(arguments: list[str]) -> int:
         "runs/demo/20260101-120000-ab12 --checkpoint best",
     )
     parser.add_argument("--split", choices=("test", "val"), default="test")
+    parser.add_argument("--metrics", metavar="A,B", help=f"beside the run's own: {', '.join(more_metrics())}")
     parser.add_argument("--n", type=int, help="of a generator: so many pictures; as many as are held out, if not given")
     options = parser.parse_args(arguments)
     if options.n is not None:
         at_least("--n", options.n, 2)
     quiet()
     run, checkpoint = find_run(options.run)
-    evaluate(run, options.checkpoint or checkpoint, options.split, options.raw, options.trust, options.n)
+    beside = options.metrics.split(",") if options.metrics else []
+    evaluate(run, options.checkpoint or checkpoint, options.split, options.raw, options.trust, options.n, beside)
     return 0
 
 
 def evaluate(
-    run: Run, checkpoint: str, split: str, raw: bool = False, trust: Sequence[str] = (), count: int | None = None
+    run: Run,
+    checkpoint: str,
+    split: str,
+    raw: bool = False,
+    trust: Sequence[str] = (),
+    count: int | None = None,
+    beside: Sequence[str] = (),
 ) -> dict[str, Any]:
+    """`beside` the run's own metrics, choices of the group of that name."""
     path = run.checkpoint(checkpoint)
     contents = read_checkpoint(path)
     module = restore_module(contents, raw, trust)
     config = config_of(contents, trust)
+    for name in beside:
+        config.metrics.update(OmegaConf.load(choose("--metrics", name, more_metrics())))
     metrics = build_metrics(config)
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     data = build_data(config)
@@ -64,17 +81,37 @@ def evaluate(
         "ema": bool(contents.get("ema")) and not raw,
         "split": split,
         "n": exam.count,
+        "counts": {exam.answer: exam.count} | {against: len(other) for against, other in exam.others().items()},
         "metrics": rows[exam.answer],
         **{name.replace(" ", "_"): value for name, value in references.items()},
         "directions": directions,
+        "better": {name: metrics[name].better for name in rows[exam.answer]},
         "protocol": {name: metrics[name].protocol for name in rows[exam.answer]} | {"size": data.size, "bits": 8},
     }
     run.record_scores(scores)
+    if not raw:  # whose scores would stand under the same names
+        mirror(run, config, scores, picture)
     print(table(rows | references, metrics))
     print(f"picture    {picture}  (rows: {exam.legend})")
     print(f"scores     {run.scores}")
     print(f"run        {run.folder}")
     return scores
+
+
+def more_metrics() -> dict[str, Path]:
+    return {path.stem: path for path in sorted((CONF / "metrics").glob("*.yaml")) if path.stem != "default"}
+
+
+def mirror(run: Run, config: DictConfig, scores: Mapping[str, Any], picture: Path) -> None:
+    """The loggers that watched the training are told, by the names that sweeps use: test/ssim."""
+    split, iteration = scores["split"], scores["iteration"]
+    with suppress(Mistake):  # what they need may be missing on this machine
+        for make in instantiate_each(config.logger, config.trust, "logger").values():
+            logger = make(run)
+            logger.log_metrics({f"{split}/{name}": value for name, value in scores["metrics"].items()}, step=iteration)
+            if hasattr(logger, "log_image"):
+                logger.log_image(split, [str(picture)], step=iteration)
+            logger.finalize("success")
 
 
 def table(rows: Mapping[str, Scores], metrics: Mapping[str, Metric]) -> str:

@@ -11,10 +11,13 @@ from stylegan_lab.mistake import Mistake
 COMMANDS = {
     "train": "train one experiment, or a sweep of them",
     "evaluate": "score a run against held-out pictures",
+    "score": "score a folder of pictures against another, with no run",
+    "compare": "put runs side by side: settings, scores, cost",
     "translate": "translate pictures with a run",
     "generate": "make pictures from noise with a run",
     "stylize": "paint a photo in the style of a picture",
     "reproduce": "train a baseline and hold it against what its paper says",
+    "sync": "upload to W&B what was written offline",
     "data": "check, preview, prepare, list or download data",
 }
 DEBUG = "STYLEGAN_LAB_DEBUG"

@@ -27,6 +27,7 @@ from stylegan_lab.losses.perception import Perception
 from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.adain import AdaIN
 from stylegan_lab.modules.gatys import paint
+from stylegan_lab.progress import progress
 from stylegan_lab.runs import find_run, new_run
 
 LOOKS = 10  # samples of a painting on its way
@@ -100,21 +101,22 @@ def painted(options: Any, content: Tensor, styles: Sequence[Tensor]) -> Tensor:
     record = Record(run.metrics)
     every = max(1, options.iterations // LOOKS)
 
-    def watch(iteration: int, image: Tensor, losses: dict[str, float]) -> None:
-        if iteration % every == 0 or iteration == options.iterations:
-            record.log_metrics({f"loss/{name}": loss for name, loss in losses.items()}, step=iteration)
-            write_picture(image[0].cpu(), run.samples / f"{iteration:06d}.png")
-            told = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
-            print(f"{iteration}/{options.iterations}  {told}", flush=True)
-
-    print(f"run        {run.folder}")
+    print(f"run        {run.folder}", flush=True)
     torch.manual_seed(options.seed)
-    return paint(
-        content, styles[0], perception,
-        iterations=options.iterations, content_weight=options.content_weight, style_weight=options.style_weight,
-        variation_weight=options.variation_weight, painter=options.painter, rate=options.rate,
-        start=torch.randn_like(content) * 0.1 if options.start == "noise" else None, watch=watch,
-    )  # fmt: skip
+    with progress("painting", options.iterations, in_bytes=False) as advance:
+
+        def watch(iteration: int, image: Tensor, losses: dict[str, float]) -> None:
+            record.log_metrics({f"loss/{name}": loss for name, loss in losses.items()}, step=iteration)
+            if iteration % every == 0 or iteration == options.iterations:
+                write_picture(image[0].cpu(), run.samples / f"{iteration:06d}.png")
+            advance(1, ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items()))
+
+        return paint(
+            content, styles[0], perception,
+            iterations=options.iterations, content_weight=options.content_weight, style_weight=options.style_weight,
+            variation_weight=options.variation_weight, painter=options.painter, rate=options.rate,
+            start=torch.randn_like(content) * 0.1 if options.start == "noise" else None, watch=watch,
+        )  # fmt: skip
 
 
 def seen_through(features: str, weights: str | None) -> Perception:

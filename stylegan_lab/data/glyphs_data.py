@@ -53,9 +53,9 @@ class GlyphsData(ImageData):
         channels: int = 1,
         batch_size: int = 64,
         workers: int = 0,
-        train_glyphs: int = 10_000,
-        val_glyphs: int = 500,
-        test_glyphs: int = 1_000,
+        train_scenes: int = 10_000,
+        val_scenes: int = 500,
+        test_scenes: int = 1_000,
         world: int = 0,
     ) -> None:
         super().__init__(size, channels, batch_size, workers)
@@ -64,7 +64,7 @@ class GlyphsData(ImageData):
         if channels not in (1, 3):
             raise Mistake(f"data.channels={channels}: glyphs are written in 1 channel, or the same in 3")
         self.classes, self.world = distinct(classes, NAMES), world
-        self.counts = {"train": train_glyphs, "val": val_glyphs, "test": test_glyphs}
+        self.counts = {"train": train_scenes, "val": val_scenes, "test": test_scenes}
         for split, count in self.counts.items():
             at_least(f"data.{split}_glyphs", count, 1)
         self._splits: dict[str, Glyphs] = {}

@@ -1,13 +1,15 @@
 """The metrics: each compares pictures with their truth, with real ones of the domain they aim at, or with their inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
 from stylegan_lab.evaluation.content import content_kept
-from stylegan_lab.evaluation.fidelity import mean_absolute_error, psnr, ssim
+from stylegan_lab.evaluation.diversity import SIDE, diversity
+from stylegan_lab.evaluation.embedding import Embedding
+from stylegan_lab.evaluation.fidelity import EXPONENTS, mean_absolute_error, ms_ssim, psnr, ssim
 from stylegan_lab.evaluation.sliced_wasserstein import (
     COLOURS,
     DIRECTIONS,
@@ -17,22 +19,39 @@ from stylegan_lab.evaluation.sliced_wasserstein import (
     palette_distance,
     sliced_wasserstein,
 )
+from stylegan_lab.mistake import Mistake
 
 Against = Literal["truth", "target", "input"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    measure: Callable[[Tensor, Tensor], float]  # images and what they are held against, in [0, 1] through 8 bits
+    """`measure` takes images and what they are held against, in [0, 1] through 8 bits; or, of a metric that `sees` them through
+    an embedding, the two crowds of vectors."""
+
+    measure: Callable[[Any, Any], float]
     against: Against
     better: Literal["higher", "lower"]
     protocol: str
+    sees: Embedding | None = None
+    least: int = 1  # pictures on either side
+
+    def __call__(self, images: Tensor, other: Tensor) -> float:
+        if self.sees is None:
+            return self.measure(images, other)
+        return self.measure(self.sees(images), self.sees.known(other))
 
 
 METRICS: dict[str, Metric] = {
     "l1": Metric(mean_absolute_error, "truth", "lower", "mean absolute difference, values in [0, 1]"),
     "psnr": Metric(psnr, "truth", "higher", "dB per picture, averaged"),
     "ssim": Metric(ssim, "truth", "higher", "Gaussian window 11, sigma 1.5, per RGB channel, averaged"),
+    "ms_ssim": Metric(
+        ms_ssim,
+        "truth",
+        "higher",
+        f"{len(EXPONENTS)} scales, or as many as there is room for, their exponents summing to 1",
+    ),
     "sliced_wasserstein": Metric(
         sliced_wasserstein,
         "target",
@@ -43,5 +62,27 @@ METRICS: dict[str, Metric] = {
     "palette_distance": Metric(
         palette_distance, "target", "lower", f"W1 of {COLOURS} RGB colours, {DIRECTIONS} directions"
     ),
+    "diversity": Metric(
+        diversity,
+        "target",
+        "higher",
+        f"root mean square distance within the set over that within the target's, at {SIDE}x{SIDE}; about 1, 0 when all are one",
+    ),
     "content_kept": Metric(content_kept, "input", "higher", "correlation of Sobel gradient strengths of luminance"),
 }
+
+
+Entry = Metric | Mapping[str, Metric]  # of a config: one metric, or several of a kind
+
+
+def chosen(entries: Mapping[str, Entry]) -> dict[str, Metric]:
+    """The built-in metrics, and those of a config's entries."""
+    metrics = dict(METRICS)
+    for name, entry in entries.items():
+        metrics |= {name: entry} if isinstance(entry, Metric) else entry
+    return metrics
+
+
+def check_enough(name: str, metric: Metric, *counts: int) -> None:
+    if min(counts) < metric.least:
+        raise Mistake(f"{name} needs at least {metric.least} pictures on either side; there are {min(counts)}")

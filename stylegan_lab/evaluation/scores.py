@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_lab.evaluation.metrics import METRICS, Against, Metric
+from stylegan_lab.evaluation.metrics import METRICS, Against, Metric, check_enough
 from stylegan_lab.images.convert import to_unit
 
 
@@ -43,8 +43,7 @@ def score(
     pictures: Tensor, others: Mapping[Against, Tensor], metrics: Mapping[str, Metric] = METRICS
 ) -> dict[str, float]:
     """Pictures in [0, 1] by every metric that compares them with one of the `others`."""
-    return {
-        name: metric.measure(pictures, others[metric.against])
-        for name, metric in metrics.items()
-        if metric.against in others
-    }
+    possible = {name: metric for name, metric in metrics.items() if metric.against in others}
+    for name, metric in possible.items():
+        check_enough(name, metric, len(pictures), len(others[metric.against]))
+    return {name: metric(pictures, others[metric.against]) for name, metric in possible.items()}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 GAP = 2  # pixels
@@ -16,6 +17,15 @@ def grid(rows: Sequence[Tensor]) -> Tensor:
     alike = [row if row.shape[-2:] == largest else F.interpolate(row, largest, mode="nearest") for row in rows]
     lines = [_joined(list(row.detach().float().cpu()), side_by_side=True) for row in alike]
     return _joined(lines, side_by_side=False)
+
+
+def cells(picture: Image.Image, rows: int, columns: int) -> list[list[Image.Image]]:
+    """A grid taken apart again."""
+    wide, high = (picture.width + GAP) // columns, (picture.height + GAP) // rows
+    return [
+        [picture.crop((x * wide, y * high, (x + 1) * wide - GAP, (y + 1) * high - GAP)) for x in range(columns)]
+        for y in range(rows)
+    ]
 
 
 def _visible(row: Tensor) -> Tensor:

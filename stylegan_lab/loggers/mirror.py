@@ -42,6 +42,9 @@ class Mirror(Logger):
     def log_image(self, key: str, images: list[str], step: int | None = None) -> None:
         self._send("log_image", key, images, step=step)
 
+    def log_cells(self, key: str, path: str, rows: int, columns: int, step: int | None = None) -> None:
+        self._send("log_cells", key, path, rows, columns, step=step)
+
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Let the thread finish, but not for ever."""

@@ -1,6 +1,7 @@
 """A contest: what one `loss=` choice holds. A game, penalties and a constraint on critics, and whose turn it is."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -8,26 +9,67 @@ from stylegan_lab.losses.constraints import Constraint
 from stylegan_lab.losses.games import Game
 from stylegan_lab.losses.penalties import Penalty
 from stylegan_lab.losses.terms import Terms
+from stylegan_lab.mistake import at_least
 from stylegan_lab.nets.verdict import Judge
 
 
+class Turns(Protocol):
+    """Whether the generators play in an iteration, counted from 1; each is one critic step on a fresh batch."""
+
+    def __call__(self, iteration: int) -> bool: ...
+
+
+class EveryFew:
+    """Once after so many critic turns."""
+
+    def __init__(self, turns: int) -> None:
+        at_least("loss.critic_turns", turns, 1)
+        self.turns = turns
+
+    def __call__(self, iteration: int) -> bool:
+        return iteration % self.turns == 0
+
+
+class WellAdvised:
+    """WGAN's (Arjovsky et al., 2017, in their code): once after `turns` critic turns, but after `many` of them for the `first`
+    generator steps, and again for each step whose number, counted from 0, is a multiple of `again`."""
+
+    def __init__(self, turns: int = 5, many: int = 100, first: int = 25, again: int = 500) -> None:
+        at_least("loss.critic_turns.turns", turns, 1)
+        at_least("loss.critic_turns.many", many, 1)
+        at_least("loss.critic_turns.first", first, 1)
+        at_least("loss.critic_turns.again", again, first)
+        self.turns, self.many, self.first, self.again = turns, many, first, again
+
+    def __call__(self, iteration: int) -> bool:
+        opening = self._stretch(self.first)
+        if iteration <= opening:
+            return self._ends_turn(iteration, self.first)
+        return self._ends_turn((iteration - opening - 1) % self._stretch(1) + 1, 1)
+
+    def _stretch(self, patient: int) -> int:
+        """Iterations of `again` generator steps, of which so many wait for `many` critic turns."""
+        return patient * self.many + (self.again - patient) * self.turns
+
+    def _ends_turn(self, iteration: int, patient: int) -> bool:
+        rest = iteration - patient * self.many
+        return iteration % self.many == 0 if rest <= 0 else rest % self.turns == 0
+
+
 class Contest:
-    """`critic_turns` critic steps, each on a fresh batch, go to one generator step."""
+    """`critic_turns` critic steps, each on a fresh batch, go to one generator step; or as a function of the iteration says."""
 
     def __init__(
         self,
         game: Game,
         penalties: Mapping[str, Penalty | None] | None = None,
         constraint: Constraint | None = None,
-        critic_turns: int = 1,
+        critic_turns: int | Turns = 1,
     ) -> None:
         self.game = game
         self.penalties = {name: penalty for name, penalty in (penalties or {}).items() if penalty is not None}
         self.constraint = constraint
-        self.critic_turns = critic_turns
-
-    def generators_play(self, iteration: int) -> bool:
-        return iteration % self.critic_turns == 0
+        self.generators_play: Turns = EveryFew(critic_turns) if isinstance(critic_turns, int) else critic_turns
 
     def generator(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
         return self.game.generator(judge, real, fake)

@@ -28,7 +28,10 @@ class AdversarialModule(Module):
         return self.player(name, *nets, optimizer=self._optimizer)
 
     def critic_player(self, name: str, *nets: nn.Module) -> Player:
-        """Critics may learn faster or slower than generators (two time scales, Heusel et al., 2017)."""
+        """Critics may learn faster or slower than generators (two time scales, Heusel et al., 2017). What the contest demands
+        of their weights holds from the first step on."""
+        for critic in nets:
+            self.contest.constrain(critic)
         return self.player(name, *nets, optimizer=self._optimizer, rate=self._critic_rate)
 
     def descend_critics(self, player: Player, terms: TermsOf, *args: Any) -> Terms:

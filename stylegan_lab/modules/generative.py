@@ -50,13 +50,17 @@ class GenerativeModule(AdversarialModule):
             self.takes = Labelled
         told = {"classes": len(self.classes)} if self.classes else {}
         self.generator = _told(generator, "generator", latent_size=latents.size, image_channels=image_channels, **told)
-        self.critic = _told(critic, "critic", image_channels=image_channels, **told)
+        self.critic = _told(critic, "adversary", image_channels=image_channels, **told)
         self.generators = self.generator_player("generator", self.generator)
         self.critics = self.critic_player("critic", self.critic)
 
-    def latents(self, count: int) -> Tensor:
-        """Fresh ones for each picture at hand."""
-        return for_each(count, self.latent).to(self.device)
+    def latents(self, count: int, each: int = 1) -> Tensor:
+        """Fresh ones, so many for each picture at hand."""
+
+        def draw(pictures: int, dice: torch.Generator | None) -> Tensor:
+            return self.latent(pictures * each, dice).unflatten(0, (pictures, each))
+
+        return for_each(count, draw).flatten(0, 1).to(self.device)
 
     def condition(self, batch: Any) -> Tensor | None:
         return self.one_hot(batch["label"]) if self.classes else None

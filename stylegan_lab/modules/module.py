@@ -125,8 +125,8 @@ class Module(L.LightningModule):
         with self._still(other for other in self._players if other not in moving), self._alone():
             done = turns.take(moving, lambda: self._backward(terms, args, 1 / len(turns.parts)))
         average_gradients(parameter for each in moving for parameter in each.parameters())
-        for optimizer in optimizers:
-            optimizer.step()
+        for each, optimizer in zip(moving, optimizers, strict=True):
+            each.move(optimizer.step)
         torch.clear_autocast_cache()  # which may hold half precision copies of the weights as they were
         agree(self)
         name = moving[0].name

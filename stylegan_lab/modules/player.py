@@ -1,9 +1,11 @@
 """A player: nets that move together, and what moves them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
+
+from stylegan_lab.nets.spectral import follow
 
 
 class Player:
@@ -15,3 +17,9 @@ class Player:
     def parameters(self) -> Iterator[nn.Parameter]:
         for net in self.nets:
             yield from net.parameters()
+
+    def move(self, step: Callable[[], object]) -> None:
+        """A step of the optimizer, and what follows of it."""
+        step()
+        for net in self.nets:
+            follow(net)

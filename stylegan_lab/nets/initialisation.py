@@ -9,11 +9,12 @@ from torch.nn import init
 
 from stylegan_lab.choice import choose
 
-Initialisation = Literal["normal", "xavier", "he", "orthogonal"]
+Initialisation = Literal["normal", "xavier", "xavier_uniform", "he", "orthogonal"]
 
 WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {
     "normal": partial(init.normal_, std=0.02),  # DCGAN, pix2pix, CycleGAN
     "xavier": partial(init.xavier_normal_, gain=0.02),  # CUT
+    "xavier_uniform": init.xavier_uniform_,  # Keras, and so TensorFlow's tutorials
     "he": partial(init.kaiming_normal_, nonlinearity="relu"),  # WGAN-GP's residual nets, StarGAN v2
     "orthogonal": partial(init.orthogonal_, gain=0.02),
 }
@@ -27,6 +28,6 @@ def initialise(net: nn.Module, how: Initialisation) -> None:
             fill(layer.weight)
             if layer.bias is not None:
                 init.zeros_(layer.bias)
-        elif isinstance(layer, nn.BatchNorm2d):
+        elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
             init.normal_(layer.weight, 1.0, 0.02)
             init.zeros_(layer.bias)

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan_lab.choice import nearest
-from stylegan_lab.evaluation.metrics import METRICS, Metric
+from stylegan_lab.evaluation.metrics import Metric, chosen
 from stylegan_lab.hardware import number_of_ranks
 from stylegan_lab.instantiate import instantiate, instantiate_each
 from stylegan_lab.mistake import Mistake
@@ -46,7 +46,7 @@ class Plan:
         composed = [self._composed(context, config, point) for point in samples(self.axes)]
         self.first = composed[0]
         self.seeds = _seeds(settings.seeds, next((axis for axis in axes if axis.key == "seed"), None), self.first)
-        metrics = METRICS | instantiate_each(self.first.metrics, self.first.trust, "metrics")
+        metrics = chosen(instantiate_each(self.first.metrics, self.first.trust, "metrics"))
         self.directions = directions(settings, metrics)
 
     def trial(self, number: int, point: Point, seed: int | None) -> Trial:

@@ -15,6 +15,7 @@ from stylegan_lab.cli.main import COMMANDS, run
 from stylegan_lab.images.read import read_picture
 from stylegan_lab.loggers.record import read_record
 from stylegan_lab.mistake import Mistake
+from tests.loggers.wandb_file import parts
 
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false"]
 
@@ -61,7 +62,9 @@ def test_eight_batches_read_iteration_8_everywhere(trained: Path) -> None:
 
 
 def test_wandb_keeps_everything_under_the_run(trained: Path) -> None:
-    assert list(trained.glob("wandb/offline-run-*/run-*.wandb"))
+    training, evaluation = parts(trained)[:2]
+    assert training.run.run_group == "smoke" and {"samples", "samples_table", "val/ssim"} <= training.names()
+    assert {"test", "test/ssim"} <= evaluation.names() and evaluation.rows[0]["iteration"] == 8
 
 
 def test_a_checkpoint_is_plain_values_and_tensors_and_describes_itself(trained: Path) -> None:

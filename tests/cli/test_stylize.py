@@ -32,17 +32,20 @@ PAINT = [
 ]
 
 
-def test_a_painting_is_a_run_with_a_record_and_samples(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_painting_is_a_run_with_a_record_of_each_iteration_and_samples(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("stylegan_lab.progress.EVERY", -1)
     assert run(PAINT) == 0
     assert read_picture(Path("out/print.png")).shape == (3, 30, 40)
     (folder,) = Path("runs/stylize").iterdir()
     rows = read_record(folder / "metrics.jsonl")
-    assert [row["iteration"] for row in rows] == list(range(2, 21, 2))
+    assert [row["iteration"] for row in rows] == list(range(1, 21))
     assert rows[-1]["loss/style"] < rows[0]["loss/style"]
     assert len(list((folder / "samples").glob("*.png"))) == 10
     assert "style: style.png" in (folder / "config.yaml").read_text()
     assert json.loads((folder / "environment.json").read_text())["versions"]["torch"]
-    assert "20/20  content" in capsys.readouterr().out
+    assert "painting  20 of 20  content" in capsys.readouterr().err
 
 
 def test_colours_can_be_kept() -> None:

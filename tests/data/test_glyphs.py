@@ -22,7 +22,7 @@ FINGERPRINTS = {16: "45742e56343c9cab", 28: "e6be65ef36f94030", 32: "6405b37761b
 
 
 @pytest.mark.parametrize("size", FINGERPRINTS)
-def test_glyphs_are_the_same_on_every_machine(size: int) -> None:
+def test_scenes_are_the_same_on_every_machine(size: int) -> None:
     written = b"".join(write(3, index, size).tobytes() for index in range(40, 60))
     assert hashlib.sha256(written).hexdigest()[:16] == FINGERPRINTS[size]
 
@@ -59,13 +59,13 @@ def test_hands_differ_and_keep_their_habits() -> None:
 
 def test_no_hand_writes_in_two_splits() -> None:
     assert all(first % A_HAND == 0 for first in FIRST.values())
-    data = GlyphsData(size=16, train_glyphs=40, val_glyphs=40, test_glyphs=40)
+    data = GlyphsData(size=16, train_scenes=40, val_scenes=40, test_scenes=40)
     splits = [data.train_samples(), data.held_out("val"), data.held_out("test")]
     assert len({split[index]["image"].numpy().tobytes() for split in splits for index in range(40)}) == 120
 
 
 def test_labels_are_places_among_the_classes() -> None:
-    data = GlyphsData(classes=["7", "3"], size=16, train_glyphs=6, channels=3)
+    data = GlyphsData(classes=["7", "3"], size=16, train_scenes=6, channels=3)
     samples = data.train_samples()
     assert [int(samples[(0, index)]["label"]) for index in range(4)] == [0, 1, 0, 1]
     seven = torch.from_numpy(write(0, 17, 16))
@@ -83,7 +83,7 @@ def images_and_labels(data: GlyphsData, split: str) -> tuple[Tensor, Tensor]:
 
 
 def test_a_straight_line_between_pixels_does_not_read_them() -> None:
-    data = GlyphsData(size=16, train_glyphs=3_000, test_glyphs=500)
+    data = GlyphsData(size=16, train_scenes=3_000, test_scenes=500)
     images, labels = images_and_labels(data, "train")
     reader = nn.Linear(256, 10)
     optimizer = torch.optim.LBFGS(reader.parameters(), max_iter=60)
@@ -103,7 +103,7 @@ def test_a_straight_line_between_pixels_does_not_read_them() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [({"size": 8}, "data.size=8: glyphs are written from 16 to 64"), ({"classes": ["10"]}, "data.classes=10 is unknown"),
-     ({"classes": []}, "one or more that differ"), ({"channels": 4}, "data.channels=4"), ({"val_glyphs": 0}, "data.val_glyphs=0"),
+     ({"classes": []}, "one or more that differ"), ({"channels": 4}, "data.channels=4"), ({"val_scenes": 0}, "data.val_scenes=0"),
      ({"classes": ["1", "1"]}, "one or more that differ")],
 )  # fmt: skip
 def test_wrong_settings_are_answered(arguments: dict[str, object], sentence: str) -> None:

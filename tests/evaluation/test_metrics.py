@@ -8,9 +8,9 @@ from torch import Tensor
 
 from stylegan_lab.evaluation.colour_map import ColourMap
 from stylegan_lab.evaluation.metrics import METRICS
-from stylegan_lab.evaluation.scores import Domains, gather, score, translate_all
+from stylegan_lab.evaluation.scores import Domains, gather, score
 from stylegan_lab.evaluation.sliced_wasserstein import crowd_distance, palette_distance, sliced_wasserstein
-from stylegan_lab.images.convert import from_bytes, to_bytes
+from stylegan_lab.images.convert import from_bytes, to_bytes, to_unit
 
 
 def noise(seed: int, count: int = 6, size: int = 32) -> Tensor:
@@ -21,6 +21,8 @@ PERFECT = {
     "l1": 0.0,
     "psnr": math.inf,
     "ssim": 1.0,
+    "ms_ssim": 1.0,
+    "diversity": 1.0,
     "sliced_wasserstein": 0.0,
     "palette_distance": 0.0,
     "content_kept": 1.0,
@@ -52,6 +54,21 @@ def test_ssim_of_two_flat_pictures_is_the_closed_form() -> None:
     x, y, c = 0.2, 0.6, 0.01**2
     flat = METRICS["ssim"].measure(torch.full((1, 3, 32, 32), x), torch.full((1, 3, 32, 32), y))
     assert flat == pytest.approx((2 * x * y + c) / (x**2 + y**2 + c), rel=1e-3)
+
+
+def test_ms_ssim_takes_as_many_scales_as_there_is_room_for() -> None:
+    """Without structure only the luminance of the last scale is left, to its exponent."""
+    x, y, c = 0.2, 0.6, 0.01**2
+    luminance = (2 * x * y + c) / (x**2 + y**2 + c)
+    for side, exponent in ((192, 0.1333 / 1.0001), (64, 0.3001 / 0.6305), (16, 1.0)):
+        flat = METRICS["ms_ssim"].measure(torch.full((1, 1, side, side), x), torch.full((1, 1, side, side), y))
+        assert flat == pytest.approx(luminance**exponent, rel=1e-3), side
+
+
+def test_means_over_pictures_do_not_depend_on_how_many_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = [METRICS[name].measure(noise(0, 5), noise(1, 5)) for name in ("ssim", "ms_ssim")]
+    monkeypatch.setattr("stylegan_lab.evaluation.fidelity.BATCH", 2)
+    assert [METRICS[name].measure(noise(0, 5), noise(1, 5)) for name in ("ssim", "ms_ssim")] == pytest.approx(whole)
 
 
 def test_the_distance_of_a_shifted_crowd_is_the_shift_seen_from_all_sides() -> None:
@@ -90,12 +107,14 @@ def test_a_colour_map_recovers_an_affine_change_of_colour() -> None:
 def test_scores_of_saved_pictures_are_scores_of_tensors() -> None:
     """Both go through the same 8 bits."""
     batch = {"a": noise(0) * 2 - 1, "b": noise(1) * 2 - 1}
-    translated = translate_all(lambda image: image * 0.9, gather([batch], True).a, 2, torch.device("cpu"))
+    translated = to_unit((gather([batch], True).a * 2 - 1) * 0.9)
     saved = {name: from_bytes(to_bytes(images)) for name, images in batch.items()}
     again = from_bytes(to_bytes(translated * 2 - 1)) / 2 + 0.5
-    assert score(translated, gather([batch], True)) == pytest.approx(score(again, gather([saved], True)), rel=1e-6)
+    assert score(translated, gather([batch], True).others()) == pytest.approx(
+        score(again, gather([saved], True).others()), rel=1e-6
+    )
 
 
 def test_without_true_pairs_no_metric_pretends_to_know_the_truth() -> None:
-    unpaired = score(noise(0), Domains(noise(0), noise(1), paired=False))
+    unpaired = score(noise(0), Domains(noise(0), noise(1), paired=False).others())
     assert unpaired.keys() == {name for name, metric in METRICS.items() if metric.against != "truth"}

@@ -97,7 +97,8 @@ def test_tensorboard_has_curves_and_pictures_by_our_counter(tmp_path: Path) -> N
 
 
 def test_a_run_keeps_its_wandb_id_for_as_long_as_its_folder_lives(tmp_path: Path) -> None:
-    first = wandb_module._kept_id(tmp_path / "run" / "wandb" / "id")
+    ids = [f"{number}" for number in range(3)]
+    first = wandb_module._kept(tmp_path / "run" / "wandb" / "id", ids.pop)
     (tmp_path / "run").rename(tmp_path / "moved")
-    assert wandb_module._kept_id(tmp_path / "moved" / "wandb" / "id") == first
-    assert wandb_module._kept_id(tmp_path / "other" / "wandb" / "id") != first
+    assert wandb_module._kept(tmp_path / "moved" / "wandb" / "id", ids.pop) == first
+    assert wandb_module._kept(tmp_path / "other" / "wandb" / "id", ids.pop) != first

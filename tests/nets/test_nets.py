@@ -116,6 +116,7 @@ def test_weights_start_as_the_papers_start_them() -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(64, 64, 3)
     expected = {"normal": 0.02, "xavier": 0.02 * (2 / (2 * 64 * 9)) ** 0.5, "he": (2 / (64 * 9)) ** 0.5}
+    expected["xavier_uniform"] = (2 / (2 * 64 * 9)) ** 0.5
     for how, std in expected.items():
         initialise(conv, how)  # type: ignore[arg-type]
         assert float(conv.weight.detach().std()) == pytest.approx(std, rel=0.03)

@@ -3,6 +3,7 @@ a sentence, and nothing that was saved is lost."""
 
 import resource
 import shutil
+import signal
 import socket
 import textwrap
 import time
@@ -21,6 +22,7 @@ from stylegan_lab.loggers.record import Record, read_record
 from stylegan_lab.manifest import Manifest
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.modules.cyclegan import CycleGAN
+from tests.loggers.wandb_file import parts
 from tests.survival.attempts import Attempt
 from tests.survival.test_chaos import ALL, differences, record, state
 from tests.survival.test_signals import LONG, rows
@@ -218,6 +220,24 @@ def test_a_wandb_server_that_never_answers_delays_no_training(monkeypatch: pytes
     assert time.monotonic() - began < 60, "not the minutes that W&B would wait"
     assert "logger wandb: still writing after 1 s, left behind" in attempt.said()
     assert [row["iteration"] for row in rows(tmp_path) if "loss/critics_a_real" in row] == list(range(1, 13))
+
+
+@pytest.mark.slow
+def test_what_wandb_was_told_survives_a_kill_and_goes_on(tmp_path: Path) -> None:
+    samples = [each for each in LONG if each != "callbacks.samples=null"] + ["callbacks.samples.every=20"]
+    command = [*samples, "logger=both", "callbacks.checkpoints.every=5"]
+    killed = Attempt(command, tmp_path)
+    killed.wait_until(lambda: any(tmp_path.glob("run/wandb/offline-run-*/files/media/images/*")))
+    killed.kill(signal.SIGKILL)
+    killed.wait()
+    told = [row["iteration"] for row in parts(tmp_path / "run", whole=False)[0].rows if "rate/critics" in row]
+    assert len(told) >= 10 and told == list(range(1, len(told) + 1))
+    played = len(rows(tmp_path)) + 3
+    assert Attempt([*command, f"iterations={played}"], tmp_path).wait() == 0
+    first, second = parts(tmp_path / "run", whole=False)
+    assert first.run.run_id == second.run.run_id and second.ended and not first.ended
+    again = [row["iteration"] for row in second.rows if "rate/critics" in row]
+    assert again == list(range(again[0], played + 1)) and again[0] <= len(told) + 1, "no iteration is missing"
 
 
 @pytest.mark.parametrize("key", [True, False])

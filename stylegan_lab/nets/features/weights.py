@@ -1,13 +1,14 @@
 """Trained weights: from a file, or fetched once from a known place and held against its SHA-256. Never silently random."""
 
+import hashlib
 import json
 from math import prod
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from stylegan_lab.fetch import Expected, cache_folder, fetched
+from stylegan_lab.fetch import Expected, cache_folder, digest, fetched
 from stylegan_lab.mistake import Mistake
 
 Weights = str  # random, imagenet, or a file's path
@@ -29,17 +30,17 @@ KNOWN = {  # address and SHA-256
         f"{TORCHVISION}/squeezenet1_1-b8a52dc0.pth",
         "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
     ),
+    "inception": (
+        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+        "6726825d",  # as its name says
+    ),
 }
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 
 
 def read_weights(weights: Weights, known: str) -> dict[str, Tensor]:
     """Parameters by name, from `weights`: imagenet, or a .pth or .safetensors file."""
-    path = known_weights(*KNOWN[known]) if weights == "imagenet" else Path(weights).expanduser()
-    if not path.is_file():
-        raise Mistake(
-            f"features.weights={weights}: there is no such file; give imagenet, random (untrained), or a file"
-        )
+    path = weights_file(weights, known)
     try:
         return (
             _safetensors(path)
@@ -48,6 +49,29 @@ def read_weights(weights: Weights, known: str) -> dict[str, Tensor]:
         )
     except Exception as error:
         raise Mistake(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+
+
+def weights_file(weights: Weights, known: str) -> Path:
+    path = known_weights(*KNOWN[known]) if weights == "imagenet" else Path(weights).expanduser()
+    if not path.is_file():
+        raise Mistake(
+            f"features.weights={weights}: there is no such file; give imagenet, random (untrained), or a file"
+        )
+    return path
+
+
+def sha256_of(weights: Weights, known: str, net: nn.Module) -> str:
+    """Of the file that was read; of a net that was not, of its parameters."""
+    if weights != "random":
+        return digest(weights_file(weights, known))
+    return sha256_of_parameters(net)
+
+
+def sha256_of_parameters(net: nn.Module) -> str:
+    hashed = hashlib.sha256()
+    for name, value in sorted(net.state_dict().items()):
+        hashed.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    return hashed.hexdigest()
 
 
 def known_weights(url: str, sha256: str) -> Path:

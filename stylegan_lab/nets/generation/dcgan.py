@@ -64,9 +64,9 @@ class DCGANCritic(nn.Module):
         initialisation: Initialisation = "normal",
     ) -> None:
         super().__init__()
-        at_least("critic.channels", channels, 1)
-        at_least("critic.dropout", dropout, 0)
-        side, widths = pyramid("critic", size, channels, most_channels)
+        at_least("adversary.channels", channels, 1)
+        at_least("adversary.dropout", dropout, 0)
+        side, widths = pyramid("adversary", size, channels, most_channels)
         drop = [nn.Dropout(dropout)] if dropout > 0 else []
         parts: list[nn.Module] = [nn.Conv2d(image_channels + classes, widths[0], 4, 2, 1), nn.LeakyReLU(0.2), *drop]
         for inputs, outputs in pairwise(widths):
@@ -79,7 +79,7 @@ class DCGANCritic(nn.Module):
         return Verdict((self.layers(image if condition is None else laid_on(image, condition)),))
 
 
-def pyramid(role: Literal["generator", "critic"], size: int, channels: int, most: int) -> tuple[int, list[int]]:
+def pyramid(role: Literal["generator", "adversary"], size: int, channels: int, most: int) -> tuple[int, list[int]]:
     """The side that halvings end at, and the channels after each of them."""
     for side in SMALLEST:
         halvings = (size // side).bit_length() - 1

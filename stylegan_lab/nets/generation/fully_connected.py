@@ -10,7 +10,7 @@ from stylegan_lab.nets.verdict import Verdict
 
 
 class FullyConnectedGenerator(nn.Module):
-    """`layers` of `width` rectified units, then a value for each pixel and channel."""
+    """`layers` of `channels` rectified units, then a value for each pixel and channel."""
 
     def __init__(
         self,
@@ -18,15 +18,15 @@ class FullyConnectedGenerator(nn.Module):
         image_channels: int = 1,
         classes: int = 0,
         size: int = 32,
-        width: int = 1200,
+        channels: int = 1200,
         layers: int = 2,
     ) -> None:
         super().__init__()
-        at_least("generator.width", width, 1)
+        at_least("generator.channels", channels, 1)
         at_least("generator.layers", layers, 1)
-        widths = [latent_size + classes, *[width] * layers]
+        widths = [latent_size + classes, *[channels] * layers]
         hidden = [part for one, two in pairwise(widths) for part in (nn.Linear(one, two), nn.ReLU())]
-        self.layers = nn.Sequential(*hidden, nn.Linear(width, image_channels * size * size), nn.Tanh())
+        self.layers = nn.Sequential(*hidden, nn.Linear(channels, image_channels * size * size), nn.Tanh())
         self.shape = (image_channels, size, size)
 
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -49,26 +49,26 @@ class Maxout(nn.Module):
 
 
 class FullyConnectedCritic(nn.Module):
-    """`layers` of `width` maxout units with dropout; a class lies beside the pixels."""
+    """`layers` of `channels` maxout units with dropout; a class lies beside the pixels."""
 
     def __init__(
         self,
         image_channels: int = 1,
         classes: int = 0,
         size: int = 32,
-        width: int = 240,
+        channels: int = 240,
         layers: int = 2,
         pieces: int = 5,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        at_least("critic.width", width, 1)
-        at_least("critic.layers", layers, 1)
-        at_least("critic.pieces", pieces, 1)
-        at_least("critic.dropout", dropout, 0)
-        widths = [image_channels * size * size + classes, *[width] * layers]
+        at_least("adversary.channels", channels, 1)
+        at_least("adversary.layers", layers, 1)
+        at_least("adversary.pieces", pieces, 1)
+        at_least("adversary.dropout", dropout, 0)
+        widths = [image_channels * size * size + classes, *[channels] * layers]
         hidden = [part for one, two in pairwise(widths) for part in (Maxout(one, two, pieces), nn.Dropout(dropout))]
-        self.layers = nn.Sequential(*hidden, nn.Linear(width, 1))
+        self.layers = nn.Sequential(*hidden, nn.Linear(channels, 1))
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Verdict:
         flat = image.flatten(1)

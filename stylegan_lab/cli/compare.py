@@ -1,0 +1,67 @@
+"""`stylegan-lab compare`: what runs were asked, scored and cost, side by side; needs no GPU and no network."""
+
+import json
+import shutil
+from pathlib import Path
+
+from stylegan_lab.cli.run_parser import Parser
+from stylegan_lab.comparison.comparison import Comparison, compare
+from stylegan_lab.comparison.found import find_runs
+from stylegan_lab.comparison.page import page
+from stylegan_lab.comparison.table import as_csv, as_markdown, as_text
+from stylegan_lab.mistake import Mistake
+from stylegan_lab.whole import write_text
+
+WIDTH = 160  # of a table that no terminal shows
+FORMS = {
+    "csv": as_csv,
+    "json": lambda comparison: json.dumps(comparison.as_json(), indent=2),
+    "markdown": as_markdown,
+}
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser(
+        prog="stylegan-lab compare",
+        description="Settings that differ, scores (mean and spread over seeds) and cost of runs, read from their folders.",
+        epilog="example: stylegan-lab compare runs/demo runs/sweeps/20260101-120000 --html page.html",
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUNS", help="run folders, folders that hold runs, sweeps, patterns")
+    parser.add_argument(
+        "--scores", default="", metavar="NAMES", help="those to show, as test/ssim,val/psnr; the first one sorts"
+    )
+    for name in FORMS:
+        parser.add_argument(f"--{name}", nargs="?", const="-", metavar="FILE", help=f"as {name}; without FILE, printed")
+    parser.add_argument("--html", metavar="FILE", help="one page with curves and samples, which needs no network")
+    options = parser.parse_args(arguments)
+    asked = [name for name in options.scores.split(",") if name]
+    wanted = {name: place for name in FORMS if (place := getattr(options, name)) is not None}
+    if sum(place == "-" for place in wanted.values()) > 1:
+        raise Mistake(f"{' and '.join(f'--{name}' for name in wanted)} would be printed together; give a FILE each")
+    comparison = compare(find_runs(options.runs), asked)
+    if options.html:
+        write_file("--html", Path(options.html), page(comparison))
+    if not wanted and not options.html:
+        print(as_text(comparison, shutil.get_terminal_size((WIDTH, 24)).columns))
+    for name, place in wanted.items():
+        _hand_over(comparison, name, place)
+    return 0
+
+
+def _hand_over(comparison: Comparison, name: str, place: str) -> None:
+    text = FORMS[name](comparison)
+    if place == "-":
+        print(text)
+    else:
+        write_file(f"--{name}", Path(place), f"{text}\n")
+
+
+def write_file(option: str, path: Path, text: str) -> None:
+    if path.is_dir():
+        raise Mistake(f"{option} {path}: a folder; give a file's name, or put {option} after RUNS")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    except OSError as error:
+        raise Mistake(f"{path} cannot be written: {error.strerror}") from None
+    print(f"written    {path}")

@@ -1,0 +1,178 @@
+"""`stylegan-lab score`: how alike two folders of pictures are, with no run. Every number is written with its protocol."""
+
+import hashlib
+import json
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylegan_lab.choice import choose
+from stylegan_lab.cli.run_parser import Parser
+from stylegan_lab.data.folders.listing import pictures_below
+from stylegan_lab.data.folders.reading import size_of
+from stylegan_lab.evaluation.crowd import Crowd
+from stylegan_lab.evaluation.crowd_metrics import COMPARISONS, crowd_metrics
+from stylegan_lab.evaluation.embedding import FILTERS, Embedding
+from stylegan_lab.evaluation.embeddings import EMBEDDINGS
+from stylegan_lab.evaluation.metrics import METRICS, Metric, check_enough
+from stylegan_lab.fetch import digest
+from stylegan_lab.images.convert import to_unit
+from stylegan_lab.images.read import read_picture
+from stylegan_lab.images.scale import scaled
+from stylegan_lab.images.unreadable import Unreadable, shown
+from stylegan_lab.mistake import Mistake, at_least
+from stylegan_lab.whole import write_text
+
+CROWDS = {name: metric for name, metric in METRICS.items() if metric.against == "target"}
+TOLD = 3  # of the files that cannot be read
+
+
+def main(arguments: list[str]) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    at_least("--batch-size", options.batch_size, 1)
+    if options.size is not None:
+        at_least("--size", options.size, 8)
+    metrics = _metrics(options)
+    real, fake = (Folder(folder, options.size, options.batch_size) for folder in (options.real, options.fake))
+    for name, metric in metrics.items():
+        check_enough(name, metric, len(real.paths), len(fake.paths))
+    size = _common_size(real, fake)
+    scores = {name: _score(metric, fake, real) for name, metric in metrics.items()}
+    document = {
+        "schema": 1,
+        "real": {"folder": str(real.folder), "n": len(real.paths), "sha256": real.content},
+        "fake": {"folder": str(fake.folder), "n": len(fake.paths), "sha256": fake.content},
+        "size": size,
+        "metrics": scores,
+        "protocol": {name: metric.protocol for name, metric in metrics.items()},
+    }
+    print(_table(document, metrics))
+    if options.json is not None:
+        write_text(options.json, json.dumps(document, indent=2) + "\n")
+    return 0
+
+
+class Folder:
+    """The pictures below a folder, as tensors in [0, 1], some at a time; scaled to `size` if there is one."""
+
+    def __init__(self, folder: Path, size: int | None, batch_size: int) -> None:
+        self.folder, self.size, self.batch_size = folder, size, batch_size
+        self.paths = pictures_below(folder)
+        if not self.paths:
+            raise Mistake(f"{shown(folder)} holds no pictures")
+
+    @cached_property
+    def sizes(self) -> Counter[tuple[int, int]]:
+        """How many there are of each (width, height)."""
+        seen: Counter[tuple[int, int]] = Counter()
+        bad = []
+        for path in self.paths:
+            try:
+                seen[size_of(path)] += 1
+            except Unreadable as unreadable:
+                bad.append(str(unreadable))
+        if bad:
+            others = f"\nand {len(bad) - TOLD} others" if len(bad) > TOLD else ""
+            raise Mistake("\n".join(bad[:TOLD]) + others + "\na score of the rest would be of another set; remove them")
+        return seen
+
+    @cached_property
+    def content(self) -> str:
+        """The hash of all that is in the files."""
+        return hashlib.sha256("".join(digest(path) for path in self.paths).encode()).hexdigest()
+
+    def batches(self) -> Iterator[Tensor]:
+        for start in range(0, len(self.paths), self.batch_size):
+            yield torch.stack([self._picture(path) for path in self.paths[start : start + self.batch_size]])
+
+    def crowd(self, embedding: Embedding) -> Crowd:
+        return embedding.kept(f"{self.content} {self.size}", lambda: embedding.over(self.batches()))
+
+    @cached_property
+    def images(self) -> Tensor:
+        return torch.cat(list(self.batches()))
+
+    def _picture(self, path: Path) -> Tensor:
+        picture = read_picture(path)
+        return to_unit(picture if self.size is None else scaled(picture, self.size, self.size))
+
+
+def _score(metric: Metric, fake: Folder, real: Folder) -> float:
+    if metric.sees is None:
+        return metric(fake.images, real.images)
+    return metric.measure(fake.crowd(metric.sees), real.crowd(metric.sees))
+
+
+def _metrics(options: Namespace) -> dict[str, Metric]:
+    """Of features, unless they are built in and need none."""
+    build = choose("--features", options.features, EMBEDDINGS)
+    names = list(COMPARISONS) if options.metrics is None else options.metrics.split(",")
+    given: dict[str, Any] = {"resize": choose("--resize", options.resize, dict.fromkeys(FILTERS, options.resize))}
+    if options.weights is not None:
+        if "weights" not in signature(build).parameters:
+            raise Mistake(f"--weights {options.weights}: features of {options.features} are made without any")
+        given["weights"] = options.weights
+    seen = [name for name in names if name not in CROWDS]
+    return {name: CROWDS[name] for name in names if name in CROWDS} | (
+        crowd_metrics(build(**given), seen) if seen else {}
+    )
+
+
+def _common_size(real: Folder, fake: Folder) -> str:
+    """As WIDTHxHEIGHT. Pictures of several sizes are compared only when it is said at which."""
+    sizes = real.sizes + fake.sizes
+    if real.size is not None:
+        return f"{real.size}x{real.size}"
+    if len(sizes) > 1:
+        told = ", ".join(f"{width}x{height}" for (width, height), _ in sizes.most_common(TOLD))
+        raise Mistake(
+            f"{shown(real.folder)} and {shown(fake.folder)} hold pictures of {len(sizes)} sizes ({told}"
+            f"{', ...' if len(sizes) > TOLD else ''}), and what is scaled differs from what is not; give --size N, to "
+            "which all are scaled first"
+        )
+    ((width, height),) = sizes
+    return f"{width}x{height}"
+
+
+def _table(document: dict[str, Any], metrics: Mapping[str, Metric]) -> str:
+    first = max(map(len, metrics)) + 4
+    lines = [
+        f"{name} {'↑' if metric.better == 'higher' else '↓'}".ljust(first) + f"{document['metrics'][name]:.5g}"
+        for name, metric in metrics.items()
+    ]
+    seen = {metric.sees.protocol: None for metric in metrics.values() if metric.sees is not None}
+    counts = f"{document['fake']['n']} pictures against {document['real']['n']} real ones, {document['size']}"
+    return "\n".join([*lines, counts, *(f"features: {each}" for each in seen)])
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="stylegan-lab score",
+        description="How alike two folders of pictures are. Numbers are named after the features that see the pictures, and "
+        "compare only with numbers of the same features, counts and size.",
+        epilog="example: stylegan-lab score photos/ translations/ --features squeezenet --metrics fid,kid",
+    )
+    parser.add_argument("real", metavar="REAL", type=Path, help="a folder of real pictures")
+    parser.add_argument("fake", metavar="FAKE", type=Path, help="a folder of those to be judged")
+    parser.add_argument(
+        "--features", default="untrained", help=f"{', '.join(EMBEDDINGS)}; untrained (the default) needs no download"
+    )
+    parser.add_argument("--weights", metavar="FILE", help="the features' weights, where they are not to be fetched")
+    parser.add_argument(
+        "--metrics", metavar="A,B", help=f"of {', '.join([*COMPARISONS, 'is', *CROWDS])}; the default is the first six"
+    )
+    parser.add_argument("--size", metavar="N", type=int, help="scale every picture to NxN first")
+    parser.add_argument(
+        "--resize", default="clean", help=f"to the features' own size: {', or '.join(FILTERS.values())}"
+    )
+    parser.add_argument("--batch-size", metavar="N", type=int, default=32, help="pictures at a time")
+    parser.add_argument("--json", metavar="OUT", type=Path, help="write the scores with all that belongs to them")
+    return parser

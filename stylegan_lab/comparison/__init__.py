@@ -1,0 +1,1 @@
+"""Comparisons: what runs were asked, scored and cost, side by side; read from their folders alone."""

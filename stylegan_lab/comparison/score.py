@@ -1,0 +1,76 @@
+"""A score and its protocol: what was measured, how, and on which pictures; only scores of one protocol are compared."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+ALIKE = 1e-3  # by how much of itself a yardstick may move between machines and versions
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """`yardsticks` are what the untranslated pictures score: they tell whether other pictures were used."""
+
+    told: Mapping[str, Any]
+    yardsticks: Mapping[str, float] = field(default_factory=dict)
+
+    def agrees(self, other: "Protocol") -> bool:
+        both = [(value, other.yardsticks[name]) for name, value in self.yardsticks.items() if name in other.yardsticks]
+        same_pictures = all(math.isclose(mine, its, rel_tol=ALIKE, abs_tol=1e-9) for mine, its in both)
+        return same_pictures and _plain(self.told) == _plain(other.told)
+
+    def unlike(self, other: "Protocol") -> str:
+        """What differs, in a few words."""
+        names = [name for name in {**self.told, **other.told} if self.told.get(name) != other.told.get(name)]
+        told = [f"{name} {_short(self.told.get(name))} and {_short(other.told.get(name))}" for name in names]
+        return ", ".join(told) or "other pictures: untranslated they score otherwise"
+
+
+@dataclass(frozen=True)
+class Score:
+    value: float
+    protocol: Protocol
+    iteration: int | None = None
+    better: str | None = None  # as the run says it
+
+
+def scores_of(evaluation: Mapping[str, Any]) -> dict[str, Score]:
+    """What one evaluation says, by split and metric."""
+    protocols: Mapping[str, Any] = evaluation.get("protocol") or {}
+    metrics, plain = evaluation["metrics"], evaluation.get("untranslated") or {}
+    general = {name: value for name, value in protocols.items() if name not in metrics}
+    general |= {name: evaluation[name] for name in ("n", "ema") if name in evaluation}
+    better = evaluation.get("better") or {}
+    split = evaluation.get("split", "test")
+    yardsticks = {name: float(value) for name, value in plain.items() if isinstance(value, int | float)}
+    return {
+        f"{split}/{name}": Score(
+            float(value),
+            Protocol(general | {"how": protocols.get(name)}, yardsticks),
+            evaluation.get("iteration"),
+            better.get(name),
+        )
+        for name, value in metrics.items()
+        if isinstance(value, int | float)
+    }
+
+
+def scores_on_the_way(rows: Sequence[Mapping[str, float]]) -> dict[str, Score]:
+    """The last that were taken while training."""
+    return {
+        name: Score(float(value), Protocol({"how": "while training"}), int(row["iteration"]))
+        for row in rows
+        for name, value in row.items()
+        if name.startswith("val/") and isinstance(value, int | float)
+    }
+
+
+def _plain(told: Mapping[str, Any]) -> str:
+    return json.dumps(told, sort_keys=True)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
