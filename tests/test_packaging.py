@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stylegan_lab.cli.main import run
+from stylegan_lab.cli.main import COMMANDS, run
 from stylegan_lab.conf_dir import BASELINES, CONF
 from stylegan_lab.instantiate import instantiate
 
@@ -61,7 +61,7 @@ def test_the_wheel_sweeps_too(built: Path, tmp_path: Path) -> None:
         wheel.extractall(tmp_path / "site")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     code = (
-        "from stylegan_lab.cli.main import run; code = run(['train', '-m', 'experiment=smoke', 'seed=1,2', 'dry_run=true']);"
+        "from stylegan_lab.cli.main import COMMANDS, run; code = run(['train', '-m', 'experiment=smoke', 'seed=1,2', 'dry_run=true']);"
         "import hydra_plugins.stylegan_lab_sweeper as plugin; print(plugin.__file__, code)"
     )
     done = subprocess.run(
@@ -95,7 +95,7 @@ def test_shells_are_offered_commands_and_then_settings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for line, offered in {
-        "stylegan-lab tr": "train evaluate translate stylize data",
+        "stylegan-lab tr": " ".join(COMMANDS),
         "stylegan-lab data ": "check preview prepare list download",
         "stylegan-lab train loss=h": "loss=hinge loss=hinge_r1",
     }.items():
