@@ -117,7 +117,7 @@ class Reproduction:
 def record(baseline: Baseline, seed: int, run: Run, results: Results, seconds: float | None = None) -> None:
     from stylegan_lab.cli.evaluate import evaluate
 
-    scores = evaluate(run, baseline.checkpoint, baseline.split, baseline.raw)
+    scores = evaluate(run, baseline.checkpoint, baseline.split, baseline.raw, count=baseline.n)
     if baseline.n not in (None, scores["n"]):
         raise Mistake(f"{baseline.name}: {scores['n']} pictures were measured, and its protocol says {baseline.n}")
     if missing := [name for name in baseline.numbers if name not in numbers_of(scores)]:

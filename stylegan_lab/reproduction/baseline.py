@@ -54,7 +54,7 @@ class Baseline:
     split: Literal["test", "val"] = "test"
     checkpoint: str = "last"
     raw: bool = False
-    n: int | None = None  # pictures measured; None: as many as are held out
+    n: int | None = None  # pictures measured, of a generator: made; None: as many as are held out
     needs: list[str] = field(default_factory=list)  # what no checkout brings along
 
     @property
