@@ -61,7 +61,7 @@ def test_the_wheel_sweeps_too(built: Path, tmp_path: Path) -> None:
         wheel.extractall(tmp_path / "site")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     code = (
-        "from stylegan_lab.cli.main import COMMANDS, run; code = run(['train', '-m', 'experiment=smoke', 'seed=1,2', 'dry_run=true']);"
+        "from stylegan_lab.cli.main import run; code = run(['train', '-m', 'experiment=smoke', 'seed=1,2', 'dry_run=true']);"
         "import hydra_plugins.stylegan_lab_sweeper as plugin; print(plugin.__file__, code)"
     )
     done = subprocess.run(
