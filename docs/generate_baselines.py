@@ -48,6 +48,7 @@ MIDDLE = """
 
 What this project says of itself in the headers of its [configs](configs.md), and what a model has to beat. Tolerances of the
 former are two deviations of a single run among the seeds that the header names, and never less than what its rounding hides.
+Those at 64 px reproduce no paper's number: they say whether minutes of training beat what is had without a model.
 
 """
 TAIL = """
