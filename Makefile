@@ -6,7 +6,7 @@ EXTRAS := dev,track,sweep,cluster
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all chaos check lint types docs clean
+.PHONY: help install demo test test-all chaos check lint types docs notebooks clean
 
 help: ## say what every target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ docs: install ## write docs/configs.md from conf/, docs/datasets.md from the cat
 	$(BIN)/python docs/generate_configs.py
 	$(BIN)/python docs/generate_datasets.py
 	$(BIN)/python docs/generate_baselines.py
+
+notebooks: install ## run all notebooks as they stand, and keep what they show: half an hour
+	$(BIN)/python notebooks/execute.py
 
 clean: ## remove .venv and what tools left; runs/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

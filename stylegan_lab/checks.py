@@ -165,12 +165,13 @@ def check_counts(
     """Whether enough pictures are held out for every score that will be taken, before hours have gone by."""
     scoring = callbacks.get("scoring")
     scored = isinstance(scoring, Scoring) and scoring.every > 0
+    side = data.size  # of what is measured
     made = scoring.pictures if isinstance(scoring, Scoring) and isinstance(module, GenerativeModule) else None
     for split in ["val"] * scored + ["test"] * evaluate:
         held_out = len(data.held_out(split))  # type: ignore[arg-type]
         for name, metric in metrics.items():
             if metric.against in measurable(module, data):
-                check_enough(f"{split}/{name}", metric, held_out, made if split == "val" and made else held_out)
+                check_enough(f"{split}/{name}", metric, side, held_out, made if split == "val" and made else held_out)
 
 
 def choices_that(group: str, fits: Callable[[Any], bool]) -> list[str]:

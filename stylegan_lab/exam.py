@@ -11,6 +11,7 @@ from stylegan_lab.evaluation.colour_map import ColourMap
 from stylegan_lab.evaluation.metrics import Against
 from stylegan_lab.evaluation.scores import gather
 from stylegan_lab.images.convert import to_unit
+from stylegan_lab.marks import Crowd, Mark, of_generation, of_translation
 from stylegan_lab.modules.generative import GenerativeModule
 from stylegan_lab.modules.module import Module
 
@@ -33,6 +34,9 @@ class Exam(Protocol):
 
     def references(self) -> dict[str, Tensor]:
         """What is reached without a model."""
+
+    def marks(self, answers: Tensor) -> dict[str, Mark]:
+        """Scores that take more than pictures to compare."""
 
     def shown(self, answers: Tensor, columns: int) -> list[Tensor]: ...
 
@@ -67,21 +71,26 @@ class TranslationExam:
         known = gather(self._data.batches(pairs), paired=True)
         return {"untranslated": plain, "colour map": ColourMap(known.untranslated(), known.b)(plain)}
 
+    def marks(self, answers: Tensor) -> dict[str, Mark]:
+        return of_translation(answers, self.domains.b, self._data, self.direction)
+
     def shown(self, answers: Tensor, columns: int) -> list[Tensor]:
         return [images[:columns] for images in (self.domains.a, answers, self.domains.b)]
 
 
 class GenerationExam:
-    """As many pictures are to be made as are held out, or `count`; of their classes, where there are classes."""
+    """As many pictures are to be made as are held out, or `count`; of their classes, if they can be had `on_request`."""
 
     answer = "generated"
     legend = "generated, held out"
 
-    def __init__(self, data: ImageData, split: str, count: int | None = None) -> None:
+    def __init__(self, data: ImageData, split: str, count: int | None = None, on_request: bool = False) -> None:
         batches = list(data.batches(data.held_out(split)))
         self.real = torch.cat([to_unit(batch["image"]) for batch in batches])
         self.labels = torch.cat([batch["label"] for batch in batches]) if "label" in batches[0] else None
         self.count = count or len(self.real)
+        numbers = torch.arange(self.count)
+        self.asked = self.labels[numbers % len(self.labels)] if on_request and self.labels is not None else None
         self._data = data
 
     def questions(self, at_once: int) -> Sequence[Tensor]:
@@ -91,8 +100,7 @@ class GenerationExam:
     def put(self, question: Tensor, module: Module) -> Tensor:
         assert isinstance(module, GenerativeModule)
         latents = module.numbered_latents(SEED, int(question[0]), len(question))
-        labels = self.labels[question % len(self.labels)] if module.classes and self.labels is not None else None
-        return _saved(module.generate(latents, labels))
+        return _saved(module.generate(latents, None if self.asked is None else self.asked[question]))
 
     def others(self) -> dict[Against, Tensor]:
         return {"target": self.real}
@@ -101,6 +109,9 @@ class GenerationExam:
         """Pictures of the training, which no generator is to come nearer than."""
         return {"training": to_unit(self._data.training_pictures(self.count)["image"])}
 
+    def marks(self, answers: Tensor) -> dict[str, Mark]:
+        return of_generation(Crowd(answers, self.asked), Crowd(self.real, self.labels), self._data)
+
     def shown(self, answers: Tensor, columns: int) -> list[Tensor]:
         return [*answers[: columns * columns].split(columns), self.real[:columns]]
 
@@ -108,7 +119,7 @@ class GenerationExam:
 def exams(module: Module, data: ImageData, split: str, count: int | None = None) -> dict[str, Exam]:
     """By direction; the first is the one that counts."""
     if isinstance(module, GenerativeModule):
-        return {"generation": GenerationExam(data, split, count)}
+        return {"generation": GenerationExam(data, split, count, on_request=bool(module.classes))}
     return {direction: TranslationExam(data, split, direction) for direction in module.directions}
 
 

@@ -15,6 +15,7 @@ from stylegan_lab.callbacks.atomic_io import AtomicIO
 from stylegan_lab.callbacks.averaging import apply_averages
 from stylegan_lab.callbacks.budget import Budget
 from stylegan_lab.callbacks.chance import Chance
+from stylegan_lab.callbacks.cost import Cost
 from stylegan_lab.callbacks.interruption import Interruption
 from stylegan_lab.checks import check_counts, check_match, check_monitor, check_values, rehearse
 from stylegan_lab.data.image_data import ImageData
@@ -122,6 +123,7 @@ def _trainer(experiment: Experiment, run: Run) -> L.Trainer:
         callbacks=[
             Budget(experiment.iterations),
             Chance(),
+            Cost(),
             *experiment.callbacks.values(),
             Interruption(config.time_limit),  # last, once the iteration has been watched by all others
         ],

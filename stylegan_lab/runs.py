@@ -51,6 +51,10 @@ class Run:
         return self.folder / "scores.json"
 
     @property
+    def cost(self) -> Path:
+        return self.folder / "cost.json"
+
+    @property
     def log(self) -> Path:
         return self.folder / "log.txt"
 
@@ -109,6 +113,17 @@ class Run:
                 "(its checkpoints can still be evaluated and used)"
             ) from None
 
+    def sittings(self) -> list[dict[str, Any]]:
+        """What each process that played has cost; none where nobody wrote it down."""
+        try:
+            sittings = json.loads(self.cost.read_text(encoding="utf-8"))["sittings"]
+            return [each for each in sittings if {"seconds", "gpus", "hardware"} <= each.keys()]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return []
+
+    def record_cost(self, sittings: list[dict[str, Any]]) -> None:
+        write_text(self.cost, json.dumps({"schema": 1, "sittings": sittings}, indent=2) + "\n")
+
     def remove_if_empty(self) -> None:
         """Leave nothing behind of a run that never was; folders above it go too while they hold nothing else."""
         folder = self.folder
@@ -123,6 +138,10 @@ class Run:
         write_text(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
         write_text(self.folder / "overrides.txt", "".join(f"{override}\n" for override in overrides))
         write_text(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))  # last: now it is a run
+
+    def record_protocol(self, protocol: dict[str, Any]) -> None:
+        """Of the scores that are taken on the way."""
+        write_text(self.folder / "protocol.json", json.dumps(protocol, indent=2) + "\n")
 
     def record_scores(self, scores: dict[str, Any]) -> None:
         """The latest in scores.json; all there ever were in scores.jsonl."""

@@ -16,6 +16,7 @@ BELOW: dict[str, set[str]] = {
     "signature": {"mistake", "choice"},
     "environment": set(),
     "whole": set(),
+    "page_style": set(),
     "alone": set(),
     "progress": set(),
     "fetch": {"mistake", "alone", "progress"},
@@ -30,8 +31,19 @@ BELOW: dict[str, set[str]] = {
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
 BELOW["loggers"] = {"runs", "mistake", "choice", "whole", "manifest", "images", "evaluation"}
-BELOW["exam"] = {"modules", "data", "evaluation", "images"}
-BELOW["callbacks"] = {"exam", "runs", "checkpoint", "manifest", *BELOW["modules"], "modules", "data", "evaluation"}
+BELOW["marks"] = {"data", "evaluation", "images"}
+BELOW["exam"] = {"marks", "modules", "data", "evaluation", "images"}
+BELOW["callbacks"] = {
+    "marks",
+    "exam",
+    "runs",
+    "checkpoint",
+    "manifest",
+    *BELOW["modules"],
+    "modules",
+    "data",
+    "evaluation",
+}
 BELOW["instantiate"] = {"mistake", "choice", "signature"}
 BELOW["hardware"] = {"mistake"}
 BELOW["resolvers"] = {"data"}
@@ -56,15 +68,17 @@ BELOW["experiment"] = BELOW["callbacks"] | {
     "hardware",
     "resolvers",
 }
-BELOW["sweeps"] = {"mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
+BELOW["page_style"] = set()
+BELOW["sweeps"] = {"page_style", "mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
 BELOW["reproduction"] = {"mistake", "choice", "whole", "runs", "conf_dir", "signature", "sweeps", "hardware"}
-BELOW["comparison"] = {"mistake", "choice", "whole", "images", "evaluation", "sweeps"}
+BELOW["comparison"] = {"mistake", "choice", "whole", "page_style", "runs", "images", "evaluation", "sweeps"}
 BELOW["cli"] = BELOW["experiment"] | {
     "experiment",
     "environment",
     "progress",
     "sweeps",
     "comparison",
+    "fetch",
     "reproduction",
     "whole",
 }

@@ -38,7 +38,8 @@ def test_every_config_and_module_travels(kind: str, home: str, built: Path) -> N
     packed = set(names(built, kind))
     assert {f"{home}conf/{path.relative_to(CONF)}" for path in CONF.rglob("*.yaml")} <= packed
     assert {f"{home}baselines/{path.relative_to(BASELINES)}" for path in BASELINES.rglob("*.*")} <= packed
-    assert {str(path.relative_to(ROOT)) for path in (ROOT / "stylegan_lab").rglob("*.py")} <= packed
+    code = [path for kind in ("py", "css", "js") for path in (ROOT / "stylegan_lab").rglob(f"*.{kind}")]
+    assert {str(path.relative_to(ROOT)) for path in code} <= packed
     assert "hydra_plugins/stylegan_lab_sweeper.py" in packed and "hydra_plugins/__init__.py" not in packed
     assert not any(name.startswith("tests/") for name in packed)
 

@@ -68,3 +68,4 @@ class Alarms(L.Callback):
         if is_so and kind not in self._told and trainer.is_global_zero:
             Run.of(trainer).tell(f"iteration {module.iteration}: {what}")
         self._told = self._told | {kind} if is_so else self._told - {kind}
+        module.alarms = self._told

@@ -34,8 +34,9 @@ class Curves(L.Callback):
 def _values(module: Module) -> dict[str, float]:
     named: dict[str, Tensor] = {f"loss/{name}": loss for name, loss in module.latest_losses.items()}
     for name, note in module.latest_notes.items():
-        if name.endswith("_ahead"):
-            named[f"ahead/{name.removesuffix('_ahead')}"] = note
+        player, _, what = name.rpartition("_")
+        if what in ("ahead", "strength"):
+            named[f"{what}/{player}"] = note
     numbers = torch.stack([value.float() for value in named.values()]).tolist() if named else []
     rates = {f"rate/{player.name}": float(player.optimizer.param_groups[0]["lr"]) for player in module.players}
     return dict(zip(named, numbers, strict=True)) | rates

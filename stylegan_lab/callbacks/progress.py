@@ -59,8 +59,9 @@ class TrainingProgress(ProgressBar):
         if now - self._read > READING:
             self._losses, self._read = _losses(trainer), now
         spent = now - self._started
+        alarms = "".join(f"  ! {alarm}" for alarm in sorted(module.alarms))
         left = spent / max(1, module.iteration - self._first) * ((module.budget or module.iteration) - module.iteration)
-        return f"{module.iteration}/{module.budget}  {_clock(spent)}, {_clock(left)} left  {self._losses}"
+        return f"{module.iteration}/{module.budget}  {_clock(spent)}, {_clock(left)} left  {self._losses}{alarms}"
 
     def _close(self) -> None:
         if self._bar is not None:

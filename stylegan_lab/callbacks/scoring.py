@@ -8,6 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from stylegan_lab.callbacks.averaging import Averaging
 from stylegan_lab.callbacks.interruption import asked_to_leave
 from stylegan_lab.callbacks.watching import looking
 from stylegan_lab.evaluation.embedding import Embedding
@@ -17,6 +18,7 @@ from stylegan_lab.exam import Exam, exams
 from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.module import Module
 from stylegan_lab.modules.ranks import gathered, largest, rank, ranks, said
+from stylegan_lab.runs import Run
 
 Answer = tuple[Tensor, list[Tensor]]  # pictures, and what each embedding makes of them
 
@@ -27,15 +29,19 @@ class PutOff(Exception):
 
 class Scoring(L.Callback):
     """Ranks share the work. Logs `val/<metric>` every `every` iterations and at the end; 0: never. A generator makes `pictures`
-    each time, or as many as are held out."""
+    each time, or as many as are held out. `marks`: also what a classifier has to be trained for."""
 
     def __init__(
-        self, every: int = 5000, metrics: Mapping[str, Entry] | None = None, pictures: int | None = None
+        self,
+        every: int = 5000,
+        metrics: Mapping[str, Entry] | None = None,
+        pictures: int | None = None,
+        marks: bool = False,
     ) -> None:
         at_least("callbacks.scoring.every", every, 0)
         if pictures is not None:
             at_least("callbacks.scoring.pictures", pictures, 2)
-        self.every, self.pictures = every, pictures
+        self.every, self.pictures, self.marks = every, pictures, marks
         self.metrics = chosen(metrics or {})
         self._exam: Exam | None = None
         self._owed = False
@@ -54,6 +60,8 @@ class Scoring(L.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if self._exam is None:
             self._exam = next(iter(exams(module, data, "val", self.pictures).values()))
+            if trainer.is_global_zero:
+                Run.of(trainer).record_protocol(self._protocol(self._exam, trainer))
         questions = self._exam.questions(data.batch_size)  # those one process would be asked, whoever is
         answers = None
         with suppress(PutOff), looking(trainer, module):
@@ -88,7 +96,21 @@ class Scoring(L.Callback):
         answers = torch.cat([pictures for pictures, _ in all_of_them])
         for number, eye in enumerate(self._eyes):
             eye.learn(answers, torch.cat([vectors[number] for _, vectors in all_of_them]))
-        return {f"val/{name}": value for name, value in score(answers, exam.others(), self.metrics).items()}
+        scores = score(answers, exam.others(), self.metrics)
+        if self.marks:
+            scores |= {name: mark.value for name, mark in exam.marks(answers).items()}
+        return {f"val/{name}": value for name, value in scores.items()}
+
+    def _protocol(self, exam: Exam, trainer: L.Trainer) -> dict[str, Any]:
+        """What belongs to every number that is written on the way."""
+        others = exam.others()
+        return {
+            "split": "val",
+            "ema": any(isinstance(each, Averaging) for each in trainer.callbacks),  # type: ignore[attr-defined]
+            "counts": {exam.answer: exam.count} | {against: len(other) for against, other in others.items()},
+            "better": {f"val/{name}": each.better for name, each in self.metrics.items() if each.against in others},
+            "protocol": {f"val/{name}": each.protocol for name, each in self.metrics.items() if each.against in others},
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return {"owed": self._owed}

@@ -20,6 +20,7 @@ from stylegan_lab.experiment import build_data, build_metrics, config_of, restor
 from stylegan_lab.images.grid import grid
 from stylegan_lab.images.write import write_picture
 from stylegan_lab.instantiate import instantiate_each
+from stylegan_lab.marks import Mark
 from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.runs import Run, find_run
 
@@ -68,6 +69,11 @@ def evaluate(
     exam, answers = main[1], sat(main[1], module, data.batch_size)
     rows = {exam.answer: score(answers, exam.others(), metrics)}
     references = {name: score(images, exam.others(), metrics) for name, images in exam.references().items()}
+    marks = exam.marks(answers)
+    rows[exam.answer] |= {name: mark.value for name, mark in marks.items()}
+    if marks:
+        references["held out"] = {name: mark.held_out for name, mark in marks.items()}
+    told: Mapping[str, Metric | Mark] = {**metrics, **marks}
     directions = {
         direction.replace("2", "_to_"): score(sat(other, module, data.batch_size), other.others(), metrics)
         for direction, other in more
@@ -85,13 +91,13 @@ def evaluate(
         "metrics": rows[exam.answer],
         **{name.replace(" ", "_"): value for name, value in references.items()},
         "directions": directions,
-        "better": {name: metrics[name].better for name in rows[exam.answer]},
-        "protocol": {name: metrics[name].protocol for name in rows[exam.answer]} | {"size": data.size, "bits": 8},
+        "better": {name: told[name].better for name in rows[exam.answer]},
+        "protocol": {name: told[name].protocol for name in rows[exam.answer]} | {"size": data.size, "bits": 8},
     }
     run.record_scores(scores)
     if not raw:  # whose scores would stand under the same names
         mirror(run, config, scores, picture)
-    print(table(rows | references, metrics))
+    print(table(rows | references, told))
     print(f"picture    {picture}  (rows: {exam.legend})")
     print(f"scores     {run.scores}")
     print(f"run        {run.folder}")
@@ -114,13 +120,14 @@ def mirror(run: Run, config: DictConfig, scores: Mapping[str, Any], picture: Pat
             logger.finalize("success")
 
 
-def table(rows: Mapping[str, Scores], metrics: Mapping[str, Metric]) -> str:
-    """Scores, a line each, with an arrow at what is better."""
+def table(rows: Mapping[str, Scores], metrics: Mapping[str, Metric | Mark]) -> str:
+    """Scores, a line each, with an arrow at what is better; a dash where there is none."""
     names = list(next(iter(rows.values())))
     heads = [f"{name} {'↑' if metrics[name].better == 'higher' else '↓'}" for name in names]
     first = max(len(label) for label in rows) + 2
     lines = [" " * first + "  ".join(heads)]
     for label, scores in rows.items():
-        cells = (f"{scores[name]:.4g}".rjust(len(head)) for name, head in zip(names, heads, strict=True))
+        shown = (f"{scores[name]:.4g}" if name in scores else "–" for name in names)
+        cells = (cell.rjust(len(head)) for cell, head in zip(shown, heads, strict=True))
         lines.append(label.ljust(first) + "  ".join(cells))
     return "\n".join(lines)

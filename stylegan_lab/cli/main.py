@@ -68,6 +68,7 @@ examples:
   stylegan-lab train experiment=demo
   stylegan-lab evaluate runs/demo/20260101-120000-ab12
   stylegan-lab translate runs/demo/20260101-120000-ab12 photos/ prints/
+  stylegan-lab compare runs/demo --html page.html
 
 `stylegan-lab COMMAND --help` says more.
 eval "$(stylegan-lab -sc install=bash)" completes commands and settings.

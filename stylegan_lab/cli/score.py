@@ -4,8 +4,8 @@ import hashlib
 import json
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from torch import Tensor
 
 from stylegan_lab.choice import choose
 from stylegan_lab.cli.run_parser import Parser
-from stylegan_lab.data.folders.listing import pictures_below
+from stylegan_lab.data.folders.listing import pictures_below, same_name
 from stylegan_lab.data.folders.reading import size_of
 from stylegan_lab.evaluation.crowd import Crowd
 from stylegan_lab.evaluation.crowd_metrics import COMPARISONS, crowd_metrics
 from stylegan_lab.evaluation.embedding import FILTERS, Embedding
 from stylegan_lab.evaluation.embeddings import EMBEDDINGS
 from stylegan_lab.evaluation.metrics import METRICS, Metric, check_enough
+from stylegan_lab.evaluation.perceived import LPIPS, STYLE, lpips, style_distance
 from stylegan_lab.fetch import digest
 from stylegan_lab.images.convert import to_unit
 from stylegan_lab.images.read import read_picture
@@ -30,7 +31,12 @@ from stylegan_lab.images.unreadable import Unreadable, shown
 from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.whole import write_text
 
-CROWDS = {name: metric for name, metric in METRICS.items() if metric.against == "target"}
+PLAIN = {name: metric for name, metric in METRICS.items() if metric.against != "input"}
+SEEN: dict[str, Callable[..., dict[str, Metric]]] = {
+    **{f"lpips_{net}": partial(lpips, net) for net in LPIPS},
+    **{f"style_{net}": partial(style_distance, net) for net in STYLE},
+}
+TRUTHS = [*(name for name, metric in PLAIN.items() if metric.against == "truth"), "lpips_..."]
 TOLD = 3  # of the files that cannot be read
 
 
@@ -42,15 +48,17 @@ def main(arguments: list[str]) -> int:
         at_least("--size", options.size, 8)
     metrics = _metrics(options)
     real, fake = (Folder(folder, options.size, options.batch_size) for folder in (options.real, options.fake))
+    if paired := [name for name, metric in metrics.items() if metric.against == "truth"]:
+        fake.as_mates_of(real, paired[0])
+    width, height = _common_size(real, fake)
     for name, metric in metrics.items():
-        check_enough(name, metric, len(real.paths), len(fake.paths))
-    size = _common_size(real, fake)
+        check_enough(name, metric, min(width, height), len(real.paths), len(fake.paths))
     scores = {name: _score(metric, fake, real) for name, metric in metrics.items()}
     document = {
         "schema": 1,
         "real": {"folder": str(real.folder), "n": len(real.paths), "sha256": real.content},
         "fake": {"folder": str(fake.folder), "n": len(fake.paths), "sha256": fake.content},
-        "size": size,
+        "size": f"{width}x{height}",
         "metrics": scores,
         "protocol": {name: metric.protocol for name, metric in metrics.items()},
     }
@@ -89,6 +97,20 @@ class Folder:
         """The hash of all that is in the files."""
         return hashlib.sha256("".join(digest(path) for path in self.paths).encode()).hexdigest()
 
+    def as_mates_of(self, other: "Folder", why: str) -> None:
+        """In the order of the other folder's pictures, each beside that of its name."""
+        mine = {self._name(path): path for path in self.paths}
+        names = [other._name(path) for path in other.paths]
+        if missing := sorted(set(names) ^ mine.keys()):
+            raise Mistake(
+                f"{why} compares pictures of one name, and {shown(missing[0])} is in only one of {shown(other.folder)} and "
+                f"{shown(self.folder)}" + (f", like {len(missing) - 1} others" if len(missing) > 1 else "")
+            )
+        self.paths = [mine[name] for name in names]
+
+    def _name(self, path: Path) -> str:
+        return same_name(path.relative_to(self.folder).with_suffix("").as_posix())
+
     def batches(self) -> Iterator[Tensor]:
         for start in range(0, len(self.paths), self.batch_size):
             yield torch.stack([self._picture(path) for path in self.paths[start : start + self.batch_size]])
@@ -115,22 +137,23 @@ def _metrics(options: Namespace) -> dict[str, Metric]:
     """Of features, unless they are built in and need none."""
     build = choose("--features", options.features, EMBEDDINGS)
     names = list(COMPARISONS) if options.metrics is None else options.metrics.split(",")
-    given: dict[str, Any] = {"resize": choose("--resize", options.resize, dict.fromkeys(FILTERS, options.resize))}
-    if options.weights is not None:
-        if "weights" not in signature(build).parameters:
+    weights = {} if options.weights is None else {"weights": options.weights}
+    metrics = {name: PLAIN[name] for name in names if name in PLAIN}
+    for name in names:
+        metrics |= SEEN[name](**weights) if name in SEEN else {}
+    if compared := [name for name in names if name not in PLAIN and name not in SEEN]:
+        if weights and "weights" not in signature(build).parameters:
             raise Mistake(f"--weights {options.weights}: features of {options.features} are made without any")
-        given["weights"] = options.weights
-    seen = [name for name in names if name not in CROWDS]
-    return {name: CROWDS[name] for name in names if name in CROWDS} | (
-        crowd_metrics(build(**given), seen) if seen else {}
-    )
+        resize = choose("--resize", options.resize, dict.fromkeys(FILTERS, options.resize))
+        metrics |= crowd_metrics(build(resize=resize, **weights), compared)
+    return metrics
 
 
-def _common_size(real: Folder, fake: Folder) -> str:
-    """As WIDTHxHEIGHT. Pictures of several sizes are compared only when it is said at which."""
+def _common_size(real: Folder, fake: Folder) -> tuple[int, int]:
+    """Width and height. Pictures of several sizes are compared only when it is said at which."""
     sizes = real.sizes + fake.sizes
     if real.size is not None:
-        return f"{real.size}x{real.size}"
+        return real.size, real.size
     if len(sizes) > 1:
         told = ", ".join(f"{width}x{height}" for (width, height), _ in sizes.most_common(TOLD))
         raise Mistake(
@@ -138,8 +161,8 @@ def _common_size(real: Folder, fake: Folder) -> str:
             f"{', ...' if len(sizes) > TOLD else ''}), and what is scaled differs from what is not; give --size N, to "
             "which all are scaled first"
         )
-    ((width, height),) = sizes
-    return f"{width}x{height}"
+    (size,) = sizes
+    return size
 
 
 def _table(document: dict[str, Any], metrics: Mapping[str, Metric]) -> str:
@@ -167,7 +190,10 @@ def _parser() -> Parser:
     )
     parser.add_argument("--weights", metavar="FILE", help="the features' weights, where they are not to be fetched")
     parser.add_argument(
-        "--metrics", metavar="A,B", help=f"of {', '.join([*COMPARISONS, 'is', *CROWDS])}; the default is the first six"
+        "--metrics",
+        metavar="A,B",
+        help=f"of {', '.join([*COMPARISONS, 'is', *PLAIN, *SEEN])}; the default is the first six. Those held "
+        f"against a truth ({', '.join(TRUTHS)}) take pictures of the same names in both folders",
     )
     parser.add_argument("--size", metavar="N", type=int, help="scale every picture to NxN first")
     parser.add_argument(

@@ -5,10 +5,11 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from stylegan_lab.cli.run_parser import Parser
+from stylegan_lab.comparison.found import find_runs
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.progress import amount
 from stylegan_lab.runs import Run
@@ -22,12 +23,10 @@ def main(arguments: list[str]) -> int:
         description="Upload to W&B what trainings wrote down offline. What is uploaded is marked, and not uploaded again.",
         epilog="example: stylegan-lab sync runs/demo runs/sweeps/20260101-120000 --dry-run",
     )
-    parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="a run's folder, or one that holds runs, such as a sweep's"
-    )
+    parser.add_argument("runs", nargs="+", metavar="RUNS", help="run folders, folders that hold runs, sweeps, patterns")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be uploaded")
     options = parser.parse_args(arguments)
-    found = list({run.folder.resolve(): run for place in options.runs for run in runs_in(Path(place))}.values())
+    found = [Offline(folder) for folder in find_runs(options.runs)]
     waiting = [run for run in found if run.waiting]
     print("\n".join([*map(str, found), in_all(waiting)]))
     if options.dry_run:
@@ -93,18 +92,6 @@ class Offline:
             )
         seen = re.findall(r" at (https?://\S+)", said)
         return seen[-1] if seen else "uploaded"
-
-
-def runs_in(place: Path) -> Iterator[Offline]:
-    """The run that a folder is, or those it holds."""
-    if not place.is_dir():
-        raise Mistake(f"{place} is not a folder; give runs, or folders that hold runs")
-    inside = [
-        path.parent for path in sorted(place.rglob("config.yaml")) if "wandb" not in path.relative_to(place).parts
-    ]
-    if not inside:
-        raise Mistake(f"{place} holds no run (a folder with config.yaml in it)")
-    yield from map(Offline, inside)
 
 
 def in_all(waiting: Sequence[Offline]) -> str:

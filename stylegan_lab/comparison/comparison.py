@@ -1,7 +1,7 @@
 """A comparison: runs that differ only in their seed are one row; settings that differ, scores and cost are its columns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,10 @@ from typing import Any
 from stylegan_lab.comparison.columns import Column, column
 from stylegan_lab.comparison.directions import directions_of
 from stylegan_lab.comparison.entrant import Entrant, read_run
+from stylegan_lab.comparison.judgement import Judgement, judge
 from stylegan_lab.comparison.notes import notes
 from stylegan_lab.comparison.settings import Differences, differences
+from stylegan_lab.comparison.votes import Vote
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.sweeps.spread import mean
 
@@ -47,10 +49,16 @@ class Comparison:
     rows: Sequence[Row]
     differences: Differences
     columns: Sequence[Column]
+    judgement: Judgement | None = None
 
     @cached_property
     def notes(self) -> list[str]:
-        return notes(self.runs, self.rows, self.differences, self.columns)
+        return notes(self.runs, self.rows, self.differences, self.columns, self.judgement)
+
+    def judged(self, votes: Sequence[Vote]) -> "Comparison":
+        """The same with what people thought of the rows' pictures."""
+        row_of = {run.identity: index for index, row in enumerate(self.rows) for run in row.runs}
+        return replace(self, judgement=judge(votes, row_of, len(self.rows)))
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -58,6 +66,7 @@ class Comparison:
             "settings": {"shown": list(self.differences.shown), "implied": list(self.differences.implied)},
             "scores": {each.name: each.as_json() for each in self.columns},
             "rows": [self._row_as_json(index) for index in range(len(self.rows))],
+            "judgement": self.judgement.as_json() if self.judgement else None,
             "notes": self.notes,
         }
 
@@ -73,6 +82,7 @@ class Comparison:
                 for each in self.columns
                 if (cell := each.cells[index]) is not None
             },
+            "preferred": self._preferred_as_json(index),
             "cost": {name: row.mean_cost(name) for name in ("images", "seconds", "gpu_hours", "peak_bytes")}
             | {"hardware": row.hardware},
             "runs": [
@@ -89,6 +99,11 @@ class Comparison:
                 for run in row.runs
             ],
         }
+
+    def _preferred_as_json(self, index: int) -> dict[str, Any] | None:
+        if self.judgement is None or (rate := self.judgement.rates[index]) is None:
+            return None
+        return {**rate.as_json(), "strength": self.judgement.strengths[index]}
 
 
 def compare(folders: Sequence[Path], asked: Sequence[str] = ()) -> Comparison:

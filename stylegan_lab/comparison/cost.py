@@ -1,10 +1,11 @@
 """What a run has cost: images seen, time, GPU-hours, memory; from cost.json, or from the pace it recorded."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from stylegan_lab.runs import Run
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def cost_of(
     ranks = int(environment.get("world_size") or 1)
     batch = (config.get("data") or {}).get("batch_size")
     images = iteration * batch * ranks if isinstance(batch, int) else None
-    sittings = _sittings(folder)
+    sittings = Run(folder).sittings()
     if sittings:
         peaks = [each["peak_bytes"] for each in sittings if each.get("peak_bytes")]
         return Cost(
@@ -46,14 +47,6 @@ def cost_of(
     )
     hours = None if seconds is None or not environment else seconds / 3600 * ranks * on_gpu
     return Cost(images, seconds, hours, None, used if environment else "")
-
-
-def _sittings(folder: Path) -> list[dict[str, Any]]:
-    try:
-        sittings = json.loads((folder / "cost.json").read_text(encoding="utf-8"))["sittings"]
-        return [each for each in sittings if {"seconds", "gpus", "hardware"} <= each.keys()]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []
 
 
 def _by_pace(rows: Sequence[Mapping[str, float]], batch: int) -> float | None:

@@ -24,6 +24,7 @@ class Entrant:
     config: Mapping[str, Any] | None
     environment: Mapping[str, Any]
     scores: Mapping[str, Score]  # by split and metric: test/ssim
+    evaluation: Mapping[str, Any]  # the latest, whole
     curves: Curves
     iteration: int
     budget: int | None
@@ -70,6 +71,7 @@ def read_run(folder: Path) -> Entrant:
         config,
         environment,
         scores,
+        evaluations[-1] if evaluations else {},
         _curves(rows),
         iteration,
         budget,

@@ -5,16 +5,22 @@ from typing import Any
 
 from stylegan_lab.comparison.columns import LEVEL, Column
 from stylegan_lab.comparison.entrant import Entrant
+from stylegan_lab.comparison.judgement import Judgement
 from stylegan_lab.comparison.settings import Differences
 
 MOST = 4  # names told one by one
 
 
 def notes(
-    runs: Sequence[Entrant], rows: Sequence[Any], told_apart: Differences, columns: Sequence[Column]
+    runs: Sequence[Entrant],
+    rows: Sequence[Any],
+    told_apart: Differences,
+    columns: Sequence[Column],
+    judgement: Judgement | None = None,
 ) -> list[str]:
     return [
         *_legend(columns),
+        *_judged(judgement),
         *_faults(runs),
         *_older(runs, told_apart),
         *_protocols(rows, columns),
@@ -31,6 +37,17 @@ def _faults(runs: Sequence[Entrant]) -> Iterator[str]:
             by_fault.setdefault(fault.replace(str(run.folder), "RUN"), []).append(str(run.folder))
     for fault, folders in by_fault.items():
         yield f"{_few(folders)}: {fault.replace('RUN', folders[0]) if len(folders) == 1 else fault}"
+
+
+def _judged(judgement: Judgement | None) -> Iterator[str]:
+    if judgement is None:
+        return
+    yield (
+        f"preferred: the share of its {judgement.counted} votes, by {judgement.judges} judges, that a row won, a tie being half; "
+        "95% intervals, after Wilson, as if votes did not depend on each other"
+    )
+    if judgement.others:
+        yield f"{judgement.others} votes are of other runs, or of two of one row, and are not counted"
 
 
 def _older(runs: Sequence[Entrant], told_apart: Differences) -> Iterator[str]:

@@ -11,8 +11,10 @@ from stylegan_lab.comparison.columns import LEVEL, Cell
 from stylegan_lab.comparison.comparison import Comparison, Row
 from stylegan_lab.comparison.curves import panels, style_of
 from stylegan_lab.comparison.entrant import Entrant
+from stylegan_lab.comparison.judgement import Judgement
 from stylegan_lab.comparison.pictures import Stop, stops
 from stylegan_lab.comparison.table import COSTS, costs_of
+from stylegan_lab.page_style import STYLE
 
 MOST_SETTINGS = 8  # in the table; more stand in their own
 NOTHING = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"  # may be fetched
@@ -45,7 +47,7 @@ def page(comparison: Comparison) -> str:
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{NOTHING}">
-<title>{runs} runs compared</title><style>{part("page.css")}</style></head>
+<title>{runs} runs compared</title><style>{STYLE}{part("page.css")}</style></head>
 <body><header><h1>{runs} runs compared</h1>
 <p class="soft">In {rows} rows: runs that differ only in their seed are one. Made on {time.strftime("%Y-%m-%d")}.</p>
 <nav aria-label="parts of this page">{links}</nav></header>
@@ -74,6 +76,7 @@ def _scores(comparison: Comparison) -> str:
     heads.append(_head("seeds", "seeds", "number"))
     for each in comparison.columns:
         heads.append(_head(each.name, each.head(comparison.columns), "number", each.better or ""))
+    heads += [_head("preferred", "preferred ↑", "number", "higher")] if comparison.judgement else []
     heads += [_head(name, name, "number") for name in costs_of(comparison)]
     rows = "".join(_row(comparison, index, settings) for index in range(len(comparison.rows)))
     notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes)
@@ -109,6 +112,7 @@ def _row(comparison: Comparison, index: int, settings: Sequence[str]) -> str:
         f'<td class="number" data-value="{len(row.runs)}">{len(row.runs)}</td>',
         *(_score(each.cells[index], len(row.runs)) for each in comparison.columns),
     ]
+    cells += [_preferred(comparison.judgement, index)] if comparison.judgement else []
     for cost in costs_of(comparison):
         value = row.mean_cost(COSTS[cost].name)
         cells.append(f'<td class="number" data-value="{"" if value is None else value}">{COSTS[cost].told(value)}</td>')
@@ -128,6 +132,17 @@ def _score(cell: Cell | None, runs: int) -> str:
     told = f"{', '.join(said)} [{', '.join(f'{value:.6g}' for value in cell.values)}]"
     kind = f'class="number {cell.standing}" data-value="{cell.spread.mean!r}"'
     return f'<td {kind} title="{escape(told)}">{escape(cell.told(runs))}</td>'
+
+
+def _preferred(judgement: Judgement, index: int) -> str:
+    rate = judgement.rates[index]
+    if rate is None:
+        return '<td class="number" data-value=""></td>'
+    duels = [(other, duel) for (one, other), duel in judgement.duels.items() if one == index]
+    against = ", ".join(f"{duel.mean:.2f} against row {other + 1} ({duel.n})" for other, duel in duels)
+    said = f"{SAID[rate.standing]}; of {rate.n} votes; {against}; Bradley-Terry {judgement.strengths[index]:.2f}"
+    kind = f'class="number {rate.standing}" data-value="{rate.mean!r}"'
+    return f'<td {kind} title="{escape(said)}">{escape(str(rate))}</td>'
 
 
 def _samples(comparison: Comparison, shown: Sequence[Stop]) -> str:
@@ -222,9 +237,7 @@ def _told(comparison: Comparison, shown: Sequence[Stop]) -> dict[str, Any]:
     return {
         "rows": [
             {
-                "words": " ".join(
-                    [row.name, row.state, *(f"{key}={row.settings[key]}" for key in row.settings)]
-                ).lower(),
+                "words": _words(row),
                 "values": {each.name: cell.spread.mean for each in comparison.columns if (cell := each.cells[index])},
             }
             for index, row in enumerate(comparison.rows)
@@ -232,3 +245,8 @@ def _told(comparison: Comparison, shown: Sequence[Stop]) -> dict[str, Any]:
         "runs": [str(run.folder) for run in comparison.runs],
         "stops": [{"name": stop.name, "pictures": stop.pictures} for stop in shown],
     }
+
+
+def _words(row: Row) -> str:
+    """What a filter looks through."""
+    return " ".join([row.name, row.state, *(f"{key}={value}" for key, value in row.settings.items() if value)]).lower()

@@ -50,10 +50,10 @@ def data_uri(path: Path) -> str | None:
     return encoded(picture)
 
 
-def encoded(picture: Image.Image, quality: int = 86) -> str:
+def encoded(picture: Image.Image, lossless: bool = False) -> str:
     """Nothing of the file it came from but its pixels."""
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=quality)
+    picture.save(out, "WEBP", quality=86, lossless=lossless)
     return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 

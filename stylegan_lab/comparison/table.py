@@ -28,7 +28,14 @@ COSTS = {
 
 def heads(comparison: Comparison, settings: Sequence[str]) -> list[str]:
     scores = [each.head(comparison.columns) for each in comparison.columns]
-    return ["runs", *settings, "seeds", *scores, *costs_of(comparison)]
+    return [
+        "runs",
+        *settings,
+        "seeds",
+        *scores,
+        *(["preferred ↑"] if comparison.judgement else []),
+        *costs_of(comparison),
+    ]
 
 
 def cells(comparison: Comparison, index: int, settings: Sequence[str]) -> list[str]:
@@ -40,8 +47,14 @@ def cells(comparison: Comparison, index: int, settings: Sequence[str]) -> list[s
         *(row.settings.get(key, "") for key in settings),
         str(len(row.runs)),
         *scores,
+        *([preferred(comparison, index)] if comparison.judgement else []),
         *(COSTS[name].told(row.mean_cost(COSTS[name].name)) for name in costs_of(comparison)),
     ]
+
+
+def preferred(comparison: Comparison, index: int) -> str:
+    rate = comparison.judgement and comparison.judgement.rates[index]
+    return str(rate) if rate else ""
 
 
 def as_text(comparison: Comparison, width: int) -> str:
@@ -71,12 +84,16 @@ def as_csv(comparison: Comparison) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     costs = [each.name for each in COSTS.values()]
-    writer.writerow(["runs", "state", *settings, "seeds", *scores, *costs])
+    judged = ["preferred", "preferred low", "preferred high", "preferred votes"] if comparison.judgement else []
+    writer.writerow(["runs", "state", *settings, "seeds", *scores, *judged, *costs])
     for index, row in enumerate(comparison.rows):
         values: list[object] = []
         for each in comparison.columns:
             cell = each.cells[index]
             values += ["", "", "", ""] if cell is None else [*vars(cell.spread).values(), cell.standing]
+        if comparison.judgement:
+            rate = comparison.judgement.rates[index]
+            values += [rate.mean, *rate.interval, rate.n] if rate else [""] * len(judged)
         seeds = " ".join(str(seed) for seed in row.seeds)
         writer.writerow([row.name, row.state, *(row.settings.get(key, "") for key in settings), seeds, *values,
                          *(row.mean_cost(name) for name in costs)])  # fmt: skip

@@ -66,7 +66,7 @@ class GlyphsData(ImageData):
         self.classes, self.world = distinct(classes, NAMES), world
         self.counts = {"train": train_scenes, "val": val_scenes, "test": test_scenes}
         for split, count in self.counts.items():
-            at_least(f"data.{split}_glyphs", count, 1)
+            at_least(f"data.{split}_scenes", count, 1)
         self._splits: dict[str, Glyphs] = {}
 
     def train_samples(self) -> Dataset[Any]:

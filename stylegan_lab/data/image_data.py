@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from stylegan_lab.data.sampler import EpochSampler
+from stylegan_lab.data.sampler import EpochSampler, shuffled
 from stylegan_lab.images.batch import Kind
 from stylegan_lab.images.convert import from_bytes
 from stylegan_lab.mistake import Mistake, at_least
@@ -103,9 +103,9 @@ class ImageData(L.LightningDataModule):
         return self._collated(dataset, 0, min(count, len(dataset)))  # type: ignore[arg-type]
 
     def training_pictures(self, count: int) -> dict[str, Tensor]:
-        """The first of the training set as one batch, as they are met in its first epoch."""
+        """As many as one batch, those that are met first."""
         dataset = self.train_samples()
-        drawn = [dataset[(0, index)] for index in range(min(count, self.samples))]
+        drawn = [dataset[(0, index)] for index in shuffled(self.samples, self.seed, 0)[:count]]
         return self.on_after_batch_transfer(default_collate(drawn), 0)
 
     def _collated(self, dataset: Dataset[Any], start: int, end: int) -> dict[str, Tensor]:

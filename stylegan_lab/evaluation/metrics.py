@@ -35,6 +35,7 @@ class Metric:
     protocol: str
     sees: Embedding | None = None
     least: int = 1  # pictures on either side
+    smallest: int = 1  # pixels a side of them
 
     def __call__(self, images: Tensor, other: Tensor) -> float:
         if self.sees is None:
@@ -83,6 +84,9 @@ def chosen(entries: Mapping[str, Entry]) -> dict[str, Metric]:
     return metrics
 
 
-def check_enough(name: str, metric: Metric, *counts: int) -> None:
+def check_enough(name: str, metric: Metric, side: int, *counts: int) -> None:
+    """Whether pictures of that side, as many as counted, can be measured."""
     if min(counts) < metric.least:
         raise Mistake(f"{name} needs at least {metric.least} pictures on either side; there are {min(counts)}")
+    if side < metric.smallest:
+        raise Mistake(f"{name} needs pictures of at least {metric.smallest} pixels a side; they have {side}")

@@ -24,23 +24,24 @@ class Net(NamedTuple):
     build: Callable[[str], Features]
     known: str  # among trained weights
     layers: tuple[str, ...]
+    smallest: int  # pixels a side, of which something is left at the last layer
 
 
 LPIPS: dict[str, Net] = {
-    "alex": Net(alexnet, "alexnet", ("relu1", "relu2", "relu3", "relu4", "relu5")),
-    "vgg": Net(vgg16, "vgg16", ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")),
-    "squeeze": Net(squeezenet, "squeezenet1_1", ("relu1", "fire2", "fire4", "fire5", "fire6", "fire7", "fire8")),
+    "alex": Net(alexnet, "alexnet", ("relu1", "relu2", "relu3", "relu4", "relu5"), 31),
+    "vgg": Net(vgg16, "vgg16", ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"), 16),
+    "squeeze": Net(squeezenet, "squeezenet1_1", ("relu1", "fire2", "fire4", "fire5", "fire6", "fire7", "fire8"), 17),
 }
 STYLE = {
-    "vgg19": Net(vgg19, "vgg19", ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")),
-    "vgg16": Net(vgg16, "vgg16", ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
-    "squeezenet": Net(squeezenet, "squeezenet1_1", ("relu1", "fire2", "fire4", "fire6")),
+    "vgg19": Net(vgg19, "vgg19", ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 16),
+    "vgg16": Net(vgg16, "vgg16", ("relu1_2", "relu2_2", "relu3_3", "relu4_3"), 8),
+    "squeezenet": Net(squeezenet, "squeezenet1_1", ("relu1", "fire2", "fire4", "fire6"), 17),
 }
 
 
 @cache
 def lpips(net: Heads = "alex", weights: str = "imagenet") -> dict[str, Metric]:
-    build, known, layers = choose("metrics: lpips", net, LPIPS)
+    build, known, layers, smallest = choose("metrics: lpips", net, LPIPS)
     judge = Lpips(build, weights, net, dict.fromkeys(layers, 1.0), {})
 
     @torch.no_grad()
@@ -52,13 +53,13 @@ def lpips(net: Heads = "alex", weights: str = "imagenet") -> dict[str, Metric]:
         return sum(each) / len(images)
 
     protocol = f"LPIPS 0.1 per picture, averaged, at the pictures' own size; {_told(judge.features, known, weights)}"
-    return {f"lpips_{net}{_untrained(weights)}": Metric(apart, "truth", "lower", protocol)}
+    return {f"lpips_{net}{_untrained(weights)}": Metric(apart, "truth", "lower", protocol, smallest=smallest)}
 
 
 @cache
 def style_distance(net: str = "vgg19", weights: str = "imagenet") -> dict[str, Metric]:
     """Of the mean Gram matrices of two sets, as a share of the target's own: 0 the same, about 1 nothing of it."""
-    build, known, layers = choose("metrics: style_distance", net, STYLE)
+    build, known, layers, smallest = choose("metrics: style_distance", net, STYLE)
     features = build(weights)
 
     def apart(images: Tensor, target: Tensor) -> float:
@@ -70,7 +71,7 @@ def style_distance(net: str = "vgg19", weights: str = "imagenet") -> dict[str, M
         f"squared distance of mean Gram matrices over the target's square, mean of {', '.join(layers)}, at the pictures' own "
         f"size; {_told(features, known, weights)}"
     )
-    return {f"style_{net}{_untrained(weights)}": Metric(apart, "target", "lower", protocol)}
+    return {f"style_{net}{_untrained(weights)}": Metric(apart, "target", "lower", protocol, smallest=smallest)}
 
 
 @torch.no_grad()

@@ -45,5 +45,5 @@ def score(
     """Pictures in [0, 1] by every metric that compares them with one of the `others`."""
     possible = {name: metric for name, metric in metrics.items() if metric.against in others}
     for name, metric in possible.items():
-        check_enough(name, metric, len(pictures), len(others[metric.against]))
+        check_enough(name, metric, min(pictures.shape[-2:]), len(pictures), len(others[metric.against]))
     return {name: metric(pictures, others[metric.against]) for name, metric in possible.items()}

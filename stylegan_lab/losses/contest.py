@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from stylegan_lab.losses.constraints import Constraint
 from stylegan_lab.losses.games import Game
 from stylegan_lab.losses.penalties import Penalty
+from stylegan_lab.losses.seen import Adapting, Plainly, Seen
 from stylegan_lab.losses.terms import Terms
-from stylegan_lab.mistake import at_least
-from stylegan_lab.nets.verdict import Judge
+from stylegan_lab.mistake import Mistake, at_least
+from stylegan_lab.nets.verdict import Beside, Judge, Verdict
 
 
 class Turns(Protocol):
@@ -65,28 +66,61 @@ class Contest:
         penalties: Mapping[str, Penalty | None] | None = None,
         constraint: Constraint | None = None,
         critic_turns: int | Turns = 1,
+        seen: Seen | None = None,
     ) -> None:
         self.game = game
+        self.seen = seen or Plainly()
+        if isinstance(self.seen, Adapting) and getattr(game, "sure", None) is None:
+            raise Mistake(
+                f"critics_see=adaptive looks at how sure a critic is of its reals, and in a {type(game).__name__} game verdicts "
+                "have no middle to be sure on either side of; give critics_see=diffaugment, or another loss"
+            )
         self.penalties = {name: penalty for name, penalty in (penalties or {}).items() if penalty is not None}
         self.constraint = constraint
         self.generators_play: Turns = EveryFew(critic_turns) if isinstance(critic_turns, int) else critic_turns
 
     def generator(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
-        return self.game.generator(judge, real, fake)
+        return self.game.generator(self._seeing(judge), real, fake)
 
     def critic(self, judge: Judge, real: Tensor, fake: Tensor, iteration: int) -> Terms:
         """The critic's side of the game on detached fakes, with the penalties that are due."""
-        terms = self.game.critic(judge, real, fake.detach())
-        due = {
-            name: penalty(judge, real, fake.detach())
-            for name, penalty in self.penalties.items()
-            if iteration % penalty.every == 0
-        }
-        return terms | Terms(due, _ahead(terms) if getattr(self.game, "can_be_won", False) else {})
+        return self.critic_plays(judge, real, fake) | self.critic_pays(judge, real, fake, iteration)
+
+    def critic_plays(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
+        terms = self.game.critic(self._seeing(judge), real, fake.detach())
+        notes = _ahead(terms) if getattr(self.game, "can_be_won", False) else {}
+        if isinstance(self.seen, Adapting):
+            notes["sure"] = self.game.sure(terms.notes)  # type: ignore[attr-defined]
+        return terms | Terms({}, notes)
+
+    def critic_pays(self, judge: Judge, real: Tensor, fake: Tensor, iteration: int) -> Terms:
+        seeing = self._seeing(judge)
+        due = {name: penalty for name, penalty in self.penalties.items() if iteration % penalty.every == 0}
+        return Terms({name: penalty(seeing, real, fake.detach()) for name, penalty in due.items()})
+
+    @property
+    def penalties_every(self) -> int:
+        """Between iterations in which some are due."""
+        return min((penalty.every for penalty in self.penalties.values()), default=0)
+
+    def penalties_are_due(self, iteration: int) -> bool:
+        return any(iteration % penalty.every == 0 for penalty in self.penalties.values())
 
     def constrain(self, critic: nn.Module) -> None:
         if self.constraint is not None:
             self.constraint(critic)
+
+    def _seeing(self, judge: Judge) -> Judge:
+        """The judge, before whom pictures are changed by chance, and what it sees beside each of them alike."""
+        if isinstance(self.seen, Plainly):
+            return judge
+
+        def see(images: Tensor) -> Verdict:
+            change = self.seen.draw(images)
+            changed = judge.changed(change) if isinstance(judge, Beside) else judge
+            return changed(change(images))
+
+        return see
 
 
 def _ahead(terms: Terms) -> dict[str, Tensor]:

@@ -52,6 +52,19 @@ def drawing(place: Place) -> Iterator[None]:
         _HERE.reset(before)
 
 
+def drawn() -> int:
+    """How often chance was asked in this iteration."""
+    place = _HERE.get()
+    return 0 if place is None else place.drawn
+
+
+def go_on_from(drawn: int) -> None:
+    """As if chance had been asked so often."""
+    place = _HERE.get()
+    if place is not None:
+        place.drawn = drawn
+
+
 def for_each(count: int, draw: Callable[[int, Dice], Tensor]) -> Tensor:
     """A row for each of the `count` pictures at hand; `draw(n, dice)` gives n rows on the CPU."""
     place = _HERE.get()

@@ -4,7 +4,7 @@ Means run over batch and logit map, so that a patch critic and a critic with one
 critic with several scales are added.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import torch
@@ -27,6 +27,11 @@ class _PointwiseGame:
     """A game in which every logit is judged by itself; fakes and reals are never compared."""
 
     can_be_won = True
+    middle = 0.0  # between the verdicts real and fake
+
+    def sure(self, notes: Mapping[str, Tensor]) -> Tensor:
+        """How sure the critic is of its reals, from -1 to 1 (Karras et al., 2020)."""
+        return (notes["logits_real"] - self.middle).sign().mean()
 
     def generator(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
         logits = _logits(judge, fake)
@@ -53,6 +58,8 @@ class _PointwiseGame:
 
 class LeastSquares(_PointwiseGame):
     """LSGAN (Mao et al., 2017) with targets 1 and 0. `critic_share` halves the critic's losses, as CycleGAN does."""
+
+    middle = 0.5
 
     def __init__(self, critic_share: float = 0.5) -> None:
         self.critic_share = critic_share
@@ -100,6 +107,7 @@ class Wasserstein(_PointwiseGame):
     """Arjovsky et al. (2017): the difference of means. Needs a Lipschitz critic: clipping or a gradient penalty."""
 
     can_be_won = False  # the better the critic, the better its advice
+    sure = None  # type: ignore[assignment]  # only differences of its verdicts mean something
 
     def real(self, logits: Tensor) -> Tensor:
         return -logits
@@ -117,6 +125,9 @@ class Relativistic:
         on_real, on_fake = _logits(judge, real), _logits(judge, fake)
         loss = _over_scales(F.softplus(r - f) for r, f in zip(on_real, on_fake, strict=True))
         return Terms({"game": loss}, {"logits_real": on_real[0].detach(), "logits_fake": on_fake[0].detach()})
+
+    def sure(self, notes: Mapping[str, Tensor]) -> Tensor:
+        return (notes["logits_real"] - notes["logits_fake"]).sign().mean()
 
     def critic(self, judge: Judge, real: Tensor, fake: Tensor) -> Terms:
         on_real, on_fake = _logits(judge, real), _logits(judge, fake)

@@ -56,6 +56,17 @@ class R2:
         return self.weight * self.every / 2 * _mean_squared_norm(input_gradient(judge, fake))
 
 
+class Drift:
+    """ProGAN (Karras et al., 2018): logits of real images kept from drifting off, which a Wasserstein game lets them do."""
+
+    def __init__(self, weight: float = 1e-3, every: int = 1) -> None:
+        self.weight, self.every = weight, every
+
+    def __call__(self, judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
+        squares = [precise(logits).square().mean() for logits in judge(real).logits]
+        return self.weight * self.every * torch.stack(squares).sum()
+
+
 def input_gradient(judge: Judge, image: Tensor, mean_over_patches: bool = False) -> Tensor:
     """d(logits)/d(image) for each image, itself differentiable."""
     with torch.autocast(image.device.type, enabled=False):

@@ -46,6 +46,7 @@ class Module(L.LightningModule):
         self.latest_scores: dict[str, float] = {}  # by name, with the `iteration` they were taken at
         self.latest_losses: dict[str, Tensor] = {}  # PLAYER_TERM, of this iteration's turns
         self.latest_notes: dict[str, Tensor] = {}
+        self.alarms: set[str] = set()  # that are ringing
         self.rate = 1.0  # of learning, beside what schedules say; lowered after a divergence
         self.accumulate = 1  # parts that a batch is played in, for want of memory
         self._schedule = schedule
@@ -162,6 +163,11 @@ class Module(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.iteration = checkpoint["iteration"]
         self.rate *= checkpoint["rate"]
+
+    @property
+    def replays(self) -> bool:
+        """Whether the step is played again for another part of the batch."""
+        return self._turns is not None and self._turns.part > 0
 
     @property
     def parts_played(self) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from stylegan_lab.images.batch import Pair
@@ -13,7 +12,7 @@ from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.adversarial import AdversarialModule
 from stylegan_lab.modules.live import live
 from stylegan_lab.modules.module import OptimizerFactory, Schedule
-from stylegan_lab.nets.verdict import Judge
+from stylegan_lab.nets.verdict import Beside, Judge
 
 
 class Pix2Pix(AdversarialModule):
@@ -64,7 +63,7 @@ class Pix2Pix(AdversarialModule):
 
     def beside(self, a: Tensor) -> Judge:
         """The critic, which sees an image and what it was made from."""
-        return lambda image: self.critic(torch.cat([a, image], dim=1))
+        return Beside(self.critic, a)
 
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
         translated: Tensor = live(self.translator, image) if self.live_at_test else self.translator(image)

@@ -24,3 +24,13 @@ class InverseTime:
 
     def __call__(self, spent: float) -> float:
         return 1 / (1 + self.decay * spent)
+
+
+class Exponential:
+    """By the same factor each time, down to `last` at the budget's end."""
+
+    def __init__(self, last: float = 1e-5) -> None:
+        self.last = last
+
+    def __call__(self, spent: float) -> float:
+        return self.last**spent

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stylegan_lab.losses.draws import Place, drawing
+from stylegan_lab.losses.draws import Place, drawing, drawn, go_on_from
 from stylegan_lab.losses.terms import Terms
 from stylegan_lab.modules.player import Player
 
@@ -22,10 +22,11 @@ Batch = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Taken:
-    """A turn that was taken: the weights its players left, and what was paid."""
+    """A turn that was taken: the weights its players left, what was paid, and how much had been drawn by then."""
 
     before: Mapping[Player, Sequence[Tensor]]
     terms: Terms
+    drawn: int
 
 
 class Played(Exception):
@@ -63,9 +64,10 @@ class Turns:
         if self.part > 0:
             raise Played(done)
         if len(self.parts) > 1:
+            so_far = drawn()
             done = _together([done, *(self._again(part) for part in range(1, len(self.parts)))])
             before = {player: [each.detach().clone() for each in player.parameters()] for player in players}
-            self._taken.append(Taken(before, done))
+            self._taken.append(Taken(before, done, so_far))
         return done
 
     @property
@@ -74,10 +76,11 @@ class Turns:
         return self.part > 0 and self._turn < len(self._taken)
 
     def skip(self) -> Terms:
-        terms = self._taken[self._turn].terms
+        taken = self._taken[self._turn]
         self._turn += 1
         self._put(self._turn)
-        return terms
+        go_on_from(taken.drawn)
+        return taken.terms
 
     def _again(self, part: int) -> Terms:
         self.part, self._turn = part, 0

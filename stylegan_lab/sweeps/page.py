@@ -3,17 +3,16 @@
 import html
 from collections.abc import Mapping, Sequence
 
+from stylegan_lab.page_style import STYLE
 from stylegan_lab.sweeps.board import SIGNS
 from stylegan_lab.sweeps.settings import Better
 from stylegan_lab.sweeps.spread import Group
 
 WIDTH, HEIGHT, MARGIN = 960, 320, 60
-STYLE = """
-body { font: 14px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 1000px; color: #222 }
-svg { width: 100%; height: auto } text { font-size: 11px; fill: #444 } .name { font-weight: bold }
+OWN_STYLE = """
+svg { width: 100%; height: auto } text { font-size: 11px; fill: var(--soft) } .name { font-weight: bold }
 path { fill: none; stroke-width: 1.5; opacity: .7 } path:hover, .best { stroke-width: 3.5; opacity: 1 }
-table { border-collapse: collapse } td, th { padding: .2em .8em; text-align: left; border-bottom: 1px solid #ddd }
-.best td { font-weight: bold }
+.axis { stroke: var(--soft) } .bar { fill: var(--hue0) } .best td { font-weight: bold }
 """
 
 
@@ -28,7 +27,9 @@ def page(
     marked = [(group, group.trials in chosen) for group in groups]
     bars = "".join(_bars(score, each, len(groups)) for score, each in shares.items() if each)
     return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{html.escape(name)}</title><style>{STYLE}</style>
+<html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(name)}</title><style>{STYLE}{OWN_STYLE}</style>
 <h1>{html.escape(name)}</h1>
 <h2>Parallel coordinates</h2>
 <p>A line is a point: its settings, then its scores (the mean over its seeds). From blue, the best by the first score, to red.</p>
@@ -65,7 +66,7 @@ def parallel_coordinates(marked: Sequence[tuple[Group, bool]], directions: Mappi
 
 
 def _axis(x: float, name: str, places: Mapping[str, float]) -> str:
-    line = f'<line x1="{x:.0f}" x2="{x:.0f}" y1="{MARGIN}" y2="{HEIGHT - MARGIN}" stroke="#999"/>'
+    line = f'<line x1="{x:.0f}" x2="{x:.0f}" y1="{MARGIN}" y2="{HEIGHT - MARGIN}" class="axis"/>'
     head = f'<text class="name" x="{x:.0f}" y="{MARGIN - 20}" text-anchor="middle">{html.escape(name)}</text>'
     ticks = [
         f'<text x="{x + 5:.0f}" y="{_y(place) + 4:.0f}">{html.escape(value)}</text>' for value, place in _ends(places)
@@ -76,7 +77,7 @@ def _axis(x: float, name: str, places: Mapping[str, float]) -> str:
 def _bars(score: str, shares: Mapping[str, float], points: int) -> str:
     rows = "".join(
         f'<text x="250" y="{20 * index + 15}" text-anchor="end">{html.escape(key)}</text>'
-        f'<rect x="260" y="{20 * index + 4}" width="{500 * share:.1f}" height="14" fill="#4477aa"/>'
+        f'<rect x="260" y="{20 * index + 4}" width="{500 * share:.1f}" height="14" class="bar"/>'
         f'<text x="{265 + 500 * share:.1f}" y="{20 * index + 15}">{share:.2f}</text>'
         for index, (key, share) in enumerate(shares.items())
     )

@@ -12,6 +12,8 @@ import torch
 from stylegan_lab.callbacks.averaging import Averaging
 from stylegan_lab.callbacks.chance import restore_chance, state_of_chance
 from stylegan_lab.callbacks.checkpoints import Checkpoints
+from stylegan_lab.callbacks.cost import Cost
+from stylegan_lab.runs import Run
 from tests.modules.test_module import play, small
 
 
@@ -62,3 +64,14 @@ def test_checkpoints_are_due_every_so_often_and_at_the_end(every: int, iteration
     checkpoints, module = Checkpoints(every=every), small()
     module.iteration, module.budget = iteration, 100
     assert checkpoints._is_due(module) is due
+
+
+def test_what_sittings_cost_adds_up(tmp_path: Path) -> None:
+    """Also that of one that is killed between two of them, and wrote only now and then."""
+    for sitting in range(2):
+        play(small(), 2 + sitting, tmp_path, Cost())
+    first, second = Run(tmp_path).sittings()
+    assert (first["last"], second["last"]) == (2, 3) and first["gpus"] == 0 and first["hardware"].startswith("CPU")
+    assert 0 < first["seconds"] < 60 and first["peak_bytes"] > 50e6
+    (tmp_path / "cost.json").write_text('{"schema": 1, "sitt')
+    assert Run(tmp_path).sittings() == []

@@ -76,6 +76,12 @@ def test_the_best_is_kept_by_the_score_that_is_chosen(kind: str) -> None:
     assert curve.keys() == {1, 2} and all("val/kid_untrained" in line for line in record if "val/l1" in line)
     best = torch.load("run/checkpoints/best.ckpt", weights_only=True)
     assert best["iteration"] == min(curve, key=lambda iteration: curve[iteration])
+    protocol = json.loads(Path("run/protocol.json").read_text())
+    assert (
+        untrained().sha256 in protocol["protocol"]["val/fid_untrained"]
+        and protocol["better"]["val/fid_untrained"] == "lower"
+    )
+    assert protocol["ema"] and protocol["counts"]["target"] > 0
     if kind == "translation":
         return
     scores = json.loads(Path("run/scores.json").read_text())

@@ -9,6 +9,7 @@ import torch
 from stylegan_lab.cli.main import run
 from stylegan_lab.evaluation.crowd_metrics import COMPARISONS, crowd_metrics
 from stylegan_lab.evaluation.embeddings import untrained
+from stylegan_lab.evaluation.metrics import METRICS
 from stylegan_lab.images.convert import to_unit
 from stylegan_lab.images.write import write_picture
 
@@ -58,6 +59,16 @@ def test_folders_seen_before_are_not_looked_at_again(monkeypatch: pytest.MonkeyP
     assert Path("once.json").read_text() == Path("again.json").read_text() and any(cache.rglob("*.pt"))
 
 
+def test_pictures_of_one_name_are_held_against_each_other() -> None:
+    real, fake = folder("real", 0, 3, 24), folder("fake", 1, 3, 24)
+    Path("fake/0.png").rename("fake/0.PNG")
+    names = "psnr,ssim,lpips_squeeze,style_squeezenet"
+    assert run(["score", "real", "fake", "--metrics", names, "--weights", "random", "--json", "scores.json"]) == 0
+    scores = json.loads(Path("scores.json").read_text())["metrics"]
+    assert scores["psnr"] == pytest.approx(METRICS["psnr"].measure(fake, real), rel=1e-5)
+    assert scores["lpips_squeeze_untrained"] > 0 and scores["style_squeezenet_untrained"] > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -73,6 +84,14 @@ def test_folders_seen_before_are_not_looked_at_again(monkeypatch: pytest.MonkeyP
         (["real", "fake", "--metrics", "fod"], "metrics=fod is unknown (did you mean fid?)"),
         (["real", "fake", "--weights", "x.pth"], "features of untrained are made without any"),
         (["real", "fake", "--features", "vgg16", "--weights", "x.pth"], "there is no such file"),
+        (
+            ["real", "few", "--metrics", "l1"],
+            "and 3 is in only one of real and few, like 4 others",
+        ),
+        (
+            ["real", "fake", "--metrics", "lpips_squeeze", "--weights", "random"],
+            "at least 17 pixels a side; they have 16",
+        ),
         (["real", "fake", "--size", "0"], "--size=0: at least 8 is expected"),
         (["real"], "the following arguments are required: FAKE"),
     ],

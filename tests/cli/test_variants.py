@@ -15,6 +15,7 @@ SMALL = [
     "decoder.width=0.1", "callbacks.scoring=null", "callbacks.samples=null", "output_dir=run",
 ]  # fmt: skip
 MODELS = ["cyclegan", "pix2pix", "cut", "fastcut", "multidomain", "stargan2", "perceptual", "johnson", "adain"]
+GENERATORS = ["gan", "dcgan", "wgan", "wgan_gp", "sngan", "cgan"]
 SUPERRES = ["model=perceptual", "model.paired=true", "data=scenes_superres", "translator=upscaler_small"]
 
 
@@ -33,6 +34,25 @@ def test_every_variant_trains_and_translates(model: str) -> None:
     assert run(["train", *SMALL, f"model={model}"]) == 0
     assert run(["translate", "run", "photo.png", "out.png"]) == 0
     assert read_picture(Path("out.png")).shape == (3, 38, 50)
+
+
+@pytest.mark.parametrize("model", GENERATORS)
+def test_every_generator_trains_and_generates(model: str) -> None:
+    assert run(["train", *SMALL, f"model={model}", "data.size=16"]) == 0
+    assert run(["generate", "run", "grid.png", "--n", "4"]) == 0
+    side = 2 * 16 + 2
+    assert read_picture(Path("grid.png")).shape[1:] == (side, side)
+
+
+def test_a_class_is_asked_for_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", *SMALL, "model=cgan", "data=scenes_labelled", "data.size=16"]) == 0
+    for name, options in {
+        "ink.png": ["--class", "ink"], "two.png": ["--class", "2"], "sketch.png": ["--class", "sketch"],
+    }.items():  # fmt: skip
+        assert run(["generate", "run", name, "--n", "1", *options]) == 0
+    assert same("ink.png", "two.png") and not same("ink.png", "sketch.png")
+    assert run(["generate", "run", "no.png", "--class", "inkk"]) == 2
+    assert "did you mean ink?" in capsys.readouterr().err
 
 
 def test_a_folder_is_translated_past_what_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,7 +157,7 @@ def test_features_that_are_not_finite_are_told_of() -> None:
 def test_too_few_pictures_are_told_of() -> None:
     metrics = crowd_metrics(embedding(), list(COMPARISONS))
     with pytest.raises(Mistake, match="coverage_means needs at least 6 pictures on either side; there are 5"):
-        check_enough("coverage_means", metrics["coverage_means"], 5, 100)
+        check_enough("coverage_means", metrics["coverage_means"], 32, 5, 100)
     domains = Domains(pictures(0, 1), pictures(1, 1), paired=False)
     with pytest.raises(Mistake, match="fid_means needs at least 2 pictures"):
         score(pictures(0, 1), domains.others(), {"fid_means": metrics["fid_means"]})

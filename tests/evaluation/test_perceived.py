@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from stylegan_lab.evaluation import perceived
-from stylegan_lab.evaluation.metrics import Metric
+from stylegan_lab.evaluation.metrics import Metric, check_enough
 from stylegan_lab.evaluation.perceived import LPIPS, lpips, style_distance
 from stylegan_lab.losses.lpips import Lpips
+from stylegan_lab.mistake import Mistake
 from stylegan_lab.nets.features.squeezenet import squeezenet
 
 
@@ -30,6 +31,14 @@ def test_nothing_is_nearer_than_itself(make: Callable[..., dict[str, Metric]], n
     assert 0 < metric(images, 0.9 * images) < metric(images, 0.5 * images + 0.2 * pictures(1))
     grey = pictures(0, channels=1)
     assert metric(grey, grey.expand(-1, 3, -1, -1)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", [each for net in LPIPS for each in lpips(net, "random").values()], ids=list(LPIPS))
+def test_the_smallest_pictures_that_are_taken_can_be(metric: Metric) -> None:
+    images = pictures(0, 1, metric.smallest)
+    assert metric(images, images) == pytest.approx(0, abs=1e-6)
+    with pytest.raises(Mistake, match=f"lpips needs pictures of at least {metric.smallest} pixels a side"):
+        check_enough("lpips", metric, metric.smallest - 1, 1)
 
 
 def test_lpips_is_the_loss_averaged_over_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

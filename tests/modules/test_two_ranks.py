@@ -40,6 +40,13 @@ VARIANTS = {
     "StarGAN v2": ["model=stargan2", "translator=stargan2_small", "translator.channels=4", "data.size=32"],
     "Johnson": ["model=johnson", *NORM_FREE],
     "AdaIN": ["model=adain", "decoder.width=0.1", "data.size=32"],
+    "cGAN, spectral norm, more fakes": [
+        "model=cgan",
+        "generator=fully_connected",
+        "model.fakes_per_real=2",
+        "model.dequantisation=0.01",
+    ],
+    "WGAN": ["model=wgan", "loss.critic_turns=1", "generator.norm=none", "adversary.norm=none"],
 }
 
 

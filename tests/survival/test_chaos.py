@@ -36,11 +36,12 @@ VARIANTS = {
     "FastCUT": ["model=fastcut", "model.nce_channels=8", "model.nce_patches=32"],
     "Johnson": ["model=johnson"],
     "AdaIN": ["model=adain", "decoder.width=0.1"],
+    "SNGAN by class": ["model=sngan", "model.classes=${data.classes}", "loss.critic_turns=2"],
 }
 CASES = [
     ("CycleGAN, lsgan", 0), ("CycleGAN, lsgan", 2), ("CycleGAN, wgan_gp", 0), ("CycleGAN, wgan_gp", 2),
     ("pix2pix, in parts", 0), ("perceptual", 0), ("multidomain", 0), ("StarGAN v2", 0), ("super-resolution", 0),
-    ("FastCUT", 0), ("Johnson", 0), ("AdaIN", 0),
+    ("FastCUT", 0), ("Johnson", 0), ("AdaIN", 0), ("SNGAN by class", 0),
 ]  # fmt: skip
 ALL = [
     "experiment=smoke", "logger=none", "evaluate=false", "deterministic=true", "iterations=24",

@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 
 class ClassNorm(nn.Module):
-    """A row of scales and one of shifts for each class; without classes, one for all pictures."""
+    """A row of scales, first N(1, 0.02), and one of shifts for each class; without classes, one for all pictures."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False)
-        self.scale = nn.Parameter(torch.ones(max(classes, 1), channels))
+        self.scale = nn.Parameter(1 + 0.02 * torch.randn(max(classes, 1), channels))
         self.shift = nn.Parameter(torch.zeros(max(classes, 1), channels))
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:

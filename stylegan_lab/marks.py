@@ -1,0 +1,159 @@
+"""Marks: scores that take more than two sets of pictures: what was asked for, the training set, a classifier of it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from stylegan_lab.data.image_data import ImageData
+from stylegan_lab.data.sampler import shuffled
+from stylegan_lab.data.stacked import COLOURS, StackedDigits, single_digits
+from stylegan_lab.evaluation.classifier import PROTOCOL, classification_accuracy, classifier, shrunk
+from stylegan_lab.evaluation.memorising import ALIKE, SIDE, memorised
+from stylegan_lab.evaluation.modes import modes_covered, read_stacked, reverse_kl
+from stylegan_lab.images.batch import Domains, Labelled, Pair, Unpaired
+from stylegan_lab.images.convert import to_unit
+
+MOST = 10_000  # training pictures that are looked at
+ENOUGH = 20  # held-out pictures, to say what is near
+
+
+@dataclass(frozen=True)
+class Mark:
+    value: float
+    held_out: float  # the same of real pictures that no training saw
+    better: Literal["higher", "lower"]
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Pictures in [0, 1], small, and the class of each: of the real ones theirs, of made ones what was asked for."""
+
+    pictures: Tensor
+    labels: Tensor | None
+
+
+@dataclass(frozen=True)
+class Reader:
+    read: Callable[[Tensor], Tensor]
+    classes: int
+    words: str
+
+    def share_right(self, crowd: Crowd) -> float:
+        assert crowd.labels is not None
+        return float((self.read(crowd.pictures) == crowd.labels).float().mean())
+
+
+def of_generation(made: Crowd, real: Crowd, data: ImageData) -> dict[str, Mark]:
+    """`real` are held-out pictures."""
+    training = _training(data)
+    made, real = Crowd(shrunk(made.pictures), made.labels), Crowd(shrunk(real.pictures), real.labels)
+    marks = _memorising(made, real, training) if len(real.pictures) >= ENOUGH else {}
+    if data.gives is not Labelled:
+        return marks
+    reader = _reader(data, training)
+    asked = {} if made.labels is None else _asked(made, real, reader)
+    return asked | _modes(made, real, training, reader) | marks
+
+
+def of_translation(translated: Tensor, real: Tensor, data: ImageData, direction: str) -> dict[str, Mark]:
+    """`real` are held-out pictures of the domain that was to be reached."""
+    if data.gives not in (Unpaired, Pair, Domains) or data.factor != 1:
+        return {}
+    domains = _domains(data)
+    assert domains.labels is not None
+    reader = classifier(domains.pictures, domains.labels, int(domains.labels.max()) + 1)
+    aim = torch.tensor(_aim(data, direction))
+    protocol = (
+        f"share read as the target domain by a classifier of {len(domains.pictures):,} training pictures ({PROTOCOL})"
+    )
+    accuracy = reader.share_read_as(translated, aim), reader.share_read_as(real, aim)
+    return {"translation_accuracy": Mark(*accuracy, "higher", protocol)}
+
+
+def _asked(made: Crowd, real: Crowd, reader: Reader) -> dict[str, Mark]:
+    assert made.labels is not None and real.labels is not None
+    known = reader.share_right(real)
+    taught = classification_accuracy(made.pictures, made.labels, real.pictures, real.labels, reader.classes)
+    return {
+        "class_consistency": Mark(
+            reader.share_right(made), known, "higher", f"share read as the class asked for by {reader.words}"
+        ),
+        "classification_accuracy": Mark(
+            taught,
+            known,
+            "higher",
+            f"share of held-out pictures read rightly by a classifier of {len(made.pictures):,} generated ones ({PROTOCOL}); "
+            "Ravuri and Vinyals (2019)",
+        ),
+    }
+
+
+def _modes(made: Crowd, real: Crowd, training: Crowd, reader: Reader) -> dict[str, Mark]:
+    assert training.labels is not None
+    read, known, count = reader.read(made.pictures), reader.read(real.pictures), reader.classes
+    covered = modes_covered(read, count), modes_covered(known, count)
+    apart = reverse_kl(read, training.labels, count), reverse_kl(known, training.labels, count)
+    protocol = f"{count:,} classes in {len(read):,} generated pictures, as read by {reader.words}"
+    return {
+        "modes_covered": Mark(*covered, "higher", f"of {protocol}"),
+        "modes_kl": Mark(*apart, "lower", f"nats from the training set's shares of {protocol}"),
+    }
+
+
+def _memorising(made: Crowd, real: Crowd, training: Crowd) -> dict[str, Mark]:
+    share = memorised(made.pictures, training.pictures, real.pictures)
+    protocol = (
+        f"share that is nearer to the nearest of {len(training.pictures):,} training pictures, over that of "
+        f"{len(real.pictures):,} held-out ones, than {1 - ALIKE:.0%} of those are; pixels at {SIDE}x{SIDE}"
+    )
+    return {"memorised": Mark(share, ALIKE, "lower", protocol)}
+
+
+def _reader(data: ImageData, training: Crowd) -> Reader:
+    assert training.labels is not None
+    classes = len(data.classes)  # type: ignore[attr-defined]
+    if isinstance(data, StackedDigits):
+        single = len(data.singles)
+        each = classifier(*single_digits(training.pictures, training.labels, single), single)
+        words = f"a classifier of {COLOURS * len(training.pictures):,} single digits ({PROTOCOL})"
+        return Reader(partial(read_stacked, each), classes, words)
+    read = classifier(training.pictures, training.labels, classes).read
+    return Reader(read, classes, f"a classifier of {len(training.pictures):,} training pictures ({PROTOCOL})")
+
+
+def _training(data: ImageData) -> Crowd:
+    batches = list(_met(data))
+    labels = torch.cat([batch["label"] for batch in batches]) if "label" in batches[0] else None
+    return Crowd(torch.cat([batch["image"] for batch in batches]), labels)
+
+
+def _domains(data: ImageData) -> Crowd:
+    """Pictures of the training's domains; a label is the number of the domain."""
+    pictures, labels = [], []
+    for batch in _met(data):
+        ones = torch.ones(len(batch["a"]), dtype=torch.long)
+        pictures += [batch["a"], batch["b"]]
+        labels += [batch.get("source", 0 * ones), batch.get("target", ones)]
+    return Crowd(torch.cat(pictures), torch.cat(labels))
+
+
+def _aim(data: ImageData, direction: str) -> int:
+    if data.gives is not Domains:
+        return int(direction == "a2b")
+    names: list[str] = data.domains  # type: ignore[attr-defined]
+    return names.index(data.target if direction == "a2b" else data.source)  # type: ignore[attr-defined]
+
+
+def _met(data: ImageData) -> Iterator[dict[str, Tensor]]:
+    """Batches of the training's first epoch, small and in [0, 1]."""
+    dataset, order = data.train_samples(), shuffled(data.samples, data.seed, 0)[:MOST]
+    for start in range(0, len(order), data.batch_size):
+        samples = default_collate([dataset[(0, index)] for index in order[start : start + data.batch_size]])
+        batch = data.on_after_batch_transfer(samples, 0)
+        yield {name: shrunk(to_unit(value)) if value.is_floating_point() else value for name, value in batch.items()}

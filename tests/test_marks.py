@@ -1,0 +1,113 @@
+"""Marks: what a classifier reads in a run's pictures, beside what it reads in real ones."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from stylegan_lab.cli.evaluate import table
+from stylegan_lab.data.glyphs_data import GlyphsData
+from stylegan_lab.data.scenes_data import DomainsOfScenes, LabelledScenes, PairedScenes, ShrunkenScenes, StyledScenes
+from stylegan_lab.data.stacked import StackedDigits
+from stylegan_lab.exam import GenerationExam, TranslationExam
+from stylegan_lab.marks import Crowd, Mark, of_generation
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STYLEGAN_LAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def glyphs() -> GlyphsData:
+    return GlyphsData(["0", "1", "2"], size=16, train_scenes=300, val_scenes=150, test_scenes=150)
+
+
+def values(marks: dict[str, Mark]) -> dict[str, float]:
+    return {name: mark.value for name, mark in marks.items()}
+
+
+def test_pictures_of_the_right_class_get_full_marks(glyphs: GlyphsData) -> None:
+    exam, other = (GenerationExam(glyphs, split, on_request=True) for split in ("test", "val"))
+    marks = exam.marks(other.real)
+    assert marks["class_consistency"].value > 0.9 and marks["class_consistency"].held_out > 0.9
+    assert marks["classification_accuracy"].value > 0.8
+    assert marks["modes_covered"].value == marks["modes_covered"].held_out == 3
+    assert marks["modes_kl"].value < 0.02 and marks["memorised"].value < 0.15
+    assert "300 training pictures" in marks["class_consistency"].protocol
+
+
+def test_wrong_classes_copies_and_collapse_do_not(glyphs: GlyphsData) -> None:
+    exam = GenerationExam(glyphs, "test", on_request=True)
+    swapped = exam.marks(exam.real.roll(1, 0))
+    assert swapped["class_consistency"].value < 0.1 and swapped["classification_accuracy"].value < 0.1
+    training = torch.stack([glyphs.train_samples()[(0, index)]["image"] for index in range(150)]).float() / 255
+    assert exam.marks(training)["memorised"].value == 1
+    collapsed = exam.marks(exam.real[:1].expand_as(exam.real))
+    assert collapsed["modes_covered"].value == 1 and collapsed["modes_kl"].value > 1
+
+
+def test_without_classes_on_request_only_modes_are_counted(glyphs: GlyphsData) -> None:
+    exam = GenerationExam(glyphs, "test", count=70)
+    assert {*exam.marks(torch.rand(70, 1, 16, 16))} == {"modes_covered", "modes_kl", "memorised"}
+
+
+def test_stacked_digits_are_read_one_by_one(glyphs: GlyphsData) -> None:
+    data = StackedDigits(glyphs, size=16, batch_size=64, train_stacks=100, test_stacks=300)
+    exam = GenerationExam(data, "test")
+    marks = exam.marks(exam.real)
+    assert marks["modes_covered"].value == 27 and "of 27 classes" in marks["modes_covered"].protocol
+    assert exam.marks(exam.real[:, :1].expand_as(exam.real))["modes_covered"].value == 3
+
+
+def test_any_labelled_data_serve() -> None:
+    data = LabelledScenes(["photo", "ink"], size=16, train_scenes=40, test_scenes=12)
+    exam = GenerationExam(data, "test", on_request=True)
+    assert exam.asked is not None and exam.marks(exam.real)["class_consistency"].value > 0.9
+
+
+def test_a_translation_is_read_as_the_domain_it_aims_at() -> None:
+    data = PairedScenes(size=16, train_scenes=40, test_scenes=8, batch_size=8)
+    there, back = TranslationExam(data, "test", "a2b"), TranslationExam(data, "test", "b2a")
+    assert there.marks(there.domains.b)["translation_accuracy"].value == 1
+    assert there.marks(there.domains.a)["translation_accuracy"].value == 0, "untranslated"
+    assert back.marks(there.domains.a)["translation_accuracy"].value == 1
+
+
+def test_among_many_domains_only_the_one_aimed_at_counts() -> None:
+    data = DomainsOfScenes("ink", "photo", 16, 3, 8, train_scenes=20, test_scenes=8, domains=("photo", "ink", "sketch"))
+    exam = TranslationExam(data, "test")
+    assert exam.marks(exam.domains.b)["translation_accuracy"].value > 0.8
+    assert exam.marks(exam.domains.a)["translation_accuracy"].value < 0.2
+    sketches = TranslationExam(DomainsOfScenes("sketch", "photo", 16, train_scenes=2, test_scenes=8), "test").domains.a
+    assert exam.marks(sketches)["translation_accuracy"].value < 0.2
+
+
+@pytest.mark.parametrize("kind", [StyledScenes, ShrunkenScenes])
+def test_where_no_domain_can_be_read_there_is_no_mark(kind: Callable[..., StyledScenes]) -> None:
+    exam = TranslationExam(kind(size=16, train_scenes=2, test_scenes=2), "test")
+    assert exam.marks(exam.domains.b) == {}
+
+
+def test_a_table_has_a_dash_where_there_is_no_score() -> None:
+    mark = Mark(0.5, 0.9, "higher", "")
+    shown = table({"generated": {"class_consistency": 0.5}, "training": {}}, {"class_consistency": mark})
+    assert [line.split() for line in shown.splitlines()[1:]] == [["generated", "0.5"], ["training", "–"]]
+
+
+def test_few_held_out_pictures_say_nothing_of_memorising(glyphs: GlyphsData) -> None:
+    few = Crowd(torch.rand(5, 1, 16, 16), None)
+    assert "memorised" not in of_generation(few, few, glyphs)
+
+
+def test_training_pictures_are_of_many_classes(glyphs: GlyphsData) -> None:
+    labels: Tensor = glyphs.training_pictures(30)["label"]
+    assert len(labels) == 30 and len(labels.unique()) == 3
+
+
+def test_scoring_takes_marks_on_request(composed: Callable[..., DictConfig]) -> None:
+    assert composed().callbacks.scoring.marks is False

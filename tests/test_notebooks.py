@@ -1,0 +1,86 @@
+"""Notebooks run as they stand, on tiny settings, and were committed with what they show."""
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+TINY = ["experiment=smoke", "evaluate=false", "logger=none"]
+VALUES: dict[str, dict[str, Any]] = {
+    "quickstart": {"overrides": TINY},
+    "losses": {"overrides": TINY, "turns": 10, "steps": 3},
+    "variant": {"overrides": TINY},
+    "compare": {"overrides": [*TINY, "evaluate=true"], "seeds": (0, 1)},
+}
+LONG = {"variant", "compare"}  # which train several times
+ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+
+
+def read(name: str) -> dict[str, Any]:
+    notebook: dict[str, Any] = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
+    return notebook
+
+
+def code(notebook: dict[str, Any]) -> list[dict[str, Any]]:
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+@pytest.fixture(scope="module")
+def execute() -> Any:
+    spec = importlib.util.spec_from_file_location("execute", NOTEBOOKS / "execute.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.execute
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in ALL])
+def test_they_run(name: str, execute: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    before = set(sys.modules)
+    ran, _ = execute(read(name), VALUES[name])
+    for module in set(sys.modules) - before:
+        if module.split(".")[0] == "mylab":
+            del sys.modules[module]
+    kinds = [[output["output_type"] for output in cell["outputs"]] for cell in code(ran)]
+    assert kinds == [[output["output_type"] for output in cell["outputs"]] for cell in code(read(name))]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_they_are_committed_with_their_outputs_and_small(name: str) -> None:
+    cells = code(read(name))
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    shown = [output for cell in cells for output in cell["outputs"]]
+    assert any("image/png" in output.get("data", {}) for output in shown)
+    assert (NOTEBOOKS / f"{name}.ipynb").stat().st_size < 300_000
+    assert "/tmp/" not in json.dumps(shown) and "Traceback" not in json.dumps(shown)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_they_define_nothing_but_files(name: str) -> None:
+    """What is missing there belongs into the package."""
+    for cell in code(read(name)):
+        source = "".join(cell["source"])
+        assert source.startswith("%%writefile") or not re.search(r"^\s*(def|class) ", source, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_their_links_lead_somewhere(name: str) -> None:
+    text = "".join("".join(cell["source"]) for cell in read(name)["cells"] if cell["cell_type"] == "markdown")
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        assert (NOTEBOOKS / target).exists(), target
+
+
+def test_cells_show_what_they_print_their_last_value_and_figures(execute: Any) -> None:
+    source = "import matplotlib.pyplot as plt\nprint('said')\nplt.plot([0, 1])\nvalue"
+    parameters = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": ["value = 1"]}
+    cell = {"cell_type": "code", "metadata": {}, "source": [source]}
+    ran, names = execute({"cells": [parameters, cell]}, {"value": 2})
+    said, value, figure = ran["cells"][1]["outputs"]
+    assert said["text"] == "said\n" and value["data"] == {"text/plain": "2"} and "image/png" in figure["data"]
+    assert names["value"] == 2 and ran["cells"][1]["execution_count"] == 2
