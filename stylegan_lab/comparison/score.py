@@ -64,10 +64,12 @@ def yardsticks_of(evaluation: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in plain.items() if isinstance(value, int | float)}
 
 
-def scores_on_the_way(rows: Sequence[Mapping[str, float]]) -> dict[str, Score]:
-    """The last that were taken while training."""
+def scores_on_the_way(rows: Sequence[Mapping[str, float]], told: Mapping[str, Any]) -> dict[str, Score]:
+    """The last that were taken while training, as the run's protocol.json tells of them."""
+    how, better = told.get("protocol") or {}, told.get("better") or {}
+    general = {"taken": "while training", "ema": told.get("ema"), **(told.get("counts") or {})}
     return {
-        name: Score(float(value), Protocol({"how": "while training"}), int(row["iteration"]))
+        name: Score(float(value), Protocol(general | {"how": how.get(name)}), int(row["iteration"]), better.get(name))
         for row in rows
         for name, value in row.items()
         if name.startswith("val/") and isinstance(value, int | float)
