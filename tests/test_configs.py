@@ -78,7 +78,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folders |= dict.fromkeys(["coco/train2014", "wikiart", "photos", "old_photographs"], (8, 8))
     for name, size in folders.items():
         (root / name).mkdir(parents=True)
-        for number in range(80 if "/train/" in name else 20):  # more than there are in a batch
+        for number in range(80 if "/train/" in name or "cifar10" in name else 20):  # more than a batch
             Image.new("RGB", size, (number, 0, 0)).save(root / name / f"{number:03d}.png")
     Image.new("RGB", (8, 8)).save(root / "style.jpg")
     return root

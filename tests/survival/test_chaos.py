@@ -46,7 +46,8 @@ VARIANTS = {
 CASES = [
     ("CycleGAN, lsgan", 0), ("CycleGAN, lsgan", 2), ("CycleGAN, wgan_gp", 0), ("CycleGAN, wgan_gp", 2),
     ("pix2pix, in parts", 0), ("perceptual", 0), ("multidomain", 0), ("StarGAN v2", 0), ("super-resolution", 0),
-    ("FastCUT", 0), ("Johnson", 0), ("AdaIN", 0), ("SNGAN by class", 0), ("ProGAN", 0), ("StyleGAN2", 0),
+    ("FastCUT", 0), ("Johnson", 0), ("AdaIN", 0), ("SNGAN by class", 0), pytest.param("ProGAN", 0, marks=pytest.mark.slow),
+    ("StyleGAN2", 0),
 ]  # fmt: skip
 ALL = [
     "experiment=smoke", "logger=none", "evaluate=false", "deterministic=true", "iterations=24",
