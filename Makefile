@@ -41,9 +41,10 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-docs: install ## write docs/configs.md from conf/, docs/datasets.md from the catalogue
+docs: install ## write docs/configs.md from conf/, docs/datasets.md from the catalogue, docs/baselines.md from baselines/
 	$(BIN)/python docs/generate_configs.py
 	$(BIN)/python docs/generate_datasets.py
+	$(BIN)/python docs/generate_baselines.py
 
 notebooks: install ## run all notebooks as they stand, and keep what they show: half an hour
 	$(BIN)/python notebooks/execute.py

@@ -68,7 +68,7 @@ def command(line: str) -> None:
         pytest.fail(f"a command that no test runs: {line}")
 
 
-@pytest.mark.parametrize("page", ["configs", "datasets"])
+@pytest.mark.parametrize("page", ["baselines", "configs", "datasets"])
 def test_generated_pages_are_up_to_date(page: str) -> None:
     spec = importlib.util.spec_from_file_location(f"generate_{page}", DOCS / f"generate_{page}.py")
     assert spec is not None and spec.loader is not None

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stylegan_lab.cli.main import run
-from stylegan_lab.conf_dir import CONF
+from stylegan_lab.cli.main import COMMANDS, run
+from stylegan_lab.conf_dir import BASELINES, CONF
 from stylegan_lab.instantiate import instantiate
 
 ROOT = Path(__file__).parent.parent
@@ -33,10 +33,11 @@ def names(built: Path, kind: str) -> list[str]:
         return [name.split("/", 1)[1] for name in sdist.getnames()]
 
 
-@pytest.mark.parametrize(("kind", "conf"), [("wheel", "stylegan_lab/conf"), ("sdist", "conf")])
-def test_every_config_and_module_travels(kind: str, conf: str, built: Path) -> None:
+@pytest.mark.parametrize(("kind", "home"), [("wheel", "stylegan_lab/"), ("sdist", "")])
+def test_every_config_and_module_travels(kind: str, home: str, built: Path) -> None:
     packed = set(names(built, kind))
-    assert {f"{conf}/{path.relative_to(CONF)}" for path in CONF.rglob("*.yaml")} <= packed
+    assert {f"{home}conf/{path.relative_to(CONF)}" for path in CONF.rglob("*.yaml")} <= packed
+    assert {f"{home}baselines/{path.relative_to(BASELINES)}" for path in BASELINES.rglob("*.*")} <= packed
     code = [path for kind in ("py", "css", "js") for path in (ROOT / "stylegan_lab").rglob(f"*.{kind}")]
     assert {str(path.relative_to(ROOT)) for path in code} <= packed
     assert "hydra_plugins/stylegan_lab_sweeper.py" in packed and "hydra_plugins/__init__.py" not in packed
@@ -95,7 +96,7 @@ def test_shells_are_offered_commands_and_then_settings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for line, offered in {
-        "stylegan-lab tr": "train evaluate translate stylize data",
+        "stylegan-lab tr": " ".join(COMMANDS),
         "stylegan-lab data ": "check preview prepare list download",
         "stylegan-lab train loss=h": "loss=hinge loss=hinge_r1",
     }.items():

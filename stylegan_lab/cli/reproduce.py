@@ -1,5 +1,6 @@
 """`stylegan-lab reproduce`: train what a baseline asks for, score it by its protocol, say how far off that is."""
 
+import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -8,20 +9,26 @@ from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from stylegan_lab.cli.quiet import quiet
+from stylegan_lab.cli.resuming import settings_of, settings_that_differ
 from stylegan_lab.cli.run_parser import Parser
+from stylegan_lab.cli.wording import in_our_words
 from stylegan_lab.conf_dir import CONF
-from stylegan_lab.experiment import build_metrics
+from stylegan_lab.experiment import build_data, build_metrics
+from stylegan_lab.instantiate import recorded
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.reproduction.baseline import Baseline, read_baselines
-from stylegan_lab.reproduction.result import RECORDED, Result, Results
+from stylegan_lab.reproduction.result import RECORDED, Result, Results, numbers_of
 from stylegan_lab.reproduction.table import text, told
-from stylegan_lab.reproduction.verdict import Verdict, verdict
+from stylegan_lab.reproduction.verdict import Verdict, verdict, why_not_run
 from stylegan_lab.runs import Run, find_run
 from stylegan_lab.sweeps.playing import command
 
-MINE = (
+GIVEN = (
     "data.root",
     "data.a",
     "data.b",
@@ -32,30 +39,32 @@ MINE = (
     "strategy",
     "time_limit",
 )
+OF_NO_MATTER = (*GIVEN, "callbacks", "trainer", "seed", "resume", "evaluate", "output_dir", "runs_dir", "name", "dry_run",
+                "trust", "vars", "metrics")  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
     parser = Parser(
         prog="stylegan-lab reproduce",
-        description="Train a baseline and hold it against what its paper or this project says of it; without a name, the table "
-        "of all from recorded results. What is recorded already is not trained again; what was interrupted goes on.",
-        epilog="example: stylegan-lab reproduce pix2pix_scenes",
+        description="Train a baseline and hold it against what its paper, or this project, says of it. Without a name: the table "
+        "of all, from recorded results. What is recorded is not trained again; what was interrupted goes on. Leaves with 0 only "
+        "if all that was named is reproduced.",
+        epilog="example: stylegan-lab reproduce pix2pix_facades_64 data.root=datasets/facades/train",
     )
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="baselines; or SETTING=VALUE, such as data.root=FOLDER"
+        "names", nargs="*", metavar="NAME", help="baselines; and SETTING=VALUE, such as data.root=FOLDER"
     )
-    parser.add_argument("--run", metavar="RUN", help="score this run of it instead of training one")
+    parser.add_argument("--run", metavar="RUN", help="score this run of the baseline, instead of training one")
     parser.add_argument("--results", type=Path, default=RECORDED, metavar="FOLDER", help="where results are recorded")
     parser.add_argument("--runs", type=Path, default=Path("runs/reproduce"), metavar="FOLDER", help="where it trains")
-    parser.add_argument("--seed", type=int, action="append", help="only this of its seeds; may be given again")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     given = [each for each in options.names if "=" in each]
     names = [each for each in options.names if "=" not in each]
     results, baselines = Results(options.results), read_baselines(names)
     if not names:
-        if options.run or given or options.seed:
+        if options.run or given:
             raise Mistake("which baseline? `stylegan-lab reproduce` names them all")
-        print(text([verdict(each, results.of(each), why_not_run(each, results)) for each in baselines]))
+        print(text([recorded_verdict(each, results) for each in baselines]))
         return 0
     quiet()
     check_given(given)
@@ -63,11 +72,9 @@ def main(arguments: list[str]) -> int:
         if len(baselines) > 1:
             raise Mistake(f"--run is one training; which of {', '.join(names)} is it of?")
         record_run(baselines[0], find_run(options.run)[0], results)
-        verdicts = [verdict(baselines[0], results.of(baselines[0]))]
+        verdicts = [recorded_verdict(baselines[0], results)]
     else:
-        verdicts = [
-            Reproduction(each, given, options.runs, results).play(options.seed or each.seeds) for each in baselines
-        ]
+        verdicts = [Reproduction(each, given, options.runs, results).play() for each in baselines]
     print(text(verdicts))
     return 0 if all(each.status == "reproduced" for each in verdicts) else 1
 
@@ -75,64 +82,95 @@ def main(arguments: list[str]) -> int:
 @dataclass(frozen=True)
 class Reproduction:
     baseline: Baseline
-    given: Sequence[str]  # where data is, and how it is to be trained here
+    given: Sequence[str]  # where the data is, and how to train here
     runs: Path
     results: Results
 
-    def play(self, seeds: Sequence[int]) -> Verdict:
+    def play(self) -> Verdict:
+        """Every seed that is not recorded yet, unless something keeps all of them from being played here."""
         print(told(self.baseline), flush=True)
-        if not (why := why_not_here(self.baseline, self.given)):
-            for seed in seeds:
-                if self.results.find(self.baseline, seed) is None:
-                    self.play_seed(seed)
-        recorded = self.results.of(self.baseline)
-        return verdict(self.baseline, recorded, why)
+        missing = [seed for seed in self.baseline.seeds if self.results.find(self.baseline, seed) is None]
+        if missing and (why := why_not_here(self.baseline, self.given)):
+            print(f"  not run    {why}")
+            return verdict(self.baseline, self.results.of(self.baseline), why)
+        for seed in missing:
+            self._play_seed(seed)
+        return recorded_verdict(self.baseline, self.results)
 
-    def play_seed(self, seed: int) -> None:
-        folder = (self.runs / self.baseline.name / f"seed{seed}-{self.baseline.fingerprint[:6]}").absolute()
+    def _play_seed(self, seed: int) -> None:
+        run = Run((self.runs / self.baseline.name / f"seed{seed}-{self.baseline.fingerprint[:6]}").absolute())
+        anew, before = not run.metrics.exists(), time.monotonic()
         overrides = [*self.baseline.training(seed), "evaluate=false", "logger=none", *self.given]
-        before = time.monotonic()
-        code = subprocess.run(command(overrides, folder), check=False).returncode
+        process = subprocess.Popen(command(overrides, run.folder))
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # which the training heard too
+            process.wait()
+            raise
         if code:
-            raise Mistake(f"{self.baseline.name}: its training left with {code}; repeat the command to go on")
-        record(self.baseline, seed, Run(folder), self.results, time.monotonic() - before)
+            raise Mistake(
+                f"{self.baseline.name}, seed {seed}: its training left with {code}; repeat the command to go on"
+            )
+        record(self.baseline, seed, run, self.results, time.monotonic() - before if anew else None)
 
 
-def record(baseline: Baseline, seed: int, run: Run, results: Results, seconds: float | None) -> None:
+def record(baseline: Baseline, seed: int, run: Run, results: Results, seconds: float | None = None) -> None:
     from stylegan_lab.cli.evaluate import evaluate
 
-    scores = evaluate(run, baseline.checkpoint, baseline.split, baseline.raw)
+    scores = evaluate(run, baseline.checkpoint, baseline.split, baseline.raw, count=baseline.n)
     if baseline.n not in (None, scores["n"]):
         raise Mistake(f"{baseline.name}: {scores['n']} pictures were measured, and its protocol says {baseline.n}")
-    if missing := [name for name in baseline.numbers if name not in scores["metrics"]]:
+    if missing := [name for name in baseline.numbers if name not in numbers_of(scores)]:
         raise Mistake(f"{baseline.name}: {', '.join(missing)} cannot be measured of this data")
     print(f"recorded   {results.record(Result.of(baseline, seed, run, scores, seconds))}", flush=True)
 
 
 def record_run(baseline: Baseline, run: Run, results: Results) -> None:
-    raise NotImplementedError
+    """A run trained by hand counts if it is what the baseline would have trained, to its end."""
+    seed = settings_of(run)["seed"]
+    if seed not in baseline.seeds:
+        raise Mistake(f"{run.folder} has seed={seed}; {baseline.name} asks for {', '.join(map(str, baseline.seeds))}")
+    if differ := settings_that_differ(run, recorded(composed(baseline, seed)), OF_NO_MATTER):
+        raise Mistake(
+            f"{run.folder} is another experiment than {baseline.name} asks for: {', '.join(differ[:5])}"
+            f"{' and more' if len(differ) > 5 else ''}"
+        )
+    if not re.search(r"all \d+ iterations are played", run.read("log.txt")):
+        raise Mistake(f"{run.folder} was not trained to its end")
+    record(baseline, seed, run, results)
+
+
+def recorded_verdict(baseline: Baseline, results: Results) -> Verdict:
+    return verdict(baseline, results.of(baseline), why_not_run(baseline, results.outdated(baseline)))
 
 
 def check_given(given: Sequence[str]) -> None:
     """Only what leaves the experiment what it is."""
     for each in given:
-        if each.split("=")[0] not in MINE:
-            raise Mistake(f"{each} would make it another experiment; what may be given: {', '.join(MINE)}")
-
-
-def why_not_run(baseline: Baseline, results: Results) -> str:
-    if results.outdated(baseline):
-        return "it was changed after its results were recorded"
-    return f"needs {', '.join(baseline.needs)}" if baseline.needs else ""
+        if each.split("=")[0] not in GIVEN:
+            raise Mistake(f"{each} would make it another experiment; what may be given: {', '.join(GIVEN)}")
 
 
 def why_not_here(baseline: Baseline, given: Sequence[str]) -> str:
-    """What keeps it from being trained here; nothing if that can begin."""
+    """What keeps it from being trained here; nothing if it can begin."""
+    if not baseline.numbers:
+        return "its paper gives no number"
     if "gpu_hours" in baseline.cost and not torch.cuda.is_available():
         return f"it takes {baseline.told_cost}, and no GPU is visible here"
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("train", overrides=[*baseline.training(baseline.seeds[0]), *given])
-    measured = build_metrics(config)
-    if missing := [name for name in baseline.numbers if name not in measured]:
-        return f"{', '.join(missing)} is no metric here"
-    return ""
+    try:
+        config = composed(baseline, baseline.seeds[0], given)
+        measured = build_metrics(config)
+        build_data(config)
+    except Mistake as mistake:
+        return str(mistake).splitlines()[0]
+    unknown = [name for name in baseline.numbers if name.split("/")[-1] not in measured]
+    return f"{', '.join(unknown)} cannot be measured here" if unknown else ""
+
+
+def composed(baseline: Baseline, seed: int, given: Sequence[str] = ()) -> DictConfig:
+    overrides = [*baseline.training(seed), *given]
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return compose("train", overrides=overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise in_our_words(error, overrides) from error

@@ -103,23 +103,29 @@ def check_rollback(run: Run, diverged: "Diverged", finite: "Finite", rollbacks: 
 def check_unchanged(run: Run, config: dict[str, Any], given: Set[str]) -> None:
     """Refuse, by name, every difference that would make it another experiment. Settings that the run does not know, because
     they are newer than it, are as they were unless they are `given`."""
-    before = _config_before(run)
-    _check_batch(run, before, config)
-    was, now = _flat(before), _flat(config)
-    keys = [
-        key
-        for key in sorted(was.keys() | (now.keys() & given))
-        if was.get(key) != now.get(key) and (not _under(key, MAY_DIFFER) or _under(key, MAY_NOT))
-    ]
-    told = [key for key in keys if key.removeprefix("model.") not in keys or not key.startswith("model.")]
-    if changed := [f"{key}={now.get(key)} (was {was.get(key)})" for key in told]:
+    _check_batch(run, settings_of(run), config)
+    if changed := settings_that_differ(run, config, MAY_DIFFER, given):
         raise Mistake(
             f"resume={run.folder} cannot change {', '.join(changed[:5])}{' and more' if len(changed) > 5 else ''}; "
             "budget, logging, devices, data.workers and callbacks but averaging may change. Start a new run for another experiment"
         )
 
 
-def _config_before(run: Run) -> dict[str, Any]:
+def settings_that_differ(
+    run: Run, config: dict[str, Any], may_differ: Iterable[str], given: Set[str] = frozenset()
+) -> list[str]:
+    """What makes `config` another experiment than the run's."""
+    was, now = _flat(settings_of(run)), _flat(config)
+    keys = [
+        key
+        for key in sorted(was.keys() | (now.keys() & given))
+        if was.get(key) != now.get(key) and (not _under(key, may_differ) or _under(key, MAY_NOT))
+    ]
+    told = [key for key in keys if key.removeprefix("model.") not in keys or not key.startswith("model.")]
+    return [f"{key}={now.get(key)} (was {was.get(key)})" for key in told]
+
+
+def settings_of(run: Run) -> dict[str, Any]:
     text = run.read("config.yaml")
     try:
         config: Any = OmegaConf.to_container(OmegaConf.create(text))

@@ -48,13 +48,13 @@ class Baseline:
     standing: Literal["authors", "retrained", "cited", "recorded", "bar"]
     protocol: str
     cost: Mapping[str, float]  # of a seed
-    numbers: Mapping[str, Number]
+    numbers: Mapping[str, Number]  # by metric, of another direction as b_to_a/METRIC; none where a paper gives none
     overrides: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [0])
     split: Literal["test", "val"] = "test"
     checkpoint: str = "last"
     raw: bool = False
-    n: int | None = None  # pictures measured; None: as many as are held out
+    n: int | None = None  # pictures measured, of a generator: made; None: as many as are held out
     needs: list[str] = field(default_factory=list)  # what no checkout brings along
 
     @property
@@ -98,26 +98,26 @@ def read_baseline(path: Path) -> Baseline:
         )
     if not given.get("seeds", [0]):
         raise Mistake(f"{where}: seeds is empty; give those to be trained, such as [0, 1, 2]")
-    _table(f"{where}.cost", given["cost"], f"one of {', '.join(COSTS)}")
+    _check_table(f"{where}.cost", given["cost"], f"one of {', '.join(COSTS)}")
     if len(given["cost"]) != 1:
         raise Mistake(f"{where}.cost: one of {', '.join(COSTS)} is expected")
     for unit, amount in given["cost"].items():
         choose(f"{where}.cost", unit, COSTS)
         check_value(f"{where}.cost.{unit}", amount, float)
-    _table(
-        f"{where}.numbers", given["numbers"], "a metric, such as ssim: {expected: 0.5, tolerance: 0.02, better: higher}"
+    _check_table(
+        f"{where}.numbers", given["numbers"], "a metric, such as ssim: {expected: 0.5, tolerance: 0.1, better: higher}"
     )
     numbers = {name: _number(f"{where}.numbers.{name}", each) for name, each in given["numbers"].items()}
     return Baseline(**{**given, "numbers": numbers})
 
 
 def _number(where: str, said: Any) -> Number:
-    _table(where, said, "expected, tolerance and better")
+    _check_table(where, said, "expected, tolerance and better")
     check_arguments(where, Number, said, complete=True)
     at_least(f"{where}.tolerance", said["tolerance"], 0)
     return Number(**said)
 
 
-def _table(where: str, said: Any, wanted: str) -> None:
-    if not isinstance(said, dict) or not said:
-        raise Mistake(f"{where} is empty or no table; it needs {wanted}")
+def _check_table(where: str, said: Any, wanted: str) -> None:
+    if not isinstance(said, dict):
+        raise Mistake(f"{where} is no table; it takes {wanted}")

@@ -39,7 +39,8 @@ class Result:
 
     @property
     def numbers(self) -> Mapping[str, float]:
-        return self.scores["metrics"]
+        """As baselines name them."""
+        return numbers_of(self.scores)
 
     @classmethod
     def of(cls, baseline: Baseline, seed: int, run: Run, scores: Mapping[str, Any], seconds: float | None) -> "Result":
@@ -61,6 +62,11 @@ class Result:
             seconds and round(seconds, 1),
             scores,
         )
+
+
+def numbers_of(scores: Mapping[str, Any]) -> dict[str, float]:
+    others = scores.get("directions", {}).items()
+    return scores["metrics"] | {f"{way}/{name}": value for way, each in others for name, value in each.items()}
 
 
 HARDWARE = ("platform", "processor", "cpu_count", "threads", "gpus", "cuda", "world_size")

@@ -43,3 +43,12 @@ def verdict(baseline: Baseline, results: Sequence[Result], why_not: str = "") ->
     if any(result.changed is not False for result in results):
         doubts.append("from code that is no commit")
     return Verdict(baseline, results, here, "partly" if doubts else "reproduced", "; ".join(doubts))
+
+
+def why_not_run(baseline: Baseline, outdated: bool) -> str:
+    """As far as that can be said of any machine."""
+    if not baseline.numbers:
+        return "its paper gives no number"
+    if outdated:
+        return "it was changed after its results were recorded"
+    return f"needs {', '.join(baseline.needs)}" if baseline.needs else ""

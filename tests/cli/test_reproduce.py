@@ -1,0 +1,96 @@
+"""`stylegan-lab reproduce`, from a baseline to a recorded result, with the smallest of trainings."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stylegan_lab.cli import reproduce
+from stylegan_lab.cli.main import run
+from stylegan_lab.reproduction import baseline
+from tests.reproduction.baselines import YAML
+
+SMALL = YAML.replace("seeds: [0, 1]", "overrides: [iterations=2]").replace("0.5", "-1").replace("0.2", "2")
+
+
+@pytest.fixture(autouse=True)
+def things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of baselines of one's own."""
+    folder = tmp_path / "baselines"
+    folder.mkdir()
+    (folder / "thing.yaml").write_text(SMALL)
+    monkeypatch.setattr(baseline.read_baselines, "__defaults__", ((), folder))
+    monkeypatch.setattr("stylegan_lab.environment._git", lambda *asked: "c0ffee" * (asked[0] == "rev-parse"))
+    return folder
+
+
+def trained() -> str:
+    assert run(["train", "experiment=smoke", "iterations=2", "logger=none", "evaluate=false", "output_dir=mine"]) == 0
+    return "mine"
+
+
+def test_a_run_of_it_is_scored_and_recorded_with_its_provenance(
+    things: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (things / "other.yaml").write_text(SMALL.replace("iterations=2", "iterations=2, model.cycle_weight=3"))
+    assert run(["reproduce", "other", "--run", trained(), "--results", "results"]) == 2
+    assert "is another experiment than other asks for: model.cycle_weight=3 (was 10.0)" in capsys.readouterr().err
+    assert not Path("results").exists()
+    assert run(["reproduce", "thing", "--run", "mine", "--results", "results"]) == 0
+    assert "reproduced" in capsys.readouterr().out
+    said = json.loads(Path("results/thing-seed0.json").read_text())
+    assert said["commit"] == "c0ffee" and said["changed"] is False and said["seed"] == 0
+    assert said["scores"]["n"] == 4 and said["scores"]["iteration"] == 2 and "ssim" in said["scores"]["protocol"]
+    assert said["versions"]["torch"] and said["hardware"]["cpu_count"] and said["hardware"]["precision"] == "32-true"
+    assert "iterations=2" in said["overrides"] and not any("mine" in each for each in said["overrides"])
+    (things / "other.yaml").unlink()
+    assert run(["reproduce", "--results", "results"]) == 0
+    assert "reproduced" in capsys.readouterr().out
+
+
+def test_what_is_recorded_is_not_trained_again_and_what_is_not_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[list[str]] = []
+
+    class Training:
+        def __init__(self, words: list[str]) -> None:
+            played.append(words)
+
+        def wait(self) -> int:
+            return run(played[-1][3:])  # after python -m stylegan_lab
+
+    monkeypatch.setattr(reproduce.subprocess, "Popen", Training)
+    for _ in range(2):
+        assert run(["reproduce", "thing", "--results", "results", "data.workers=0"]) == 0
+    assert len(played) == 1 and "data.workers=0" in played[0] and "seed=0" in played[0]
+    assert json.loads(Path("results/thing-seed0.json").read_text())["wall_seconds"] > 0
+
+
+def test_what_cannot_be_run_here_says_why_and_is_not_run(
+    things: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reproduce.torch.cuda, "is_available", lambda: False)
+    (things / "thing.yaml").write_text(SMALL.replace("cpu_minutes", "gpu_hours"))
+    (things / "lost.yaml").write_text(
+        SMALL.replace("smoke", "cut_horse2zebra").replace("[iterations=2]", "[data.size=64]")
+    )
+    (things / "blind.yaml").write_text(SMALL.replace("ssim:", "fid_of_dreams:"))
+    (things / "none.yaml").write_text(SMALL.split("numbers:")[0] + "numbers: {}\n")
+    for name, why in {
+        "thing": "it takes 1 GPU hours, and no GPU is visible here",
+        "lost": "stylegan-lab data download horse2zebra",
+        "blind": "fid_of_dreams cannot be measured here",
+        "none": "its paper gives no number",
+    }.items():
+        assert run(["reproduce", name, "--results", "results"]) == 1
+        assert why in capsys.readouterr().out
+
+
+def test_mistakes_are_answered_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, sentence in {
+        ("thing", "data.size=64"): "data.size=64 would make it another experiment",
+        ("--run", "x"): "which baseline?",
+        ("thnig",): "did you mean thing?",
+        ("thing", "--run", "nowhere"): "nowhere is neither a run's folder",
+    }.items():
+        assert run(["reproduce", *words]) == 2
+        assert sentence in capsys.readouterr().err
