@@ -32,6 +32,7 @@ EXPERIMENTS = {"glyphs": "cgan_glyphs", "mnist_t10k": "cgan_mnist"}
 
 
 def measure(name: str, overrides: Sequence[str]) -> dict[str, object]:
+    environment = {key: value for key, value in describe_environment(1).items() if key != "command"}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         command = ["train", f"experiment={EXPERIMENTS[name]}", "evaluate=false", "callbacks.scoring=null", *overrides]
@@ -43,7 +44,7 @@ def measure(name: str, overrides: Sequence[str]) -> dict[str, object]:
         write_sheet(folder, name)
     return {
         "date": str(date.today()),
-        "command": " ".join(["stylegan-lab", *command]),
+        "command": " ".join(["stylegan-lab", *(word for word in command if not word.startswith("data.root="))]),
         "iterations": scores["iteration"],
         "pictures": MADE,
         "seconds": {"wall": round(wall), "processor": round(processor)},
@@ -51,7 +52,7 @@ def measure(name: str, overrides: Sequence[str]) -> dict[str, object]:
         "generated": scores["metrics"],
         "held_out": scores["held_out"],
         "protocol": scores["protocol"],
-        "environment": {key: value for key, value in describe_environment(1).items() if key != "command"},
+        "environment": environment,
     }
 
 

@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def shown(source: str, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
     code = ast.parse(source)
     last = ast.Expression(code.body.pop().value) if isinstance(code.body[-1], ast.Expr) else None  # type: ignore[attr-defined]
     said = io.StringIO()
-    with redirect_stdout(said), redirect_stderr(io.StringIO()):
+    with redirect_stdout(said):
         exec(compile(code, "cell", "exec"), names)
         value = eval(compile(last, "cell", "eval"), names) if last else None
     if text := said.getvalue():

@@ -18,7 +18,7 @@ from stylegan_lab.evaluation.modes import modes_covered, read_stacked, reverse_k
 from stylegan_lab.images.batch import Domains, Labelled, Pair, Unpaired
 from stylegan_lab.images.convert import to_unit
 
-MOST = 10_000  # training pictures that are looked at
+MOST = 10_000  # training pictures that are looked at, and others for their neighbours
 ENOUGH = 20  # held-out pictures, to say what is near
 
 
@@ -107,10 +107,10 @@ def _modes(made: Crowd, real: Crowd, training: Crowd, reader: Reader) -> dict[st
 
 
 def _memorising(made: Crowd, real: Crowd, training: Crowd) -> dict[str, Mark]:
-    share = memorised(made.pictures, training.pictures, real.pictures)
+    share = memorised(made.pictures[:MOST], training.pictures, real.pictures[:MOST])
     protocol = (
         f"share that is nearer to the nearest of {len(training.pictures):,} training pictures, over that of "
-        f"{len(real.pictures):,} held-out ones, than {1 - ALIKE:.0%} of those are; pixels at {SIDE}x{SIDE}"
+        f"{len(real.pictures[:MOST]):,} held-out ones, than {1 - ALIKE:.0%} of those are; pixels at {SIDE}x{SIDE}"
     )
     return {"memorised": Mark(share, ALIKE, "lower", protocol)}
 

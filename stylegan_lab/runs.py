@@ -140,8 +140,9 @@ class Run:
         write_text(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))  # last: now it is a run
 
     def record_protocol(self, protocol: dict[str, Any]) -> None:
-        """Of the scores that are taken on the way."""
-        write_text(self.folder / "protocol.json", json.dumps(protocol, indent=2) + "\n")
+        """Of the scores that are taken on the way. Where there is no run, or no longer, nothing is to be said of it."""
+        if (self.folder / "config.yaml").exists():
+            write_text(self.folder / "protocol.json", json.dumps(protocol, indent=2) + "\n")
 
     def record_scores(self, scores: dict[str, Any]) -> None:
         """The latest in scores.json; all there ever were in scores.jsonl."""

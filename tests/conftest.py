@@ -15,6 +15,11 @@ from stylegan_lab.conf_dir import CONF
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_cache_of_the_user_s(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["STYLEGAN_LAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)

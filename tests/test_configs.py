@@ -16,6 +16,7 @@ from stylegan_lab.experiment import build
 from stylegan_lab.instantiate import instantiate
 
 CHOICES = sorted(f"{path.parent.relative_to(CONF)}={path.stem}" for path in CONF.rglob("*.yaml") if path.parent != CONF)
+CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 NOT_BOUND = {"_target_", "_partial_"}
 
 
@@ -72,10 +73,12 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folders = {f"{name}/{split}{side}": (8, 8) for name in unpaired for split in ("train", "test") for side in "AB"}
     folders |= {f"{name}/{split}": (16, 8) for name in ("facades", "maps") for split in ("train", "val", "test")}
     folders |= {f"afhq/{split}/{animal}": (8, 8) for split in ("train", "val") for animal in ("cat", "dog", "wild")}
+    folders |= {f"cifar10/{name}": (8, 8) for name in CIFAR10} | {f"mnist/{digit}": (8, 8) for digit in range(10)}
+    folders |= {f"celeba_hq/train/{name}": (8, 8) for name in ("female", "male")}
     folders |= dict.fromkeys(["coco/train2014", "wikiart", "photos", "old_photographs"], (8, 8))
     for name, size in folders.items():
         (root / name).mkdir(parents=True)
-        for number in range(20):
+        for number in range(80 if "/train/" in name or "cifar10" in name else 20):  # more than a batch
             Image.new("RGB", size, (number, 0, 0)).save(root / name / f"{number:03d}.png")
     Image.new("RGB", (8, 8)).save(root / "style.jpg")
     return root
@@ -87,7 +90,10 @@ def test_experiments_fit_together(
 ) -> None:
     monkeypatch.setenv("STYLEGAN_LAB_DATA", str(datasets))
     monkeypatch.setenv("STYLEGAN_LAB_CACHE", str(datasets / "cache"))
-    built = build(composed(f"experiment={experiment}", "features.weights=random"), {})
+    small = ("features.weights=random", "generator.channels=4", "adversary.channels=4")
+    config = composed(f"experiment={experiment}", *small)
+    config.data.batch_size = min(config.data.batch_size, 16)  # what was made is few
+    built = build(config, {})
     assert built.iterations >= 1
 
 

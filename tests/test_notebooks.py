@@ -16,6 +16,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "losses": {"overrides": TINY, "turns": 10, "steps": 3},
     "variant": {"overrides": TINY},
     "compare": {"overrides": [*TINY, "evaluate=true"], "seeds": (0, 1)},
+    "reproduce": {},
 }
 LONG = {"variant", "compare"}  # which train several times
 ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))

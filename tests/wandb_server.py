@@ -1,4 +1,4 @@
-"""A W&B server on this machine, as far as `wandb sync` asks one: it remembers runs, their lines of history and their files."""
+"""A W&B server on this machine, as far as runs and `wandb sync` ask one: it remembers lines of history and files, by run."""
 
 import gzip
 import json
@@ -77,6 +77,7 @@ class WandbServer:
             "UpsertBucket": self._run,
             "CreateArtifact": self._artifact,
             "CreateRunFiles": self._put,
+            "Viewer": lambda _: {"viewer": {**ENTITY, "entity": "me", "username": "me", "teams": {"edges": []}}},
             "ServerFeaturesQuery": lambda _: {"serverInfo": {"features": []}},
         }
         return answers.get(what, lambda _: {})(given)

@@ -95,8 +95,10 @@ class Maker:
 
     def pictures(self, count: int) -> Iterator[Tensor]:
         for numbers in torch.arange(count).split(AT_ONCE):
-            latents = self.module.numbered_latents(self.seed, int(numbers[0]), len(numbers))
-            yield from self._made(latents, self._labels(numbers))
+            first, last = int(numbers[0]), int(numbers[-1])
+            beyond = torch.arange(first, last + (2 if self.mix else 1))  # what the last one is mixed with
+            latents = self.module.numbered_latents(self.seed, first, len(beyond))
+            yield from self._made(latents, self._labels(beyond))[: len(numbers)]
 
     def between(self, count: int, frames: int) -> Iterator[Tensor]:
         """A walk from each picture to the next and from the last to the first; a class stays until the next is reached."""

@@ -14,6 +14,7 @@ from stylegan_lab.mistake import Mistake
 from stylegan_lab.progress import amount
 from stylegan_lab.runs import Run
 
+CUT_OFF = "ends with an incomplete record"
 STAGED = re.compile(rb"(/[^\x00-\x1f]+?/artifacts/staging)/tmp")
 
 
@@ -55,8 +56,8 @@ class Offline:
 
     @property
     def waiting(self) -> list[Path]:
-        """Those which W&B has not marked as uploaded."""
-        return [part for part in self.parts if not part.with_suffix(".wandb.synced").exists()]
+        """Those which are not marked as uploaded, in the order in which they were begun."""
+        return [part for part in self.parts if not _marker(part).exists()]
 
     @property
     def pictures(self) -> int:
@@ -74,24 +75,36 @@ class Offline:
         return places[0] if places and not any(Path(place).is_dir() for place in places) else None
 
     def upload(self) -> str:
-        """By W&B's own command, which appends the parts of one run to each other. Returns where it can be seen."""
+        """By W&B's own command, which appends a part to those it knows. Returns where the run can be seen."""
+        seen = "uploaded"
+        for part in self.waiting:
+            said = self._say_sync(part.parent.resolve())
+            if any(CUT_OFF in line for line in said):  # as a machine's end leaves it; nothing more is to come of it
+                _marker(part).touch()
+            if not _marker(part).exists():
+                why = [line for line in said if line.startswith("ERROR")] or said
+                raise Mistake(f"{self.folder} is not uploaded whole: {why[-1] if why else 'W&B does not say why'}")
+            seen = next(iter(re.findall(r" at (https?://\S+)", "\n".join(said))), seen)
+        return seen
+
+    def _say_sync(self, part: Path) -> list[str]:
+        """What is said to it."""
         kept = self.folder.resolve() / "wandb"
         places = {"WANDB_DIR": kept.parent, "WANDB_DATA_DIR": kept / "data", "WANDB_CACHE_DIR": kept / "cache"}
         done = subprocess.run(
-            [sys.executable, "-m", "wandb", "sync", *(str(part.parent.resolve()) for part in self.waiting)],
+            [sys.executable, "-m", "wandb", "sync", str(part)],
             env={**os.environ, **{name: str(place) for name, place in places.items()}, "WANDB_MODE": "online"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
         )
-        said = done.stdout + done.stderr
-        if self.waiting:
-            last = [line.removeprefix("wandb: ") for line in said.splitlines() if line.strip()][-1:]
-            raise Mistake(
-                f"{self.folder} is not uploaded whole: {last[0] if last else 'W&B does not say why'}; repeat the command"
-            )
-        seen = re.findall(r" at (https?://\S+)", said)
-        return seen[-1] if seen else "uploaded"
+        lines = (done.stdout + done.stderr).splitlines()
+        return [line.removeprefix("wandb: ") for line in lines if line.strip()]
+
+
+def _marker(part: Path) -> Path:
+    """What W&B leaves beside a part that it has uploaded."""
+    return part.with_suffix(".wandb.synced")
 
 
 def in_all(waiting: Sequence[Offline]) -> str:

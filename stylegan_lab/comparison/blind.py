@@ -14,7 +14,7 @@ from stylegan_lab.comparison.cutting import Cells, cells_of, given_rows
 from stylegan_lab.comparison.entrant import Entrant
 from stylegan_lab.comparison.page import NOTHING, as_script, part
 from stylegan_lab.comparison.pictures import encoded, evaluated
-from stylegan_lab.comparison.score import Protocol
+from stylegan_lab.comparison.score import Protocol, yardsticks_of
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.page_style import STYLE
 
@@ -136,9 +136,11 @@ def _grids(runs: Sequence[Entrant]) -> list[Cells]:
 
 
 def _check_pictures(runs: Sequence[Entrant], given: set[int]) -> None:
-    """Translations are judged of the same inputs and towards the same domain; what is made of nothing needs neither."""
-    plain = [Protocol({}, each) for run in runs if (each := run.evaluation.get("untranslated"))]
-    if plain and (0 not in given or not all(each.agrees(plain[0]) for each in plain)):
+    """Translations are judged of the same inputs, and whatever was evaluated towards the same held-out pictures."""
+    told = [run.evaluation for run in runs if run.evaluation]
+    plain = [Protocol({}, yardsticks_of(each)) for each in told]
+    lacks_inputs = any(each.get("untranslated") for each in told) and 0 not in given
+    if told and (not given or lacks_inputs or not all(each.agrees(plain[0]) for each in plain)):
         raise Mistake("the runs were evaluated on different pictures; judge runs of the same data")
 
 

@@ -54,7 +54,7 @@ class Column:
 
     def as_json(self) -> dict[str, Any]:
         metric = self.name.split("/", 1)[1]
-        protocols = [{**each.told, "untranslated": each.yardsticks.get(metric)} for each in self.protocols]
+        protocols = [{**each.told, "without a model": each.yardsticks.get(metric)} for each in self.protocols]
         return {"better": self.better, "protocols": protocols}
 
 

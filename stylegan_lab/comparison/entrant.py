@@ -53,12 +53,13 @@ def read_run(folder: Path) -> Entrant:
     told: list[str] = []
     config = _read(folder / "config.yaml", _as_yaml, told, "its settings are not known")
     environment = _read(folder / "environment.json", json.loads, told, "machine and versions are not known") or {}
+    watched = _read(folder / "protocol.json", json.loads, [], "") or {}  # older runs have none
     rows = list(Follower(folder).new_rows())
     evaluations = _evaluations(folder, told)
     budget, iteration = _budget(folder), int(rows[-1].get("iteration", 0)) if rows else 0
     iteration = max([iteration, *(int(each.get("iteration", 0)) for each in evaluations)])
     scores: dict[str, Score] = {}
-    for each in (scores_on_the_way(rows), *map(scores_of, evaluations)):
+    for each in (scores_on_the_way(rows, watched), *map(scores_of, evaluations)):
         scores |= each
     if not rows:
         told.append("nothing is recorded of it: killed before its first line, or just begun")

@@ -43,8 +43,8 @@ def _judged(judgement: Judgement | None) -> Iterator[str]:
     if judgement is None:
         return
     yield (
-        f"preferred: the share of its {judgement.counted} votes, by {judgement.judges} judges, that a row won, a tie being half; "
-        "95% intervals, after Wilson, as if votes did not depend on each other"
+        f"preferred: the share of its votes that a row won, a tie being half ({judgement.counted} votes of {judgement.judges} "
+        "judges); 95% intervals after Wilson, as if votes did not depend on each other"
     )
     if judgement.others:
         yield f"{judgement.others} votes are of other runs, or of two of one row, and are not counted"

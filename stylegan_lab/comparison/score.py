@@ -11,7 +11,7 @@ ALIKE = 1e-3  # by how much of itself a yardstick may move between machines and 
 
 @dataclass(frozen=True)
 class Protocol:
-    """`yardsticks` are what the untranslated pictures score: they tell whether other pictures were used."""
+    """`yardsticks` are what pictures score that no model made: they tell whether other pictures were used."""
 
     told: Mapping[str, Any]
     yardsticks: Mapping[str, float] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Protocol:
         """What differs, in a few words."""
         names = [name for name in {**self.told, **other.told} if self.told.get(name) != other.told.get(name)]
         told = [f"{name} {_short(self.told.get(name))} and {_short(other.told.get(name))}" for name in names]
-        return ", ".join(told) or "other pictures: untranslated they score otherwise"
+        return ", ".join(told) or "other pictures: those that no model made score otherwise"
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,13 @@ class Score:
 def scores_of(evaluation: Mapping[str, Any]) -> dict[str, Score]:
     """What one evaluation says, by split and metric."""
     protocols: Mapping[str, Any] = evaluation.get("protocol") or {}
-    metrics, plain = evaluation["metrics"], evaluation.get("untranslated") or {}
+    metrics = evaluation["metrics"]
     general = {name: value for name, value in protocols.items() if name not in metrics}
     general |= {name: evaluation[name] for name in ("n", "ema") if name in evaluation}
+    general |= {f"{name} pictures": count for name, count in (evaluation.get("counts") or {}).items()}
     better = evaluation.get("better") or {}
     split = evaluation.get("split", "test")
-    yardsticks = {name: float(value) for name, value in plain.items() if isinstance(value, int | float)}
+    yardsticks = yardsticks_of(evaluation)
     return {
         f"{split}/{name}": Score(
             float(value),
@@ -57,10 +58,18 @@ def scores_of(evaluation: Mapping[str, Any]) -> dict[str, Score]:
     }
 
 
-def scores_on_the_way(rows: Sequence[Mapping[str, float]]) -> dict[str, Score]:
-    """The last that were taken while training."""
+def yardsticks_of(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """Of a translation its inputs, of a generator pictures of the training."""
+    plain = evaluation.get("untranslated") or evaluation.get("training") or {}
+    return {name: float(value) for name, value in plain.items() if isinstance(value, int | float)}
+
+
+def scores_on_the_way(rows: Sequence[Mapping[str, float]], told: Mapping[str, Any]) -> dict[str, Score]:
+    """The last that were taken while training, as the run's protocol.json tells of them."""
+    how, better = told.get("protocol") or {}, told.get("better") or {}
+    general = {"taken": "while training", "ema": told.get("ema"), **(told.get("counts") or {})}
     return {
-        name: Score(float(value), Protocol({"how": "while training"}), int(row["iteration"]))
+        name: Score(float(value), Protocol(general | {"how": how.get(name)}), int(row["iteration"]), better.get(name))
         for row in rows
         for name, value in row.items()
         if name.startswith("val/") and isinstance(value, int | float)

@@ -3,10 +3,12 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stylegan_lab.comparison.comparison import Comparison
 from stylegan_lab.sweeps.board import clock
+
+MOST_SCORES = 8  # beside each other on a terminal
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,16 @@ def preferred(comparison: Comparison, index: int) -> str:
 
 def as_text(comparison: Comparison, width: int) -> str:
     """In one piece if it fits; else the settings stand below, a line each."""
+    more = [each.name for each in comparison.columns[MOST_SCORES:]]
+    comparison = replace(comparison, columns=comparison.columns[:MOST_SCORES])
     shown = comparison.differences.shown
     whole = _aligned(_rows(comparison, shown))
     if max(map(len, whole)) > width and shown:
         below = [["", *(row.name for row in comparison.rows)]]
         below += [[key, *(row.settings.get(key, "") or "-" for row in comparison.rows)] for key in shown]
         whole = [*_aligned(_rows(comparison, [])), "", *_aligned(below)]
-    return "\n".join([*whole, "", *comparison.notes])
+    also = [f"also scored: {', '.join(more)} (--scores NAMES shows them)"] if more else []
+    return "\n".join([*whole, "", *also, *comparison.notes])
 
 
 def as_markdown(comparison: Comparison) -> str:

@@ -105,6 +105,15 @@ def test_what_was_added_to_an_uploaded_run_follows(runs: Path, server: WandbServ
     assert [row["iteration"] for row in rows if "val/ssim" in row] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
+def test_a_part_that_a_kill_cut_off_is_uploaded_as_far_as_it_goes(runs: Path, server: WandbServer) -> None:
+    for part in (runs / "mine").glob("wandb/offline-run-*/*.wandb"):
+        part.write_bytes(part.read_bytes()[:-100])
+    assert run(["sync", str(runs / "mine")]) == 0
+    (rows,) = server.history.values()
+    assert [row["iteration"] for row in rows if "val/ssim" in row] == [1, 2, 3, 4, 5, 6]
+
+
 def test_what_a_server_refuses_is_told_and_stays_to_be_uploaded(
     runs: Path, server: WandbServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

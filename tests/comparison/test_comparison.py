@@ -140,6 +140,20 @@ def test_whatever_state_a_run_was_left_in_it_stays_in_the_table(tmp_path: Path) 
         assert "begun" in form(comparison)
 
 
+def test_scores_of_a_training_are_by_the_protocol_it_wrote(tmp_path: Path) -> None:
+    for name, weight, ema in [("one", 1.0, True), ("two", 2.0, True), ("odd", 3.0, False)]:
+        folder = make_run(tmp_path / name, 0, settings={"model.cycle_weight": weight})
+        told = {
+            "ema": ema,
+            "counts": {"target": 7},
+            "better": {"val/ssim": "higher"},
+            "protocol": {"val/ssim": "plain"},
+        }
+        (folder / "protocol.json").write_text(json.dumps(told))
+    (column,) = compare(find_runs([str(tmp_path)])).columns
+    assert column.better == "higher" and [cell and cell.standing for cell in column.cells][2] == "elsewhere"
+
+
 def test_cost_counts_what_was_played_and_no_pauses(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "one", iterations=100)
     cost = compare([folder]).runs[0].cost

@@ -254,3 +254,15 @@ def until_there(folder: Path) -> list[Path]:
             return found
         time.sleep(0.02)
     return []
+
+
+def test_what_a_generator_made_is_judged_without_inputs(tmp_path: Path) -> None:
+    """Its evaluation shows rows it made, and one of held-out pictures."""
+    told = {"untranslated": None, "training": {"l1": 0.1}}
+    for index, name in enumerate(["one", "other"]):
+        folder = make_run(tmp_path / name, 0, {"l1": 0.5}, {"model.cycle_weight": float(index)}, told)
+        grid(50 + 20 * index, 60 + 20 * index, 220).save(folder / "test.png")
+    comparison = compare(find_runs([str(tmp_path)]))
+    text, key = blind(comparison, 60, random.Random(0))
+    assert {each["row"] for each in key["pictures"].values()} == {0, 1}
+    assert text.count('"input": null') == 2 * COLUMNS

@@ -16,6 +16,7 @@ from stylegan_lab.manifest import Entry, Manifest
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.runs import Run
 from tests.loggers.wandb_file import parts, records
+from tests.wandb_server import WandbServer
 
 CONFIG = {
     "name": "tiny",
@@ -147,6 +148,24 @@ def test_a_run_without_a_name_is_grouped_by_its_model(tmp_path: Path) -> None:
     run = a_run(tmp_path / "mine", name=None)
     WandB(run, Place()).finalize("success")
     assert parts(run.folder)[0].run.run_group == "simgan"
+
+
+@pytest.mark.slow
+def test_with_a_key_and_a_server_a_run_is_online_and_goes_on_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = a_run(tmp_path / "run")
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    with WandbServer().serving() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        for first, last in ((1, 4), (5, 6)):
+            logger = WandB(run, Place(), tables=False)
+            play(run, logger, first, last)
+            logger.finalize("success")
+    (rows,) = server.history.values()
+    assert [row["iteration"] for row in rows if "val/ssim" in row] == [1, 2, 3, 4, 5, 6]
+    assert parts(run.folder) == [] and len([name for name in server.files if "samples" in name]) == 2
 
 
 def test_tensorboard_has_the_same_names_at_the_same_iterations(resumed: Run) -> None:

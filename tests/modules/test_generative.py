@@ -23,7 +23,8 @@ def built(composed: Composed, *overrides: str) -> Any:
 
 @pytest.fixture
 def module(composed: Composed) -> GenerativeModule:
-    made: GenerativeModule = built(composed, "model=cgan", "data.size=16").module
+    nets = ["generator=dcgan", "adversary=dcgan"]
+    made: GenerativeModule = built(composed, "model=cgan", "data.size=16", *nets).module
     return made.eval().requires_grad_(False)
 
 

@@ -59,6 +59,7 @@ def test_optimizers_forget_at_both_ends_of_a_fade(module: ProGAN) -> None:
     assert forgot == [False, True, False, True, False, True]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_as_far_grown(tmp_path: Path) -> None:
     assert run(["train", *TINY, "output_dir=whole", "iterations=7"]) == 0
     assert run(["train", *TINY, "output_dir=cut", "iterations=4"]) == 0

@@ -30,6 +30,7 @@ def module(composed: Callable[..., DictConfig]) -> StyleGAN2:
     return built.eval()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_with_the_same_averages(tmp_path: Path) -> None:
     """Of path lengths and of styles, bit for bit."""
     assert run(["train", *TINY, "output_dir=whole", "iterations=8"]) == 0
@@ -41,6 +42,16 @@ def test_a_resumed_run_goes_on_with_the_same_averages(tmp_path: Path) -> None:
     one, other = (end["state_dict"] for end in ends)
     assert one["path_length"] != half.path_length and one["generator.average_style"].abs().min() > 0
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_its_averages_are_kept_with_the_weights(module: StyleGAN2, composed: Callable[..., DictConfig]) -> None:
+    module.path_length.fill_(0.1)
+    other = build_module(composed(*TINY, "model.classes=${data.classes}", "seed=1"))
+    other.load_state_dict(module.state_dict())
+    assert isinstance(other, StyleGAN2) and torch.equal(other.path_length, module.path_length)
+    assert torch.equal(other.generator.average_style, module.generator.average_style)
+    asked = module.numbered_latents(0, 0, 2), torch.tensor([0, 1]), 0.5
+    assert torch.equal(other.eval().generate(*asked), module.generate(*asked)), "noise is kept too"
 
 
 def test_lazy_turns_share_their_player_s_time(module: StyleGAN2) -> None:
@@ -107,9 +118,4 @@ def test_noise_is_fresh_in_training(module: StyleGAN2) -> None:
 
 def test_nets_without_styles_are_refused(composed: Callable[..., DictConfig]) -> None:
     with pytest.raises(Mistake, match="DCGANGenerator is none; give generator=stylegan2"):
-        build_module(
-            composed(
-                *[each for each in TINY if "style_size" not in each and "generator.mapping" not in each],
-                "generator=dcgan",
-            )
-        )
+        build_module(composed("experiment=smoke", "model=stylegan2", "generator=dcgan"))

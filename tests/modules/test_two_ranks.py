@@ -26,7 +26,8 @@ ALL = [
     "translator.channels=2", "data.train_scenes=8", "data.val_scenes=7", "callbacks.scoring.every=0", "data.size=16",
 ]  # fmt: skip
 NORM_FREE = ["translator.norm=none", "critic.norm=none"]
-# A variant joins by a line. Not here: image pools, which every rank has of its own, and dropout, which has no place in a batch.
+# A variant joins by a line. Not here: image pools, which every rank has of its own, dropout, which has no place in a batch, and
+# the deviation of a group of pictures.
 VARIANTS = {
     "CycleGAN": ["model=cyclegan", "model.pool_size=0", f"callbacks.scoring.every={ITERATIONS}", *NORM_FREE],
     "CycleGAN, instance norm, clipped": ["model=cyclegan", "model.pool_size=0", "model.clip_gradients=0.1"],
@@ -47,7 +48,12 @@ VARIANTS = {
         "model.dequantisation=0.01",
     ],
     "WGAN": ["model=wgan", "loss.critic_turns=1", "generator.norm=none", "adversary.norm=none"],
-}
+    "ProGAN": ["model=progan", "model.stable=1", "model.fading=4", "latents.size=8", "adversary.group=1"],
+    "StyleGAN2": [
+        "model=stylegan2", "model.classes=${data.classes}", "generator.style_size=8", "generator.mapping_layers=1",
+        "adversary.mapping_layers=1", "adversary.group=1", "latents.size=8", "model.path_every=2", "loss.penalties.r1.every=2",
+    ],
+}  # fmt: skip
 
 
 def played(overrides: list[str], parts: int = 1) -> dict[str, Any]:

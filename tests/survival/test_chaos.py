@@ -37,11 +37,17 @@ VARIANTS = {
     "Johnson": ["model=johnson"],
     "AdaIN": ["model=adain", "decoder.width=0.1"],
     "SNGAN by class": ["model=sngan", "model.classes=${data.classes}", "loss.critic_turns=2"],
-}
+    "ProGAN": ["model=progan", "model.stable=8", "model.fading=8", "generator.most_channels=8", "adversary.most_channels=8"],
+    "StyleGAN2": [
+        "model=stylegan2", "data=scenes_labelled", "generator.style_size=8", "generator.most_channels=8",
+        "adversary.most_channels=8", "loss.penalties.r1.every=5",
+    ],
+}  # fmt: skip
 CASES = [
     ("CycleGAN, lsgan", 0), ("CycleGAN, lsgan", 2), ("CycleGAN, wgan_gp", 0), ("CycleGAN, wgan_gp", 2),
     ("pix2pix, in parts", 0), ("perceptual", 0), ("multidomain", 0), ("StarGAN v2", 0), ("super-resolution", 0),
-    ("FastCUT", 0), ("Johnson", 0), ("AdaIN", 0), ("SNGAN by class", 0),
+    ("FastCUT", 0), ("Johnson", 0), ("AdaIN", 0), ("SNGAN by class", 0), pytest.param("ProGAN", 0, marks=pytest.mark.slow),
+    ("StyleGAN2", 0),
 ]  # fmt: skip
 ALL = [
     "experiment=smoke", "logger=none", "evaluate=false", "deterministic=true", "iterations=24",

@@ -52,7 +52,7 @@ class ConvolutionalCritic(nn.Module):
         size: int = 32,
         channels: int = 64,
         spectral: bool = False,
-        initialisation: Initialisation = "normal",
+        initialisation: Initialisation = "he",
     ) -> None:
         super().__init__()
         at_least("adversary.channels", channels, 1)
