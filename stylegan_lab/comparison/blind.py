@@ -83,7 +83,8 @@ def _of_two(
     one: Sequence[int], other: Sequence[int], places: Sequence[Place], most: int, chance: random.Random
 ) -> Iterator[Question]:
     """Members and places go round; whoever would meet the same again starts one further, so that nothing is asked twice."""
-    one, other, places = (chance.sample(each, len(each)) for each in (one, other, places))
+    one, other = chance.sample(one, len(one)), chance.sample(other, len(other))
+    places = chance.sample(places, len(places))
     count = min(most, len(places) * max(len(one), len(other)))
     sides = [number % 2 == 0 for number in range(count)]
     chance.shuffle(sides)
