@@ -70,7 +70,17 @@ BELOW["experiment"] = BELOW["callbacks"] | {
 }
 BELOW["page_style"] = set()
 BELOW["sweeps"] = {"page_style", "mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
-BELOW["reproduction"] = {"mistake", "choice", "whole", "runs", "conf_dir", "signature", "sweeps", "hardware"}
+BELOW["reproduction"] = {
+    "mistake",
+    "choice",
+    "whole",
+    "runs",
+    "conf_dir",
+    "signature",
+    "sweeps",
+    "hardware",
+    "environment",
+}
 BELOW["comparison"] = {"mistake", "choice", "whole", "page_style", "runs", "images", "evaluation", "sweeps"}
 BELOW["cli"] = BELOW["experiment"] | {
     "experiment",
