@@ -33,10 +33,12 @@ more than its tolerance; better always holds, and the difference shows it.
 - *partly*: some numbers hold and others do not, or seeds are missing, or the code was changed and not committed.
 - *failed*: none holds.
 - *not run*: it was not run. What keeps it from being run, such as weights, data or a GPU that no checkout brings along, is said.
+  So is what its protocol asks for and an evaluation cannot do yet: until then no score of it counts.
 
 A result carries the fingerprint of the baseline it was recorded for: whoever changes a tolerance, a number, a protocol's split or
 checkpoint, or an override has made another baseline, under which nothing is recorded yet. So what is expected stands written before
-what it judges is run.
+what it judges is run. It carries a print of the experiment's settings too, and no longer counts once these are edited. Its commits
+are those of every sitting of the training and of what scored it.
 
 ## The papers'
 

@@ -19,7 +19,7 @@ def describe_environment(world_size: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {package: _version(package) for package in PACKAGES},
-        "commit": _commit(),
+        "commit": commit_of_code(),
         "command": sys.argv,
         "processor": _processor(),
         "cpu_count": os.cpu_count(),
@@ -46,7 +46,7 @@ def _processor() -> str | None:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
 
 
-def _commit() -> str | None:
+def commit_of_code() -> str | None:
     """The commit of the checkout this code runs from, with + if it was changed since; None when installed."""
     try:
         commit = _git("rev-parse", "HEAD")

@@ -133,8 +133,17 @@ class Run:
             folder.rmdir()
             folder = folder.parent
 
-    def describe(self, config: dict[str, Any], overrides: list[str], environment: dict[str, Any]) -> None:
+    def commits(self) -> list[str | None]:
+        """Of the code of every sitting, the latest last; runs of before know that one only."""
+        environment = json.loads(self.read("environment.json"))
+        return environment.get("commits") or [environment.get("commit")]
+
+    def describe(
+        self, config: dict[str, Any], overrides: list[str], environment: dict[str, Any], goes_on: bool = False
+    ) -> None:
         """Write down what was asked and of what machine; an experiment is known by these files."""
+        before = self.commits() if goes_on else []
+        environment = environment | {"commits": [*before, environment["commit"]]}
         write_text(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
         write_text(self.folder / "overrides.txt", "".join(f"{override}\n" for override in overrides))
         write_text(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))  # last: now it is a run

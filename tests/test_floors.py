@@ -81,7 +81,18 @@ BELOW["sweeps"] = {
     "hardware",
     "evaluation",
 }
-BELOW["reproduction"] = {"better", "mistake", "choice", "whole", "runs", "conf_dir", "signature", "sweeps", "hardware"}
+BELOW["reproduction"] = {
+    "better",
+    "mistake",
+    "choice",
+    "whole",
+    "runs",
+    "conf_dir",
+    "signature",
+    "sweeps",
+    "hardware",
+    "environment",
+}
 BELOW["comparison"] = {"better", "mistake", "choice", "whole", "page_style", "runs", "images", "evaluation", "sweeps"}
 BELOW["cli"] = BELOW["experiment"] | {
     "experiment",

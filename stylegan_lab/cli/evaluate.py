@@ -55,12 +55,15 @@ def evaluate(
     trust: Sequence[str] = (),
     count: int | None = None,
     beside: Sequence[str] = (),
+    instead: DictConfig | None = None,
 ) -> dict[str, Any]:
-    """`beside` the run's own metrics, choices of the group of that name."""
+    """`beside` the run's own metrics, choices of the group of that name; or others `instead`."""
     path = run.checkpoint(checkpoint)
     contents = read_checkpoint(path)
     module = restore_module(contents, raw, trust)
     config = config_of(contents, trust)
+    if instead is not None:
+        config.metrics = instead
     for name in beside:
         config.metrics.update(OmegaConf.load(choose("--metrics", name, more_metrics())))
     metrics = build_metrics(config)

@@ -1,5 +1,6 @@
 """`stylegan-lab reproduce`: train what a baseline asks for, score it by its protocol, say how far off that is."""
 
+import json
 import re
 import subprocess
 import time
@@ -8,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -17,30 +17,18 @@ from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.resuming import settings_of, settings_that_differ
 from stylegan_lab.cli.run_parser import Parser
 from stylegan_lab.cli.wording import in_our_words
-from stylegan_lab.conf_dir import CONF
 from stylegan_lab.experiment import build_data, build_metrics
+from stylegan_lab.hardware import number_of_ranks
 from stylegan_lab.instantiate import recorded
 from stylegan_lab.mistake import Mistake
+from stylegan_lab.reproduction import settings
 from stylegan_lab.reproduction.baseline import Baseline, read_baselines
 from stylegan_lab.reproduction.result import RECORDED, Result, Results, numbers_of
+from stylegan_lab.reproduction.settings import GIVEN, OF_NO_MATTER
 from stylegan_lab.reproduction.table import text, told
 from stylegan_lab.reproduction.verdict import Verdict, verdict, why_not_run
 from stylegan_lab.runs import Run, find_run
 from stylegan_lab.sweeps.playing import command
-
-GIVEN = (
-    "data.root",
-    "data.a",
-    "data.b",
-    "data.workers",
-    "data.cache",
-    "data.cache_dir",
-    "logger",
-    "strategy",
-    "time_limit",
-)
-OF_NO_MATTER = (*GIVEN, "callbacks", "trainer", "seed", "resume", "evaluate", "output_dir", "runs_dir", "name", "dry_run",
-                "trust", "vars", "metrics")  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
@@ -93,6 +81,9 @@ class Reproduction:
         if missing and (why := why_not_here(self.baseline, self.given)):
             print(f"  not run    {why}")
             return verdict(self.baseline, self.results.of(self.baseline), why)
+        if missing:
+            config = composed(self.baseline, missing[0], self.given)
+            check_batch(self.baseline, number_of_ranks(config), config.data.get("batch_size", 1))
         for seed in missing:
             self._play_seed(seed)
         return recorded_verdict(self.baseline, self.results)
@@ -117,7 +108,8 @@ class Reproduction:
 def record(baseline: Baseline, seed: int, run: Run, results: Results, seconds: float | None = None) -> None:
     from stylegan_lab.cli.evaluate import evaluate
 
-    scores = evaluate(run, baseline.checkpoint, baseline.split, baseline.raw, count=baseline.n)
+    metrics = composed(baseline, seed).metrics
+    scores = evaluate(run, baseline.checkpoint, baseline.split, baseline.raw, count=baseline.n, instead=metrics)
     if baseline.n not in (None, scores["n"]):
         raise Mistake(f"{baseline.name}: {scores['n']} pictures were measured, and its protocol says {baseline.n}")
     if missing := [name for name in baseline.numbers if name not in numbers_of(scores)]:
@@ -127,6 +119,8 @@ def record(baseline: Baseline, seed: int, run: Run, results: Results, seconds: f
 
 def record_run(baseline: Baseline, run: Run, results: Results) -> None:
     """A run trained by hand counts if it is what the baseline would have trained, to its end."""
+    if baseline.lacks:
+        raise Mistake(f"{baseline.name} cannot be judged yet: {baseline.lacks}")
     seed = settings_of(run)["seed"]
     if seed not in baseline.seeds:
         raise Mistake(f"{run.folder} has seed={seed}; {baseline.name} asks for {', '.join(map(str, baseline.seeds))}")
@@ -135,6 +129,8 @@ def record_run(baseline: Baseline, run: Run, results: Results) -> None:
             f"{run.folder} is another experiment than {baseline.name} asks for: {', '.join(differ[:5])}"
             f"{' and more' if len(differ) > 5 else ''}"
         )
+    ranks = json.loads(run.read("environment.json"))["world_size"]
+    check_batch(baseline, ranks, settings_of(run)["data"].get("batch_size", 1))
     if not re.search(r"all \d+ iterations are played", run.read("log.txt")):
         raise Mistake(f"{run.folder} was not trained to its end")
     record(baseline, seed, run, results)
@@ -151,10 +147,31 @@ def check_given(given: Sequence[str]) -> None:
             raise Mistake(f"{each} would make it another experiment; what may be given: {', '.join(GIVEN)}")
 
 
+def check_batch(baseline: Baseline, ranks: int, each: int) -> None:
+    """However many devices share it, a step sees what it sees in the baseline."""
+    config = composed(baseline, baseline.seeds[0])
+    asked = number_of_ranks(config) * config.data.get("batch_size", 1)
+    if ranks * each != asked:
+        raise Mistake(
+            f"{ranks} x {each} samples (devices x data.batch_size) would make it another experiment: a step of {baseline.name} "
+            f"sees {asked}; {_fitting(asked, ranks)}"
+        )
+
+
+def _fitting(asked: int, ranks: int) -> str:
+    return (
+        f"that is data.batch_size={asked // ranks}"
+        if asked % ranks == 0
+        else "choose devices whose number divides that"
+    )
+
+
 def why_not_here(baseline: Baseline, given: Sequence[str]) -> str:
     """What keeps it from being trained here; nothing if it can begin."""
     if not baseline.numbers:
         return "its paper gives no number"
+    if baseline.lacks:
+        return baseline.lacks
     if "gpu_hours" in baseline.cost and not torch.cuda.is_available():
         return f"it takes {baseline.told_cost}, and no GPU is visible here"
     try:
@@ -168,9 +185,7 @@ def why_not_here(baseline: Baseline, given: Sequence[str]) -> str:
 
 
 def composed(baseline: Baseline, seed: int, given: Sequence[str] = ()) -> DictConfig:
-    overrides = [*baseline.training(seed), *given]
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("train", overrides=overrides)
+        return settings.composed(baseline, seed, given)
     except (HydraException, OmegaConfBaseException) as error:
-        raise in_our_words(error, overrides) from error
+        raise in_our_words(error, [*baseline.training(seed), *given]) from error

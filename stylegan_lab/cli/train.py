@@ -154,7 +154,7 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
         if start:
             Manifest.of(start.parent).make_last(start, played)
         cut_record(run.metrics, played)
-        run.describe(config, overrides, describe_environment(trainer.world_size))
+        run.describe(config, overrides, describe_environment(trainer.world_size), goes_on=bool(start))
         print(plan(experiment, choices))
         for logger in trainer.loggers:
             logger.log_hyperparams(config)

@@ -56,13 +56,14 @@ class Baseline:
     raw: bool = False
     n: int | None = None  # pictures measured, of a generator: made; None: as many as are held out
     needs: list[str] = field(default_factory=list)  # what no checkout brings along
+    lacks: str = ""  # of its protocol, what cannot be done yet: a sentence; until then nothing it scores counts
 
     @property
     def fingerprint(self) -> str:
         """Of all that a result is judged by. What was recorded before that was changed does not count: else a tolerance
         could be chosen after the run it judges."""
         told = asdict(self)
-        for words in ("title", "source", "standing", "protocol", "cost", "needs"):
+        for words in ("title", "source", "standing", "protocol", "cost", "needs", "lacks"):
             del told[words]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 

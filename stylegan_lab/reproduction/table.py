@@ -43,6 +43,7 @@ def told(baseline: Baseline) -> str:
             f"  experiment {' '.join([baseline.experiment, *baseline.overrides])}, {seeds}",
             f"  source     {baseline.source} ({STANDINGS[baseline.standing]})",
             f"  protocol   {baseline.protocol}",
+            *([f"  lacks      {baseline.lacks}"] if baseline.lacks else []),
             f"  cost       {baseline.told_cost}",
         ]
     )
@@ -58,7 +59,9 @@ def _ran(verdict: Verdict) -> str:
         return f"costs {verdict.baseline.told_cost}"
     ran = []
     for result in verdict.results:
-        commit = f"{result.commit[:9]}{'+' * bool(result.changed)}" if result.commit else "no commit"
+        trained = [each[:9] for each in (*result.earlier, result.commit) if each]
+        commit = f"{' then '.join(trained)}{'+' * bool(result.changed)}" if trained else "no commit"
+        commit += f" scored by {result.scored_by[:9]}" if result.scored_by else ""
         gpus, cores = result.hardware.get("gpus") or [], result.hardware.get("cpu_count")
         processor = f"{cores} cores of {result.hardware.get('processor') or 'a CPU'}"
         ran.append(f"{commit}, {' + '.join(gpus) or processor}, {result.hardware.get('precision')}, {result.date}")

@@ -26,6 +26,8 @@ class Verdict:
 
 def verdict(baseline: Baseline, results: Sequence[Result], why_not: str = "") -> Verdict:
     """All numbers hold: reproduced; none: failed; else, or with seeds missing or from changed code: partly."""
+    if baseline.lacks:
+        return Verdict(baseline, [], {}, "not run", baseline.lacks)
     if not results:
         return Verdict(baseline, results, {}, "not run", why_not)
     here = {
@@ -39,16 +41,14 @@ def verdict(baseline: Baseline, results: Sequence[Result], why_not: str = "") ->
     doubts = [f"{name} is off" for name in missed]
     doubts += [f"{name} was not measured" for name in baseline.numbers if name not in here]
     if seeds := [str(seed) for seed in baseline.seeds if seed not in {result.seed for result in results}]:
-        doubts.append(f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)} not run")
+        doubts.append(f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)} not run{why_not and f' ({why_not})'}")
     if any(result.changed is not False for result in results):
         doubts.append("from code that is no commit")
     return Verdict(baseline, results, here, "partly" if doubts else "reproduced", "; ".join(doubts))
 
 
-def why_not_run(baseline: Baseline, outdated: bool) -> str:
+def why_not_run(baseline: Baseline, outdated: str) -> str:
     """As far as that can be said of any machine."""
     if not baseline.numbers:
         return "its paper gives no number"
-    if outdated:
-        return "it was changed after its results were recorded"
-    return f"needs {', '.join(baseline.needs)}" if baseline.needs else ""
+    return baseline.lacks or outdated or (f"needs {', '.join(baseline.needs)}" if baseline.needs else "")

@@ -7,6 +7,7 @@ import pytest
 
 from stylegan_lab.cli import reproduce
 from stylegan_lab.cli.main import run
+from stylegan_lab.mistake import Mistake
 from stylegan_lab.reproduction import baseline
 from tests.reproduction.baselines import YAML
 
@@ -48,6 +49,31 @@ def test_a_run_of_it_is_scored_and_recorded_with_its_provenance(
     assert "reproduced" in capsys.readouterr().out
 
 
+def test_a_run_is_scored_by_the_metrics_of_its_baseline_and_not_by_its_own(things: Path) -> None:
+    text = SMALL.replace("iterations=2", "iterations=2, metrics=untrained, metrics.untrained.features.resize=legacy")
+    (things / "thing.yaml").write_text(text.replace("ssim: {expected: -1", "fid_untrained: {expected: -1"))
+    assert run(["reproduce", "thing", "--run", trained(), "--results", "results"]) in (0, 1)
+    said = json.loads(Path("results/thing-seed0.json").read_text())["scores"]
+    assert "aliases" in said["protocol"]["fid_untrained"]
+
+
+def test_devices_may_differ_while_they_share_the_same_batch(things: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (thing,) = baseline.read_baselines(["thing"])  # a step of it sees 2
+    reproduce.check_batch(thing, ranks=1, each=2)
+    reproduce.check_batch(thing, ranks=2, each=1)
+    with pytest.raises(Mistake, match=r"2 x 2 samples .* a step of thing sees 2; that is data.batch_size=1"):
+        reproduce.check_batch(thing, ranks=2, each=2)
+    with pytest.raises(Mistake, match="choose devices whose number divides that"):
+        reproduce.check_batch(thing, ranks=3, each=2)
+    assert run(["reproduce", "thing", "data.batch_size=4", "--results", "results"]) == 2
+    assert "1 x 4 samples (devices x data.batch_size) would make it another experiment" in capsys.readouterr().err
+    folder = Path(trained())
+    environment = json.loads((folder / "environment.json").read_text())
+    (folder / "environment.json").write_text(json.dumps(environment | {"world_size": 2}))
+    assert run(["reproduce", "thing", "--run", "mine", "--results", "results"]) == 2
+    assert "2 x 2 samples" in capsys.readouterr().err
+
+
 def test_what_is_recorded_is_not_trained_again_and_what_is_not_is(monkeypatch: pytest.MonkeyPatch) -> None:
     played: list[list[str]] = []
 
@@ -74,11 +100,13 @@ def test_what_cannot_be_run_here_says_why_and_is_not_run(
         SMALL.replace("smoke", "cut_horse2zebra").replace("[iterations=2]", "[data.size=64]")
     )
     (things / "blind.yaml").write_text(SMALL.replace("ssim:", "fid_of_dreams:"))
+    (things / "dark.yaml").write_text(SMALL.replace("numbers:", "lacks: it is to be seen by moonlight\nnumbers:"))
     (things / "none.yaml").write_text(SMALL.split("numbers:")[0] + "numbers: {}\n")
     for name, why in {
         "thing": "it takes 1 GPU hours, and no GPU is visible here",
         "lost": "stylegan-lab data download horse2zebra",
         "blind": "fid_of_dreams cannot be measured here",
+        "dark": "not run: it is to be seen by moonlight",
         "none": "its paper gives no number",
     }.items():
         assert run(["reproduce", name, "--results", "results"]) == 1

@@ -30,6 +30,12 @@ def test_every_baseline_knows_its_metrics(each: Baseline) -> None:
     assert each in PAPERS or "gpu_hours" not in each.cost
 
 
+def test_numbers_of_more_protocols_than_an_evaluation_has_are_not_judged_by_it() -> None:
+    for each in ALL:
+        if "against the training set" in each.protocol or "5,000 against" in each.protocol:
+            assert each.lacks, each.name
+
+
 def test_papers_are_there_and_at_least_eight_variants_over_three_seeds() -> None:
     assert len([each for each in ALL if each.standing == "recorded" and len(each.seeds) == 3]) >= 8
     assert {"Isola", "Zhu", "Park", "Choi", "Johnson", "Huang", "Ledig"} <= {each.source.split()[0] for each in PAPERS}
