@@ -57,7 +57,8 @@ def test_a_run_is_scored_by_the_metrics_of_its_baseline_and_not_by_its_own(thing
     assert "aliases" in said["protocol"]["fid_untrained"]
 
 
-def test_devices_may_differ_while_they_share_the_same_batch(things: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("things")
+def test_devices_may_differ_while_they_share_the_same_batch(capsys: pytest.CaptureFixture[str]) -> None:
     (thing,) = baseline.read_baselines(["thing"])  # a step of it sees 2
     reproduce.check_batch(thing, ranks=1, each=2)
     reproduce.check_batch(thing, ranks=2, each=1)
