@@ -10,6 +10,7 @@ from stylegan_lab.data.folders.checking import check
 from stylegan_lab.data.folders.telling import document, text
 
 UNPAIRED = ("cyclegan", "cut", "fastcut", "adain", "perceptual")
+GENERATION = ("stylegan2", "dcgan", "wgan_gp", "sngan", "r3gan", "progan", "wgan", "gan")
 FITS = {  # models by the choice of data; the first is the one to begin with
     "unpaired": UNPAIRED,
     "paired": ("pix2pix", *UNPAIRED),
@@ -18,8 +19,8 @@ FITS = {  # models by the choice of data; the first is the one to begin with
     "vintage": ("pix2pix", *UNPAIRED),
     "superres": (),  # these take translator=upscaler, and are left to experiments
     "single_pair": ("pix2pix", *UNPAIRED),
-    "flat": (),
-    "labelled": (),
+    "flat": GENERATION,
+    "labelled": ("cgan", *GENERATION),
 }
 
 
