@@ -61,6 +61,7 @@ def test_stacked_digits_are_read_one_by_one(glyphs: GlyphsData) -> None:
     exam = GenerationExam(data, "test")
     marks = exam.marks(exam.real)
     assert marks["modes_covered"].value == 27 and "of 27 classes" in marks["modes_covered"].protocol
+    assert marks["modes_kl"].held_out < 0.08, "their shares are known, however few stacks are looked at"
     assert exam.marks(exam.real[:, :1].expand_as(exam.real))["modes_covered"].value == 3
 
 
@@ -107,6 +108,16 @@ def test_few_held_out_pictures_say_nothing_of_memorising(glyphs: GlyphsData) -> 
 def test_training_pictures_are_of_many_classes(glyphs: GlyphsData) -> None:
     labels: Tensor = glyphs.training_pictures(30)["label"]
     assert len(labels) == 30 and len(labels.unique()) == 3
+
+
+def test_classes_are_counted_as_the_training_shows_them() -> None:
+    scenes = LabelledScenes(["photo", "ink"], size=16, train_scenes=5)
+    for data in (scenes, GlyphsData(["3", "1", "2"], size=16, train_scenes=20)):
+        samples = data.train_samples()
+        labels = torch.tensor([int(samples[(0, index)]["label"]) for index in range(data.samples)])
+        assert torch.equal(data.class_counts(), torch.bincount(labels).double())
+    stacks = StackedDigits(GlyphsData(["0", "1"], size=16, train_scenes=3), size=16).class_counts()
+    assert torch.equal(stacks, torch.tensor([8.0, 4, 4, 2, 4, 2, 2, 1]).double())
 
 
 def test_scoring_takes_marks_on_request(composed: Callable[..., DictConfig]) -> None:
