@@ -1,6 +1,7 @@
 """Marks: what a classifier reads in a run's pictures, beside what it reads in real ones."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,9 @@ from stylegan_lab.data.glyphs_data import GlyphsData
 from stylegan_lab.data.scenes_data import DomainsOfScenes, LabelledScenes, PairedScenes, ShrunkenScenes, StyledScenes
 from stylegan_lab.data.stacked import StackedDigits
 from stylegan_lab.exam import GenerationExam, TranslationExam
+from stylegan_lab.images.write import write_picture
 from stylegan_lab.marks import Crowd, Mark, of_generation
+from tests.data.folders.photos import data_of
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,6 +52,15 @@ def test_wrong_classes_copies_and_collapse_do_not(glyphs: GlyphsData) -> None:
     assert exam.marks(training)["memorised"].value == 1
     collapsed = exam.marks(exam.real[:1].expand_as(exam.real))
     assert collapsed["modes_covered"].value == 1 and collapsed["modes_kl"].value > 1
+
+
+def test_copies_are_found_however_the_training_changed_its_pictures(tmp_path: Path) -> None:
+    for number, picture in enumerate(torch.rand(60, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1):
+        write_picture(picture, tmp_path / "root" / f"{number}.png")
+    data = data_of("data=flat", f"data.root={tmp_path / 'root'}", "augment=flip", "data.test_share=0.4")
+    exam = GenerationExam(data, "test", count=30)
+    assert exam.marks(exam.references()["training"])["memorised"].value == 1
+    assert exam.marks(torch.rand(30, 3, 16, 16))["memorised"].value < 0.3
 
 
 def test_without_classes_on_request_only_modes_are_counted(glyphs: GlyphsData) -> None:

@@ -75,6 +75,7 @@ def test_marks_are_written_with_their_direction_and_protocol() -> None:
     exam: Any = Given(torch.rand(2, 3, 16, 16))
     exam.answer, exam.count = "generated", 2
     exam.marks = lambda answers: {"class_consistency": Mark(len(answers), 1, "higher", "share read as asked")}
+    scoring._exam = exam
     assert scoring._mark(exam, [[(exam.real, [])]], 1)["val/class_consistency"] == 2
     told = scoring._protocol(exam, SimpleNamespace(callbacks=[]))  # type: ignore[arg-type]
     assert told["better"]["val/class_consistency"] == "higher" and told["better"]["val/palette_distance"] == "lower"
