@@ -58,7 +58,7 @@ def of_generation(made: Crowd, real: Crowd, data: ImageData) -> dict[str, Mark]:
         return marks
     reader = _reader(data, training)
     asked = {} if made.labels is None else _asked(made, real, reader)
-    return asked | _modes(made, real, training, reader) | marks
+    return asked | _modes(made, real, data, reader) | marks
 
 
 def of_translation(translated: Tensor, real: Tensor, data: ImageData, direction: str) -> dict[str, Mark]:
@@ -94,15 +94,15 @@ def _asked(made: Crowd, real: Crowd, reader: Reader) -> dict[str, Mark]:
     }
 
 
-def _modes(made: Crowd, real: Crowd, training: Crowd, reader: Reader) -> dict[str, Mark]:
-    assert training.labels is not None
+def _modes(made: Crowd, real: Crowd, data: ImageData, reader: Reader) -> dict[str, Mark]:
+    training: Tensor = data.class_counts()  # type: ignore[attr-defined]
     read, known, count = reader.read(made.pictures), reader.read(real.pictures), reader.classes
     covered = modes_covered(read, count), modes_covered(known, count)
-    apart = reverse_kl(read, training.labels, count), reverse_kl(known, training.labels, count)
+    apart = reverse_kl(read, training), reverse_kl(known, training)
     protocol = f"{count:,} classes in {len(read):,} generated pictures, as read by {reader.words}"
     return {
         "modes_covered": Mark(*covered, "higher", f"of {protocol}"),
-        "modes_kl": Mark(*apart, "lower", f"nats from the training set's shares of {protocol}"),
+        "modes_kl": Mark(*apart, "lower", f"nats from the shares in the whole training set of {protocol}"),
     }
 
 
@@ -151,8 +151,8 @@ def _aim(data: ImageData, direction: str) -> int:
 
 
 def _met(data: ImageData) -> Iterator[dict[str, Tensor]]:
-    """Batches of the training's first epoch, small and in [0, 1]."""
-    dataset, order = data.train_samples(), shuffled(data.samples, data.seed, 0)[:MOST]
+    """Batches of the training's first epoch, plain, small and in [0, 1]."""
+    dataset, order = data.plain_samples(), shuffled(data.samples, data.seed, 0)[:MOST]
     for start in range(0, len(order), data.batch_size):
         samples = default_collate([dataset[(0, index)] for index in order[start : start + data.batch_size]])
         batch = data.on_after_batch_transfer(samples, 0)

@@ -153,6 +153,14 @@ class Run:
         if (self.folder / "config.yaml").exists():
             write_text(self.folder / "protocol.json", json.dumps(protocol, indent=2) + "\n")
 
+    def protocol(self) -> dict[str, Any]:
+        """As it was recorded; nothing where no score was taken on the way."""
+        try:
+            told = json.loads((self.folder / "protocol.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return told if isinstance(told, dict) else {}
+
     def record_scores(self, scores: dict[str, Any]) -> None:
         """The latest in scores.json; all there ever were in scores.jsonl."""
         write_text(self.scores, json.dumps(scores, indent=2) + "\n")

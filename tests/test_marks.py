@@ -1,6 +1,7 @@
 """Marks: what a classifier reads in a run's pictures, beside what it reads in real ones."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,9 @@ from stylegan_lab.data.glyphs_data import GlyphsData
 from stylegan_lab.data.scenes_data import DomainsOfScenes, LabelledScenes, PairedScenes, ShrunkenScenes, StyledScenes
 from stylegan_lab.data.stacked import StackedDigits
 from stylegan_lab.exam import GenerationExam, TranslationExam
+from stylegan_lab.images.write import write_picture
 from stylegan_lab.marks import Crowd, Mark, of_generation
+from tests.data.folders.photos import data_of
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,6 +54,15 @@ def test_wrong_classes_copies_and_collapse_do_not(glyphs: GlyphsData) -> None:
     assert collapsed["modes_covered"].value == 1 and collapsed["modes_kl"].value > 1
 
 
+def test_copies_are_found_however_the_training_changed_its_pictures(tmp_path: Path) -> None:
+    for number, picture in enumerate(torch.rand(60, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1):
+        write_picture(picture, tmp_path / "root" / f"{number}.png")
+    data = data_of("data=flat", f"data.root={tmp_path / 'root'}", "augment=flip", "data.test_share=0.4")
+    exam = GenerationExam(data, "test", count=30)
+    assert exam.marks(exam.references()["training"])["memorised"].value == 1
+    assert exam.marks(torch.rand(30, 3, 16, 16))["memorised"].value < 0.3
+
+
 def test_without_classes_on_request_only_modes_are_counted(glyphs: GlyphsData) -> None:
     exam = GenerationExam(glyphs, "test", count=70)
     assert {*exam.marks(torch.rand(70, 1, 16, 16))} == {"modes_covered", "modes_kl", "memorised"}
@@ -61,6 +73,7 @@ def test_stacked_digits_are_read_one_by_one(glyphs: GlyphsData) -> None:
     exam = GenerationExam(data, "test")
     marks = exam.marks(exam.real)
     assert marks["modes_covered"].value == 27 and "of 27 classes" in marks["modes_covered"].protocol
+    assert marks["modes_kl"].held_out < 0.08, "their shares are known, however few stacks are looked at"
     assert exam.marks(exam.real[:, :1].expand_as(exam.real))["modes_covered"].value == 3
 
 
@@ -107,6 +120,16 @@ def test_few_held_out_pictures_say_nothing_of_memorising(glyphs: GlyphsData) -> 
 def test_training_pictures_are_of_many_classes(glyphs: GlyphsData) -> None:
     labels: Tensor = glyphs.training_pictures(30)["label"]
     assert len(labels) == 30 and len(labels.unique()) == 3
+
+
+def test_classes_are_counted_as_the_training_shows_them() -> None:
+    scenes = LabelledScenes(["photo", "ink"], size=16, train_scenes=5)
+    for data in (scenes, GlyphsData(["3", "1", "2"], size=16, train_scenes=20)):
+        samples = data.train_samples()
+        labels = torch.tensor([int(samples[(0, index)]["label"]) for index in range(data.samples)])
+        assert torch.equal(data.class_counts(), torch.bincount(labels).double())
+    stacks = StackedDigits(GlyphsData(["0", "1"], size=16, train_scenes=3), size=16).class_counts()
+    assert torch.equal(stacks, torch.tensor([8.0, 4, 4, 2, 4, 2, 2, 1]).double())
 
 
 def test_scoring_takes_marks_on_request(composed: Callable[..., DictConfig]) -> None:

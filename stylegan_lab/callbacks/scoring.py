@@ -12,9 +12,10 @@ from stylegan_lab.callbacks.averaging import Averaging
 from stylegan_lab.callbacks.interruption import asked_to_leave
 from stylegan_lab.callbacks.watching import looking
 from stylegan_lab.evaluation.embedding import Embedding
-from stylegan_lab.evaluation.metrics import Entry, chosen
+from stylegan_lab.evaluation.metrics import Entry, Metric, chosen
 from stylegan_lab.evaluation.scores import score
 from stylegan_lab.exam import Exam, exams
+from stylegan_lab.marks import Mark
 from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.module import Module
 from stylegan_lab.modules.ranks import gathered, largest, rank, ranks, said
@@ -44,6 +45,7 @@ class Scoring(L.Callback):
         self.every, self.pictures, self.marks = every, pictures, marks
         self.metrics = chosen(metrics or {})
         self._exam: Exam | None = None
+        self._marks: Mapping[str, Mark] = {}  # the latest
         self._owed = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -60,8 +62,6 @@ class Scoring(L.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if self._exam is None:
             self._exam = next(iter(exams(module, data, "val", self.pictures).values()))
-            if trainer.is_global_zero:
-                Run.of(trainer).record_protocol(self._protocol(self._exam, trainer))
         questions = self._exam.questions(data.batch_size)  # those one process would be asked, whoever is
         answers = None
         with suppress(PutOff), looking(trainer, module):
@@ -71,6 +71,8 @@ class Scoring(L.Callback):
             return
         everyone = gathered(answers)
         scores = said(self._mark(self._exam, everyone, len(questions)) if trainer.is_global_zero else None)
+        if trainer.is_global_zero:
+            Run.of(trainer).record_protocol(self._protocol(self._exam, trainer))
         module.latest_scores = {"iteration": module.iteration, **scores}
         for logger in trainer.loggers:
             logger.log_metrics(scores, step=module.iteration)
@@ -98,18 +100,21 @@ class Scoring(L.Callback):
             eye.learn(answers, torch.cat([vectors[number] for _, vectors in all_of_them]))
         scores = score(answers, exam.others(), self.metrics)
         if self.marks:
-            scores |= {name: mark.value for name, mark in exam.marks(answers).items()}
+            self._marks = exam.marks(answers)
+            scores |= {name: mark.value for name, mark in self._marks.items()}
         return {f"val/{name}": value for name, value in scores.items()}
 
     def _protocol(self, exam: Exam, trainer: L.Trainer) -> dict[str, Any]:
         """What belongs to every number that is written on the way."""
         others = exam.others()
+        told: dict[str, Metric | Mark] = {name: each for name, each in self.metrics.items() if each.against in others}
+        told |= self._marks
         return {
             "split": "val",
             "ema": any(isinstance(each, Averaging) for each in trainer.callbacks),  # type: ignore[attr-defined]
             "counts": {exam.answer: exam.count} | {against: len(other) for against, other in others.items()},
-            "better": {f"val/{name}": each.better for name, each in self.metrics.items() if each.against in others},
-            "protocol": {f"val/{name}": each.protocol for name, each in self.metrics.items() if each.against in others},
+            "better": {f"val/{name}": each.better for name, each in told.items()},
+            "protocol": {f"val/{name}": each.protocol for name, each in told.items()},
         }
 
     def state_dict(self) -> dict[str, Any]:

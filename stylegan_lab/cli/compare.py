@@ -5,6 +5,7 @@ import random
 import shutil
 from pathlib import Path
 
+from stylegan_lab.cli.handing_over import write_file
 from stylegan_lab.cli.run_parser import Parser
 from stylegan_lab.comparison.as_json import as_json
 from stylegan_lab.comparison.comparison import Comparison, compare
@@ -13,7 +14,6 @@ from stylegan_lab.comparison.page import page
 from stylegan_lab.comparison.table import as_csv, as_markdown, as_text
 from stylegan_lab.comparison.votes import read_votes
 from stylegan_lab.mistake import Mistake, at_least
-from stylegan_lab.whole import write_text
 
 WIDTH = 160  # of a table that no terminal shows
 FORMS = {
@@ -76,14 +76,3 @@ def _ask(comparison: Comparison, path: Path, most: int) -> None:
     write_file("--blind", path, text)
     write_file("--blind", path.with_suffix(".key.json"), json.dumps(key, indent=1) + "\n")
     print(f"send       {path.name} to judges, and keep the key; then: stylegan-lab compare RUNS --votes FILES")
-
-
-def write_file(option: str, path: Path, text: str) -> None:
-    if path.is_dir():
-        raise Mistake(f"{option} {path}: a folder; give a file's name, or put {option} after RUNS")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
-    except OSError as error:
-        raise Mistake(f"{path} cannot be written: {error.strerror}") from None
-    print(f"written    {path}")

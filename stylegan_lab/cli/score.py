@@ -1,7 +1,6 @@
 """`stylegan-lab score`: how alike two folders of pictures are, with no run. Every number is written with its protocol."""
 
 import hashlib
-import json
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +14,9 @@ from torch import Tensor
 
 from stylegan_lab.better import SIGNS
 from stylegan_lab.choice import choose
+from stylegan_lab.cli.handing_over import check_place, write_file
 from stylegan_lab.cli.run_parser import Parser
+from stylegan_lab.comparison.as_json import as_json
 from stylegan_lab.data.folders.listing import pictures_below, same_name
 from stylegan_lab.data.folders.reading import size_of
 from stylegan_lab.evaluation.crowd import Crowd
@@ -30,7 +31,6 @@ from stylegan_lab.images.read import read_picture
 from stylegan_lab.images.scale import scaled
 from stylegan_lab.images.unreadable import Unreadable, shown
 from stylegan_lab.mistake import Mistake, at_least
-from stylegan_lab.whole import write_text
 
 PLAIN = {name: metric for name, metric in METRICS.items() if metric.against != "input"}
 SEEN: dict[str, Callable[..., dict[str, Metric]]] = {
@@ -47,6 +47,8 @@ def main(arguments: list[str]) -> int:
     at_least("--batch-size", options.batch_size, 1)
     if options.size is not None:
         at_least("--size", options.size, 8)
+    if options.json is not None:
+        check_place("--json", options.json)
     metrics = _metrics(options)
     real, fake = (Folder(folder, options.size, options.batch_size) for folder in (options.real, options.fake))
     if paired := [name for name, metric in metrics.items() if metric.against == "truth"]:
@@ -65,7 +67,7 @@ def main(arguments: list[str]) -> int:
     }
     print(_table(document, metrics))
     if options.json is not None:
-        write_text(options.json, json.dumps(document, indent=2) + "\n")
+        write_file("--json", options.json, as_json(document, indent=2) + "\n")
     return 0
 
 

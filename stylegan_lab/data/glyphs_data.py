@@ -69,6 +69,12 @@ class GlyphsData(ImageData):
             at_least(f"data.{split}_scenes", count, 1)
         self._splits: dict[str, Glyphs] = {}
 
+    def class_counts(self) -> Tensor:
+        """Of the training's glyphs."""
+        return torch.bincount(
+            torch.arange(self.counts["train"]) % len(self.classes), minlength=len(self.classes)
+        ).double()
+
     def train_samples(self) -> Dataset[Any]:
         return self._split("train")
 

@@ -40,6 +40,10 @@ class ImageData(L.LightningDataModule):
     def train_samples(self) -> Dataset[Any]:
         """A dataset indexed by draws (epoch, index)."""
 
+    def plain_samples(self) -> Dataset[Any]:
+        """The training's as they are held out: whole, and changed by no chance."""
+        return self.train_samples()
+
     @abstractmethod
     def held_out(self, split: str) -> Dataset[Any]:
         """A dataset indexed by integers; `split` is val or test."""
@@ -103,8 +107,8 @@ class ImageData(L.LightningDataModule):
         return self._collated(dataset, 0, min(count, len(dataset)))  # type: ignore[arg-type]
 
     def training_pictures(self, count: int) -> dict[str, Tensor]:
-        """As many as one batch, the same whatever the seed."""
-        dataset = self.train_samples()
+        """As many as one batch, plain, the same whatever the seed."""
+        dataset = self.plain_samples()
         drawn = [dataset[(0, index)] for index in shuffled(self.samples, 0, 0)[:count]]
         return self.on_after_batch_transfer(default_collate(drawn), 0)
 

@@ -262,6 +262,10 @@ class LabelledScenes(ImageData):
         _check_paintable(size, channels, self.counts)
         self._splits = {split: self._painted(FIRST[split], count) for split, count in self.counts.items()}
 
+    def class_counts(self) -> Tensor:
+        """Of the training's pictures."""
+        return torch.full((len(self.classes),), self.counts["train"]).double()
+
     def train_samples(self) -> Dataset[Any]:
         return self._splits["train"]
 

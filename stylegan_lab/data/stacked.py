@@ -72,13 +72,23 @@ class StackedDigits(ImageData):
         """All modes; that of the first colour is told first."""
         return ["".join(stack) for stack in product(self.singles, repeat=COLOURS)]
 
+    def class_counts(self) -> Tensor:
+        """How often each mode would be met if every stack of the training's digits were."""
+        single = self.digits.class_counts()  # type: ignore[attr-defined]
+        return torch.einsum("i,j,k->ijk", single, single, single).flatten()
+
     def train_samples(self) -> Dataset[Any]:
-        digits = self.digits.train_samples()
-        return self._stacks(lambda place: digits[(0, place)], digits, "train")
+        return self._training(self.digits.train_samples())
+
+    def plain_samples(self) -> Dataset[Any]:
+        return self._training(self.digits.plain_samples())
 
     def held_out(self, split: str) -> Dataset[Any]:
         digits = self.digits.held_out(split)
         return self._stacks(lambda place: digits[place], digits, split)
+
+    def _training(self, digits: Dataset[Any]) -> Stacks:
+        return self._stacks(lambda place: digits[(0, place)], digits, "train")
 
     def _stacks(self, read: Callable[[int], Labelled], digits: Dataset[Any], split: str) -> Stacks:
         among: int = len(digits)  # type: ignore[arg-type]

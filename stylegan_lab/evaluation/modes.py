@@ -15,11 +15,11 @@ def modes_covered(read: Tensor, modes: int) -> int:
     return int((_counts(read, modes) > 0).sum())
 
 
-def reverse_kl(read: Tensor, real: Tensor, modes: int) -> float:
-    """Nats from how often modes are met in the real to how often they are in the samples; 0 where both are alike. A mode that
-    the real never show counts as met once there, else one stray sample would make it infinite."""
-    samples = _shares(_counts(read, modes))
-    truth = _shares(_counts(real, modes).clamp_min(1))
+def reverse_kl(read: Tensor, real: Tensor) -> float:
+    """Nats from how often modes are met in the real, which is known, to how often they are in the samples; 0 where both are
+    alike. A mode that the real never show counts as met once there, else one stray sample would make it infinite."""
+    samples = _shares(_counts(read, len(real)))
+    truth = _shares(real.double().clamp_min(1))
     return float(torch.where(samples > 0, samples * (samples / truth).log(), 0.0).sum())
 
 

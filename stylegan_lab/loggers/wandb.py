@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlparse
@@ -132,16 +133,22 @@ class WandB(Logger):
 def summary(run: Run) -> dict[str, float]:
     """What W&B's table of runs shows of each: the latest and the best scores, of all parts of a run that was resumed."""
     found: dict[str, float] = {}
+    better = _directions(run)
     for row in read_record(run.metrics) if run.metrics.exists() else []:
         for name, value in row.items():
-            split, _, metric = name.partition("/")
-            if split != "val":
+            if not name.startswith("val/"):
                 continue
             found[name] = value
-            if metric in METRICS:
-                choose = max if METRICS[metric].better == "higher" else min
+            if name in better and isfinite(value):
+                choose = max if better[name] == "higher" else min
                 found[f"best/{name}"] = choose(value, found.get(f"best/{name}", value))
     return found
+
+
+def _directions(run: Run) -> dict[str, str]:
+    """Of the built-in metrics, and of whatever else the run says it is scored by."""
+    built_in = {f"val/{name}": metric.better for name, metric in METRICS.items()}
+    return built_in | run.protocol().get("better", {})
 
 
 def experiment(config: Mapping[str, Any]) -> str:

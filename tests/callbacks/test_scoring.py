@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from stylegan_lab.evaluation.embedding import Embedding
 from stylegan_lab.evaluation.embeddings import untrained
 from stylegan_lab.evaluation.scores import score
 from stylegan_lab.experiment import build
+from stylegan_lab.marks import Mark
 from stylegan_lab.mistake import Mistake
 
 SMALL = [
@@ -66,6 +68,18 @@ def test_ranks_look_at_their_own_pictures_and_score_as_one(ranks: int, monkeypat
     assert seen == [10], "the first rank looks at the real pictures alone"
     alone = score(fake, {"target": real}, crowd_metrics(untrained.__wrapped__(), ["fid", "kid", "coverage"]))
     assert {name: scores[f"val/{name}"] for name in alone} == pytest.approx(alone, rel=1e-3, abs=1e-5)
+
+
+def test_marks_are_written_with_their_direction_and_protocol() -> None:
+    scoring = Scoring(marks=True)
+    exam: Any = Given(torch.rand(2, 3, 16, 16))
+    exam.answer, exam.count = "generated", 2
+    exam.marks = lambda answers: {"class_consistency": Mark(len(answers), 1, "higher", "share read as asked")}
+    scoring._exam = exam
+    assert scoring._mark(exam, [[(exam.real, [])]], 1)["val/class_consistency"] == 2
+    told = scoring._protocol(exam, SimpleNamespace(callbacks=[]))  # type: ignore[arg-type]
+    assert told["better"]["val/class_consistency"] == "higher" and told["better"]["val/palette_distance"] == "lower"
+    assert told["protocol"]["val/class_consistency"] == "share read as asked" and "val/l1" not in told["protocol"]
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -93,6 +93,12 @@ def test_pictures_of_one_name_are_held_against_each_other() -> None:
             "at least 17 pixels a side; they have 16",
         ),
         (["real", "fake", "--size", "0"], "--size=0: at least 8 is expected"),
+        (["real", "fake", "--json", "empty"], "--json empty: a folder; give a file's name"),
+        (["real", "fake", "--json", "broken/1.png/scores.json"], "--json broken/1.png/scores.json cannot be written"),
+        (
+            ["real", "fake", "--size", "8", "--metrics", "ms_ssim"],
+            "ms_ssim needs pictures of at least 11 pixels a side",
+        ),
         (["real"], "the following arguments are required: FAKE"),
     ],
 )
@@ -103,6 +109,14 @@ def test_mistakes_are_sentences(arguments: list[str], told: str, capsys: pytest.
     Path("broken/1.png").write_text("not a picture")
     assert run(["score", *arguments]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_scores_that_are_no_number_are_null_in_a_folder_that_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder("real", 0)
+    assert run(["score", "real", "real", "--metrics", "psnr", "--json", "new/below/scores.json"]) == 0
+    assert json.loads(Path("new/below/scores.json").read_text())["metrics"] == {"psnr": None}
+    monkeypatch.setattr("stylegan_lab.cli.score._metrics", None)
+    assert run(["score", "real", "real", "--json", "real"]) == 2, "told before anything is read"
 
 
 def test_pictures_of_several_sizes_are_scored_at_the_one_that_is_said() -> None:

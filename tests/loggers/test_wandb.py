@@ -1,6 +1,7 @@
 """What W&B was told offline is read back: names, axis, pictures, tables, scores, checkpoints, whatever became of the run."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from stylegan_lab.images.grid import cells, grid
 from stylegan_lab.images.write import write_picture
 from stylegan_lab.loggers.record import Record
 from stylegan_lab.loggers.tensorboard import TensorBoard
-from stylegan_lab.loggers.wandb import GROUP, Place, WandB, wandb_logger
+from stylegan_lab.loggers.wandb import GROUP, Place, WandB, summary, wandb_logger
 from stylegan_lab.manifest import Entry, Manifest
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.runs import Run
@@ -109,6 +110,20 @@ def test_the_summary_has_the_latest_and_the_best_scores_of_all_parts(resumed: Ru
     first, second = (part.summary for part in parts(resumed.folder))
     assert (first["val/ssim"], first["best/val/ssim"]) == (0.4, 0.5)
     assert (second["val/ssim"], second["best/val/ssim"]) == (pytest.approx(0.2), 0.5)
+
+
+def test_the_best_is_that_of_every_score_of_which_the_run_says_what_is_better(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    (tmp_path / "config.yaml").write_text("{}")
+    run.metrics.write_text("".join(
+        json.dumps({"iteration": at, "val/fid_untrained": fid, "val/class_consistency": fid, "val/other": fid, "val/l1": fid})
+        + "\n" for at, fid in enumerate([2.0, 1.0, math.nan, 3.0])
+    ))  # fmt: skip
+    assert {name for name in summary(run) if "best" in name} == {"best/val/l1"}, "an older run says nothing"
+    run.record_protocol({"better": {"val/fid_untrained": "lower", "val/class_consistency": "higher"}})
+    found = summary(run)
+    assert (found["best/val/fid_untrained"], found["best/val/class_consistency"]) == (1, 3)
+    assert found["val/other"] == 3 and "best/val/other" not in found and found["best/val/l1"] == 1
 
 
 def test_checkpoints_are_artifacts_on_request(resumed: Run) -> None:

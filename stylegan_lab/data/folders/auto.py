@@ -55,6 +55,10 @@ class RecognisedFolders(FolderData):
         self.layout.seed = self.seed
         return self.layout.train_samples()
 
+    def plain_samples(self) -> Dataset[Any]:
+        self.layout.seed = self.seed
+        return self.layout.plain_samples()
+
     def held_out(self, split: str) -> Dataset[Any]:
         return self.layout.held_out(split)
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from torch.utils.data import Dataset
 
 from stylegan_lab.data.folders.cache import Cache, Kept, Record, room
 from stylegan_lab.data.folders.layout import Part
@@ -123,6 +125,14 @@ class FolderData(ImageData):
     def held_out_pictures(self, split: str) -> list[Pictures]:
         bad = dict(self._bad_headers()) if self.bad_files == "skip" else {}
         return [Pictures(domain, self.whole) for domain in self._without(self.files[split], bad)]
+
+    def plain_samples(self) -> Dataset[Any]:
+        if not any(self.augment.values()):
+            return self.train_samples()
+        plain = copy(self)
+        plain.augment = {}
+        plain.training = [Pictures(pictures.paths, self.whole) for pictures in self.training]
+        return plain.train_samples()
 
     def lenient(self, blocks: Blocks) -> Blocks:
         return Replacing(blocks) if self.bad_files == "skip" else blocks

@@ -107,6 +107,10 @@ class LabelledFolders(FolderData):
                 f"of its {count:,} pictures are held out"
             )
 
+    def class_counts(self) -> Tensor:
+        """Of the training's pictures."""
+        return torch.tensor([len(pictures) for pictures in self.training]).double()
+
     def train_samples(self) -> Dataset[Any]:
         classes = Classes([self.lenient(pictures) for pictures in self.training])
         return LabelledPictures(classes, PlainPictures(classes, self.augment, self.seed))

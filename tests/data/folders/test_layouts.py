@@ -116,6 +116,21 @@ def test_labelled_pictures(tmp_path: Path) -> None:
     assert set(data.first("test", 2)) == {"image", "label"}
 
 
+@pytest.mark.parametrize("layout", ["labelled", "flat", "unpaired", "auto"])
+@pytest.mark.parametrize("changes", [["augment=flip"], ["augment=paper", "data.load_size=20"], ["augment=strong"]])
+def test_training_pictures_can_be_had_plain(tmp_path: Path, layout: str, changes: list[str]) -> None:
+    """Each photo has a white corner, at the left."""
+    root = tmp_path / "root" / "one" if layout == "flat" else tmp_path / "root"
+    photos(tmp_path / "root" / "one", 6), photos(tmp_path / "root" / "two", 6, first=100)
+    data = data_of(f"data={layout}", f"data.root={root}", *changes, "augment.flip.probability=1")
+    pictures = data.training_pictures(4)
+    for name in pictures.keys() & {"image", "a", "b"}:
+        plain = pictures[name]
+        assert plain.shape == (4, 3, 16, 16) and (plain[:, 1, 0, 0] > plain[:, 1, 0, -1] + 0.1).all()
+    if layout == "labelled":
+        assert data.class_counts().tolist() == [4, 4]  # type: ignore[attr-defined]
+
+
 def test_one_style_and_many(tmp_path: Path) -> None:
     photos(tmp_path / "root" / "content", 8)
     photo(tmp_path / "root" / "style" / "wave.png", 250)
