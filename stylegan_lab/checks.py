@@ -94,6 +94,7 @@ def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> 
             f"model={model} needs {WORDS[module.takes]}; data={source} has {WORDS[data.gives]} "
             f"(try data={' or '.join(fitting_data) or 'another'}, or model={' or '.join(fitting_models) or 'another'})"
         )
+    check_classes(module, data, model, source)
     check_enlarging(module, data, model, source)
     for name, net in module.named_children():
         multiple, least = getattr(net, "multiple_of", 1), getattr(net, "at_least", 1)
@@ -105,6 +106,16 @@ def check_match(module: Module, data: ImageData, choices: Mapping[str, str]) -> 
                 f"data.size={data.size} does not fit {name} ({type(net).__name__}), which takes "
                 f"{f'multiples of {multiple}' if multiple > 1 else 'sizes'} from {least} on; the nearest is data.size={near}"
             )
+
+
+def check_classes(module: Module, data: ImageData, model: str, source: str) -> None:
+    """Whether the classes a generator is told of are those that the data's labels number."""
+    told, numbered = list(getattr(module, "classes", [])), [str(name) for name in getattr(data, "classes", [])]
+    if told and told != numbered:
+        raise Mistake(
+            f"model={model} is told of the classes {', '.join(told)}, and labels of data={source} number "
+            f"{', '.join(numbered) or 'none'}; give model.classes='${{data.classes}}', and data.classes=[...] to take some"
+        )
 
 
 def check_enlarging(module: Module, data: ImageData, model: str, source: str) -> None:

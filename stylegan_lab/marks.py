@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from stylegan_lab.better import Better
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.data.sampler import shuffled
 from stylegan_lab.data.stacked import COLOURS, StackedDigits, single_digits
@@ -26,7 +26,7 @@ ENOUGH = 20  # held-out pictures, to say what is near
 class Mark:
     value: float
     held_out: float  # the same of real pictures that no training saw
-    better: Literal["higher", "lower"]
+    better: Better
     protocol: str
 
 

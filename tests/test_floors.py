@@ -16,6 +16,7 @@ BELOW: dict[str, set[str]] = {
     "signature": {"mistake", "choice"},
     "environment": set(),
     "whole": set(),
+    "better": set(),
     "page_style": set(),
     "alone": set(),
     "progress": set(),
@@ -27,11 +28,11 @@ BELOW: dict[str, set[str]] = {
     "losses": {"nets", "mistake", "choice"},
     "modules": {"losses", "nets", "images", "checkpoint", "manifest", "mistake", "choice"},
     "data": {"losses", "nets", "images", "mistake", "choice", "fetch", "alone", "progress", "whole", "hardware"},
-    "evaluation": {"losses", "nets", "images", "mistake", "choice", "fetch", "whole"},
+    "evaluation": {"losses", "nets", "images", "mistake", "choice", "fetch", "whole", "better"},
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
 BELOW["loggers"] = {"runs", "mistake", "choice", "whole", "manifest", "images", "evaluation"}
-BELOW["marks"] = {"data", "evaluation", "images"}
+BELOW["marks"] = {"data", "evaluation", "images", "better"}
 BELOW["exam"] = {"marks", "modules", "data", "evaluation", "images"}
 BELOW["callbacks"] = {
     "marks",
@@ -69,8 +70,19 @@ BELOW["experiment"] = BELOW["callbacks"] | {
     "resolvers",
 }
 BELOW["page_style"] = set()
-BELOW["sweeps"] = {"page_style", "mistake", "choice", "whole", "runs", "instantiate", "hardware", "evaluation"}
+BELOW["sweeps"] = {
+    "better",
+    "page_style",
+    "mistake",
+    "choice",
+    "whole",
+    "runs",
+    "instantiate",
+    "hardware",
+    "evaluation",
+}
 BELOW["reproduction"] = {
+    "better",
     "mistake",
     "choice",
     "whole",
@@ -81,7 +93,7 @@ BELOW["reproduction"] = {
     "hardware",
     "environment",
 }
-BELOW["comparison"] = {"mistake", "choice", "whole", "page_style", "runs", "images", "evaluation", "sweeps"}
+BELOW["comparison"] = {"better", "mistake", "choice", "whole", "page_style", "runs", "images", "evaluation", "sweeps"}
 BELOW["cli"] = BELOW["experiment"] | {
     "experiment",
     "environment",
@@ -91,6 +103,7 @@ BELOW["cli"] = BELOW["experiment"] | {
     "fetch",
     "reproduction",
     "whole",
+    "better",
 }
 BELOW["__main__"] = {"cli"}
 BELOW["__init__"] = set()

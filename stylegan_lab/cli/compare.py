@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from stylegan_lab.cli.run_parser import Parser
+from stylegan_lab.comparison.as_json import as_json
 from stylegan_lab.comparison.comparison import Comparison, compare
 from stylegan_lab.comparison.found import find_runs
 from stylegan_lab.comparison.page import page
@@ -17,7 +18,7 @@ from stylegan_lab.whole import write_text
 WIDTH = 160  # of a table that no terminal shows
 FORMS = {
     "csv": as_csv,
-    "json": lambda comparison: json.dumps(comparison.as_json(), indent=2),
+    "json": lambda comparison: as_json(comparison.as_json(), indent=2),
     "markdown": as_markdown,
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from stylegan_lab.better import SIGNS
 from stylegan_lab.checkpoint import read_checkpoint
 from stylegan_lab.choice import choose
 from stylegan_lab.cli.quiet import quiet
@@ -126,7 +127,7 @@ def mirror(run: Run, config: DictConfig, scores: Mapping[str, Any], picture: Pat
 def table(rows: Mapping[str, Scores], metrics: Mapping[str, Metric | Mark]) -> str:
     """Scores, a line each, with an arrow at what is better; a dash where there is none."""
     names = list(next(iter(rows.values())))
-    heads = [f"{name} {'↑' if metrics[name].better == 'higher' else '↓'}" for name in names]
+    heads = [f"{name} {SIGNS[metrics[name].better]}" for name in names]
     first = max(len(label) for label in rows) + 2
     lines = [" " * first + "  ".join(heads)]
     for label, scores in rows.items():

@@ -95,23 +95,22 @@ class Maker:
 
     def pictures(self, count: int) -> Iterator[Tensor]:
         for numbers in torch.arange(count).split(AT_ONCE):
-            first, last = int(numbers[0]), int(numbers[-1])
-            beyond = torch.arange(first, last + (2 if self.mix else 1))  # what the last one is mixed with
-            latents = self.module.numbered_latents(self.seed, first, len(beyond))
-            yield from self._made(latents, self._labels(beyond))[: len(numbers)]
+            latents = self.module.numbered_latents(self.seed, int(numbers[0]), len(numbers) + 1)
+            yield from self._made(latents[:-1], latents[1:], self._labels(numbers))
 
     def between(self, count: int, frames: int) -> Iterator[Tensor]:
         """A walk from each picture to the next and from the last to the first; a class stays until the next is reached."""
         latents = self.module.numbered_latents(self.seed, 0, count)
         labels = self._labels(torch.arange(count))
         for place in range(count):
-            one, other = latents[place], latents[(place + 1) % count]
-            ways = torch.stack([slerp(one, other, step / frames) for step in range(frames)])
-            of_class = None if labels is None else labels[place].expand(frames)
-            for part in range(0, frames, AT_ONCE):
-                yield from self._made(
-                    ways[part : part + AT_ONCE], None if of_class is None else of_class[part : part + AT_ONCE]
+            one, other, beyond = (latents[(place + ahead) % count] for ahead in range(3))
+            for steps in torch.arange(frames).split(AT_ONCE):
+                shares = (steps / frames).tolist()
+                way, others = (
+                    torch.stack([slerp(start, end, share) for share in shares])
+                    for start, end in ((one, other), (other, beyond))
                 )
+                yield from self._made(way, others, None if labels is None else labels[place].expand(len(steps)))
 
     def rows(self, pictures: Tensor) -> list[Tensor]:
         """About a square; or a column for each class, if all are shown."""
@@ -127,9 +126,11 @@ class Maker:
         return labels.to(self.module.device)
 
     @torch.no_grad()
-    def _made(self, latents: Tensor, labels: Tensor | None) -> Tensor:
-        made = self.module.mix if self.mix else self.module.generate
-        return made(latents, labels, self.truncation).float().cpu()
+    def _made(self, latents: Tensor, others: Tensor, labels: Tensor | None) -> Tensor:
+        """Each picture is mixed with the next, if it is."""
+        if self.mix:
+            return self.module.mix(latents, others, labels, self.truncation).float().cpu()
+        return self.module.generate(latents, labels, self.truncation).float().cpu()
 
 
 def slerp(one: Tensor, other: Tensor, share: float) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stylegan_lab.better import SIGNS
 from stylegan_lab.choice import choose
 from stylegan_lab.cli.run_parser import Parser
 from stylegan_lab.data.folders.listing import pictures_below, same_name
@@ -168,7 +169,7 @@ def _common_size(real: Folder, fake: Folder) -> tuple[int, int]:
 def _table(document: dict[str, Any], metrics: Mapping[str, Metric]) -> str:
     first = max(map(len, metrics)) + 4
     lines = [
-        f"{name} {'↑' if metric.better == 'higher' else '↓'}".ljust(first) + f"{document['metrics'][name]:.5g}"
+        f"{name} {SIGNS[metric.better]}".ljust(first) + f"{document['metrics'][name]:.5g}"
         for name, metric in metrics.items()
     ]
     seen = {metric.sees.protocol: None for metric in metrics.values() if metric.sees is not None}

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import lcm
 from typing import Any
 
 from PIL import Image
@@ -69,7 +70,8 @@ def blind(comparison: Comparison, most: int, chance: random.Random) -> tuple[str
 def questions(
     groups: Sequence[Sequence[int]], places: Sequence[Place], most: int, chance: random.Random
 ) -> list[Question]:
-    """As many of each two groups, whose members take turns, at places drawn without repetition; each is left half of the time."""
+    """As many of each two groups, whose members are asked about equally often, at places drawn without repetition; each group
+    is left half of the time."""
     pairs = list(combinations(groups, 2))
     each = max(1, most // len(pairs))
     asked = [question for one, other in pairs for question in _of_two(one, other, places, each, chance)]
@@ -80,12 +82,16 @@ def questions(
 def _of_two(
     one: Sequence[int], other: Sequence[int], places: Sequence[Place], most: int, chance: random.Random
 ) -> Iterator[Question]:
-    turns = max(len(one), len(other))
-    able = [(place, turn) for turn in range(turns) for place in chance.sample(places, len(places))][:most]
-    first = chance.random() < 0.5
-    for number, (place, turn) in enumerate(able):
-        mine, its = one[turn % len(one)], other[(turn + number // turns) % len(other)]
-        left = (number % 2 == 0) == first
+    """Members and places go round; whoever would meet the same again starts one further, so that nothing is asked twice."""
+    one, other = chance.sample(one, len(one)), chance.sample(other, len(other))
+    places = chance.sample(places, len(places))
+    count = min(most, len(places) * max(len(one), len(other)))
+    sides = [number % 2 == 0 for number in range(count)]
+    chance.shuffle(sides)
+    both, duels = lcm(len(one), len(other)), len(one) * len(other)
+    for number, left in enumerate(sides):
+        mine, its = one[number % len(one)], other[(number + number % duels // both) % len(other)]
+        place = places[(number + number // lcm(duels, len(places))) % len(places)]
         yield Question(place, mine, its) if left else Question(place, its, mine)
 
 

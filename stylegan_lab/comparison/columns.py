@@ -1,14 +1,14 @@
 """A column: one score over all rows, its best marked, and who is told apart from it."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from stylegan_lab.better import SIGNS, Better
 from stylegan_lab.comparison.score import Protocol, Score
 from stylegan_lab.comparison.significance import holm, permutation, welch
-from stylegan_lab.sweeps.board import SIGNS
-from stylegan_lab.sweeps.settings import Better
 from stylegan_lab.sweeps.spread import Spread, spread
 
 LEVEL = 0.05
@@ -29,6 +29,10 @@ class Cell:
     @property
     def spread(self) -> Spread:
         return spread(self.values)
+
+    @property
+    def is_finite(self) -> bool:
+        return all(map(math.isfinite, self.values))
 
     def told(self, runs: int) -> str:
         """With its mark; how many there are is said where it is not the number of the row's runs."""
@@ -77,7 +81,7 @@ def column(name: str, rows: Sequence[Sequence[Score | None]], better: Better | N
 
 
 def _ranked(cells: Sequence[Cell | None], better: Better | None) -> list[Cell | None]:
-    able = [index for index, cell in enumerate(cells) if cell and cell.protocol == 0]
+    able = [index for index, cell in enumerate(cells) if cell and cell.protocol == 0 and cell.is_finite]
     ranked: list[Cell | None] = [
         Cell(cell.values, cell.protocol, "elsewhere") if cell and cell.protocol else cell for cell in cells
     ]

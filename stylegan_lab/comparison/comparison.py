@@ -138,7 +138,7 @@ def columns(rows: Sequence[Row], asked: Sequence[str]) -> list[Column]:
 
 
 def ordered(comparison: Comparison) -> Comparison:
-    """The best by the first score first; rows without it last."""
+    """The best by the first score first; rows of which it is no number, or that have none, last."""
     if not comparison.columns:
         return comparison
     first = comparison.columns[0]
@@ -146,7 +146,9 @@ def ordered(comparison: Comparison) -> Comparison:
 
     def place(index: int) -> tuple[int, float]:
         cell = first.cells[index]
-        return (2, 0.0) if cell is None else (min(cell.protocol, 1), sign * cell.spread.mean)
+        if cell is None or not cell.is_finite:
+            return (3, 0.0) if cell is None else (2, 0.0)
+        return min(cell.protocol, 1), sign * cell.spread.mean
 
     order = sorted(range(len(comparison.rows)), key=place)
     where = {before: after for after, before in enumerate(order)}

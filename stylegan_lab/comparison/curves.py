@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from math import isfinite
 
 from stylegan_lab.comparison.comparison import Comparison, Row
 
@@ -31,7 +32,7 @@ def style_of(row: int) -> str:
 
 def _panel(name: str, rows: Sequence[Row]) -> str:
     lines = [(index, list(_lines(name, row))) for index, row in enumerate(rows)]
-    values = sorted(y for _, each in lines for points, _ in each for _, y in points if y == y)
+    values = sorted(y for _, each in lines for points, _ in each for _, y in points)
     longest = max((x for _, each in lines for points, _ in each for x, _ in points), default=0)
     if len(values) < 2 or not longest:
         return ""
@@ -68,7 +69,7 @@ def _panel(name: str, rows: Sequence[Row]) -> str:
 
 def _lines(name: str, row: Row) -> Iterator[tuple[Points, bool]]:
     """Each run's, and the mean where there are several; of a single run its own is the mean."""
-    found = [_thinned([(x, y) for x, y in run.curves[name] if y == y]) for run in row.runs if run.curves.get(name)]
+    found = [_thinned([(x, y) for x, y in run.curves[name] if isfinite(y)]) for run in row.runs if run.curves.get(name)]
     for points in found if len(found) > 1 else ():
         yield points, False
     shared = set.intersection(*({x for x, _ in points} for points in found)) if found else set()

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from stylegan_lab.better import Better
 from stylegan_lab.comparison.entrant import Entrant
-from stylegan_lab.sweeps.settings import Better
 
 BOTH: dict[str, Better] = {"lower": "lower", "higher": "higher"}
 

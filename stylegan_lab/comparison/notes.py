@@ -24,6 +24,7 @@ def notes(
         *_faults(runs),
         *_older(runs, told_apart),
         *_protocols(rows, columns),
+        *_not_finite(rows, columns),
         *_iterations(runs),
         *_commits(runs),
         *_seeds(rows, columns),
@@ -75,6 +76,16 @@ def _protocols(rows: Sequence[Any], columns: Sequence[Column]) -> Iterator[str]:
             )
     for what, names in told.items():
         yield f"not compared: {_few(names)} of {what}"
+
+
+def _not_finite(rows: Sequence[Any], columns: Sequence[Column]) -> Iterator[str]:
+    told: dict[str, list[str]] = {}
+    for column in columns:
+        where = [rows[index].name for index, cell in enumerate(column.cells) if cell and not cell.is_finite]
+        if where:
+            told.setdefault(_few(where), []).append(column.name)
+    for who, names in told.items():
+        yield f"not ranked: {_few(names)} of {who}, which is no finite number in every seed"
 
 
 def _iterations(runs: Sequence[Entrant]) -> Iterator[str]:

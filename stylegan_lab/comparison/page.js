@@ -57,7 +57,7 @@ function fits(row, word) {
   const parts = /^(.+?)([<>]=?)(-?[\d.]+(?:e-?\d+)?)$/i.exec(word);
   if (!parts) return row.words.includes(word.toLowerCase());
   const name = Object.keys(row.values).find((each) => each === parts[1] || each.endsWith(`/${parts[1]}`));
-  if (name === undefined) return false;
+  if (name === undefined || row.values[name] === null) return false;
   const [value, bound] = [row.values[name], Number(parts[3])];
   return parts[2][0] === "<" ? value < bound || (parts[2] === "<=" && value === bound) : value > bound || (parts[2] === ">=" && value === bound);
 }

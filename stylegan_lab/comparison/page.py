@@ -1,12 +1,12 @@
 """The page of a comparison: table, curves, samples and settings in one file that asks nothing of any network."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from stylegan_lab.comparison.as_json import as_json
 from stylegan_lab.comparison.columns import LEVEL, Cell
 from stylegan_lab.comparison.comparison import Comparison, Row
 from stylegan_lab.comparison.curves import panels, style_of
@@ -66,7 +66,7 @@ def part(name: str) -> str:
 
 
 def as_script(told: Any) -> str:
-    return json.dumps(told).replace("<", "\\u003c")
+    return as_json(told).replace("<", "\\u003c")
 
 
 def _scores(comparison: Comparison) -> str:
@@ -130,7 +130,7 @@ def _score(cell: Cell | None, runs: int) -> str:
     said += [f"Welch p = {cell.chance:.2g} after Holm"] if cell.chance is not None else []
     said += [f"exact p = {cell.exact:.2g}"] if cell.exact is not None else []
     told = f"{', '.join(said)} [{', '.join(f'{value:.6g}' for value in cell.values)}]"
-    kind = f'class="number {cell.standing}" data-value="{cell.spread.mean!r}"'
+    kind = f'class="number {cell.standing}" data-value="{repr(cell.spread.mean) if cell.is_finite else ""}"'
     return f'<td {kind} title="{escape(told)}">{escape(cell.told(runs))}</td>'
 
 

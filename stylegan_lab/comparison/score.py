@@ -61,7 +61,7 @@ def scores_of(evaluation: Mapping[str, Any]) -> dict[str, Score]:
 def yardsticks_of(evaluation: Mapping[str, Any]) -> dict[str, float]:
     """Of a translation its inputs, of a generator pictures of the training."""
     plain = evaluation.get("untranslated") or evaluation.get("training") or {}
-    return {name: float(value) for name, value in plain.items() if isinstance(value, int | float)}
+    return {name: float(value) for name, value in plain.items() if isinstance(value, int | float) and value == value}
 
 
 def scores_on_the_way(rows: Sequence[Mapping[str, float]], told: Mapping[str, Any]) -> dict[str, Score]:

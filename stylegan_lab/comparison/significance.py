@@ -34,11 +34,6 @@ def permutation(one: Sequence[float], other: Sequence[float]) -> float | None:
     return sum(gap >= apart * (1 - 1e-9) - 1e-15 for gap in gaps) / len(gaps)
 
 
-def fewest(one: int, other: int) -> float:
-    """The smallest value the exact test could give with so many seeds."""
-    return (2 if one == other else 1) / comb(one + other, one)
-
-
 def holm(chances: Sequence[float | None]) -> list[float | None]:
     """Corrected for how many were looked at."""
     order = sorted((chance, index) for index, chance in enumerate(chances) if chance is not None)

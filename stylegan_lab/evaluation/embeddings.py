@@ -19,7 +19,8 @@ from stylegan_lab.nets.features.weights import sha256_of
 @cache
 def inception(weights: str = "imagenet", size: int = 299, resize: str = "clean") -> Embedding:
     features = inceptions.inception(weights)
-    head: Tensor = features.net.fc.weight  # type: ignore[assignment, union-attr]
+    weight: Tensor = features.net.fc.weight  # type: ignore[assignment, union-attr]
+    head = weight.detach().clone()  # stays on the CPU, where statistics are taken, when the net is moved
     return _means("inception", "inception", features, weights, inceptions.POOLED, size, resize, head)
 
 

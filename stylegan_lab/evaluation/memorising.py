@@ -5,7 +5,6 @@ each distance to the nearest training picture is divided by that to the nearest 
 nothing; copies alone have small quotients. What is small is said by the held-out pictures themselves, each beside the others."""
 
 from collections.abc import Callable
-from math import sqrt
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +12,6 @@ from torch import Tensor
 
 SIDE = 16  # pixels; what is finer may differ in a copy
 ALIKE = 0.05  # of held-out pictures count as near, and so would of fresh ones
-CERTAIN = 4.0  # standard errors above that, to speak of memorising
 SMALL = 1e-6
 
 Features = Callable[[Tensor], Tensor]  # pictures (N, C, H, W) in [0, 1] to vectors (N, D)
@@ -29,11 +27,6 @@ def memorised(made: Tensor, training: Tensor, held_out: Tensor, features: Featur
     samples, known, fresh = features(made), features(training), features(held_out)
     line = torch.quantile(_nearness(fresh, known, fresh, itself=True), ALIKE)
     return float((_nearness(samples, known, fresh) < line).float().mean())
-
-
-def memorises(share: float, made: int, held_out: int) -> bool:
-    """Whether a share of that size could hardly come about by chance; both counts make it uncertain."""
-    return share > ALIKE + CERTAIN * sqrt(ALIKE * (1 - ALIKE) * (1 / made + 1 / held_out))
 
 
 def _nearness(crowd: Tensor, known: Tensor, fresh: Tensor, itself: bool = False) -> Tensor:

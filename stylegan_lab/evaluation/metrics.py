@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from stylegan_lab.better import Better
 from stylegan_lab.evaluation.content import content_kept
 from stylegan_lab.evaluation.diversity import SIDE, diversity
 from stylegan_lab.evaluation.embedding import Embedding
-from stylegan_lab.evaluation.fidelity import EXPONENTS, mean_absolute_error, ms_ssim, psnr, ssim
+from stylegan_lab.evaluation.fidelity import EXPONENTS, WINDOW, mean_absolute_error, ms_ssim, psnr, ssim
 from stylegan_lab.evaluation.sliced_wasserstein import (
     COLOURS,
     DIRECTIONS,
@@ -31,7 +32,7 @@ class Metric:
 
     measure: Callable[[Any, Any], float]
     against: Against
-    better: Literal["higher", "lower"]
+    better: Better
     protocol: str
     sees: Embedding | None = None
     least: int = 1  # pictures on either side
@@ -46,12 +47,15 @@ class Metric:
 METRICS: dict[str, Metric] = {
     "l1": Metric(mean_absolute_error, "truth", "lower", "mean absolute difference, values in [0, 1]"),
     "psnr": Metric(psnr, "truth", "higher", "dB per picture, averaged"),
-    "ssim": Metric(ssim, "truth", "higher", "Gaussian window 11, sigma 1.5, per RGB channel, averaged"),
+    "ssim": Metric(
+        ssim, "truth", "higher", "Gaussian window 11, sigma 1.5, per RGB channel, averaged", smallest=WINDOW // 2 + 1
+    ),
     "ms_ssim": Metric(
         ms_ssim,
         "truth",
         "higher",
         f"{len(EXPONENTS)} scales, or as many as there is room for, their exponents summing to 1",
+        smallest=WINDOW,
     ),
     "sliced_wasserstein": Metric(
         sliced_wasserstein,
@@ -59,6 +63,7 @@ METRICS: dict[str, Metric] = {
         "lower",
         f"W1 of {PATCHES_PER_IMAGE} patches of {PATCH}x{PATCH} a picture and Laplacian level (to {SMALLEST_LEVEL} px), "
         f"{DIRECTIONS} directions, no standardisation per channel, values in [0, 1]",
+        smallest=PATCH,
     ),
     "palette_distance": Metric(
         palette_distance, "target", "lower", f"W1 of {COLOURS} RGB colours, {DIRECTIONS} directions"
@@ -69,7 +74,9 @@ METRICS: dict[str, Metric] = {
         "higher",
         f"root mean square distance within the set over that within the target's, at {SIDE}x{SIDE}; about 1, 0 when all are one",
     ),
-    "content_kept": Metric(content_kept, "input", "higher", "correlation of Sobel gradient strengths of luminance"),
+    "content_kept": Metric(
+        content_kept, "input", "higher", "correlation of Sobel gradient strengths of luminance", smallest=2
+    ),
 }
 
 

@@ -11,11 +11,14 @@ GAP = 2  # pixels
 
 
 def grid(rows: Sequence[Tensor]) -> Tensor:
-    """Batches of images in [-1, 1], white gaps between them: (C, H, W). Smaller ones are shown as large as the largest."""
+    """Batches of images in [-1, 1], white gaps between them: (C, H, W). Smaller ones are shown as large as the largest, and short
+    rows end in white."""
     rows = [_visible(row) for row in rows]
+    columns = max(len(row) for row in rows)
     largest = max((row.shape[-2:] for row in rows), key=sum)
     alike = [row if row.shape[-2:] == largest else F.interpolate(row, largest, mode="nearest") for row in rows]
-    lines = [_joined(list(row.detach().float().cpu()), side_by_side=True) for row in alike]
+    full = [F.pad(row.detach().float().cpu(), (0, 0, 0, 0, 0, 0, 0, columns - len(row)), value=1.0) for row in alike]
+    lines = [_joined(list(row), side_by_side=True) for row in full]
     return _joined(lines, side_by_side=False)
 
 

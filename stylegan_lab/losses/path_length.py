@@ -9,8 +9,8 @@ from stylegan_lab.losses.draws import for_each
 
 
 class PathLength:
-    """Every so many iterations, scaled up to match, and on 1 in `shrink` pictures. `decay`: how fast the average that
-    lengths are held to follows them."""
+    """Every so many iterations, scaled up to match, and on 1 in `shrink` pictures. `decay`: how fast the average that lengths
+    are held to follows them. It is the one before them (published: after), so that parts of a batch agree."""
 
     def __init__(self, weight: float = 2.0, every: int = 4, shrink: int = 2, decay: float = 0.01) -> None:
         self.weight, self.every, self.shrink, self.decay = weight, every, shrink, decay

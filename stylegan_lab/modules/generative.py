@@ -81,8 +81,10 @@ class GenerativeModule(AdversarialModule):
         pictures: Tensor = self.generator(latents, None if labels is None else self.one_hot(labels))
         return pictures
 
-    def mix(self, latents: Tensor, labels: Tensor | None = None, truncation: float | None = None) -> Tensor:
-        """Coarse features of each picture with the fine ones of the next."""
+    def mix(
+        self, latents: Tensor, others: Tensor, labels: Tensor | None = None, truncation: float | None = None
+    ) -> Tensor:
+        """Coarse features of pictures with the fine ones of others."""
         raise Mistake(f"--mix is for generators of styles (stylegan2); this run is a {type(self).__name__}")
 
     def numbered_latents(self, seed: int, first: int, count: int) -> Tensor:

@@ -132,10 +132,12 @@ class StyleGAN2(GenerativeModule):
     def generate(self, latents: Tensor, labels: Tensor | None = None, truncation: float | None = None) -> Tensor:
         return self.generator.draw(self._styles(latents, labels, truncation))
 
-    def mix(self, latents: Tensor, labels: Tensor | None = None, truncation: float | None = None) -> Tensor:
-        """Coarse half of each picture's layers, and the fine half of the next one's."""
-        styles = self._styles(latents, labels, truncation)
-        return self.generator.draw(mixed(styles, styles.roll(-1, dims=0), self.generator.layers // 2))
+    def mix(
+        self, latents: Tensor, others: Tensor, labels: Tensor | None = None, truncation: float | None = None
+    ) -> Tensor:
+        """The coarse half of pictures' layers, and the fine half of others'."""
+        coarse, fine = (self._styles(each, labels, truncation) for each in (latents, others))
+        return self.generator.draw(mixed(coarse, fine, self.generator.layers // 2))
 
     def _styles(self, latents: Tensor, labels: Tensor | None, truncation: float | None) -> Tensor:
         styles = self.generator.styles(latents, self.told(labels))

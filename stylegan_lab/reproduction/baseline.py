@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
+from stylegan_lab.better import Better
 from stylegan_lab.choice import choose, nearest
 from stylegan_lab.conf_dir import BASELINES, CONF
 from stylegan_lab.mistake import Mistake, at_least
@@ -22,7 +23,6 @@ STANDINGS = {
     "bar": "reached without any model, measured before anything was trained",
 }
 COSTS = {"gpu_hours": "GPU hours", "cpu_minutes": "CPU minutes"}
-Better = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from stylegan_lab.better import SIGNS
 from stylegan_lab.reproduction.baseline import STANDINGS, Baseline, Number
 from stylegan_lab.reproduction.verdict import Verdict
 
 HEADS = ("baseline", "metric", "expected", "tolerance", "here", "difference", "status", "ran")
-SIGNS = {"lower": "↓", "higher": "↑"}
 
 
 def text(verdicts: Sequence[Verdict]) -> str:

@@ -8,12 +8,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from stylegan_lab.sweeps.settings import Better
+from stylegan_lab.better import SIGNS, Better
 from stylegan_lab.sweeps.trial import Trial
 
 EVERY = 60.0  # seconds between lines about trials that play
 SHOWN = 12  # trials that are over, and stay in view
-SIGNS = {"lower": "↓", "higher": "↑"}
 
 
 class Board:

@@ -3,9 +3,8 @@
 import html
 from collections.abc import Mapping, Sequence
 
+from stylegan_lab.better import SIGNS, Better
 from stylegan_lab.page_style import STYLE
-from stylegan_lab.sweeps.board import SIGNS
-from stylegan_lab.sweeps.settings import Better
 from stylegan_lab.sweeps.spread import Group
 
 WIDTH, HEIGHT, MARGIN = 960, 320, 60

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stylegan_lab.sweeps.settings import Better
+from stylegan_lab.better import Better
 from stylegan_lab.sweeps.spread import Group, mean
 
 BINS = 5

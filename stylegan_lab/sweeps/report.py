@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stylegan_lab.sweeps.board import SIGNS
+from stylegan_lab.better import SIGNS, Better
 from stylegan_lab.sweeps.page import page
 from stylegan_lab.sweeps.ranking import best, importance
-from stylegan_lab.sweeps.settings import Better
 from stylegan_lab.sweeps.space import key_of
 from stylegan_lab.sweeps.spread import Group, grouped
 from stylegan_lab.sweeps.trial import STATES, Trial

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from stylegan_lab.better import Better
 from stylegan_lab.mistake import Mistake, at_least
-
-Better = Literal["lower", "higher"]
 
 
 class Settings:

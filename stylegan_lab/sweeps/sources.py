@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from stylegan_lab.better import Better
 from stylegan_lab.choice import nearest
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.sweeps.claim import alone, claim
-from stylegan_lab.sweeps.settings import Better, Settings
+from stylegan_lab.sweeps.settings import Settings
 from stylegan_lab.sweeps.space import Axis, Point, grid
 from stylegan_lab.sweeps.spread import mean
 from stylegan_lab.sweeps.trial import TRIALS, Trial

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from stylegan_lab.better import Better
 from stylegan_lab.choice import nearest
 from stylegan_lab.evaluation.metrics import Metric, chosen
 from stylegan_lab.hardware import number_of_ranks
@@ -17,7 +18,7 @@ from stylegan_lab.sweeps.conducting import Conductor
 from stylegan_lab.sweeps.devices import Devices, visible_gpus
 from stylegan_lab.sweeps.playing import Launched, Player, Processes
 from stylegan_lab.sweeps.report import Report
-from stylegan_lab.sweeps.settings import Better, Settings
+from stylegan_lab.sweeps.settings import Settings
 from stylegan_lab.sweeps.sources import Grid, Source, Study, load_optuna
 from stylegan_lab.sweeps.space import Axis, Point, check, key_of, parse, samples
 from stylegan_lab.sweeps.trial import TRIALS, Trial, of_record, read_trials

@@ -55,7 +55,9 @@ def test_a_usual_run_rings_no_alarm_and_records_what_they_look_at() -> None:
     ] == [4, 8]
 
 
-def test_a_critic_that_has_won_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_critic_that_has_won_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     critic = Contest.critic
 
     def winning(self: Contest, *arguments: Any) -> Any:
@@ -67,6 +69,9 @@ def test_a_critic_that_has_won_is_told_of_once(monkeypatch: pytest.MonkeyPatch) 
     assert run(COMMAND) == 0
     assert told("iteration 5: critics_a has won: for 5 looks it told over 99% of all fakes from reals") == 1
     assert told("has won") == 2, "each critic once"
+    assert "! critics_a has won" in next(
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("8/8")
+    )
 
 
 def test_generators_that_make_one_picture_are_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:

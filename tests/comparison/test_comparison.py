@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from stylegan_lab.cli.main import run
+from stylegan_lab.comparison.as_json import as_json
 from stylegan_lab.comparison.comparison import compare
 from stylegan_lab.comparison.found import find_runs
-from stylegan_lab.comparison.significance import beyond, fewest, holm, permutation, welch
+from stylegan_lab.comparison.page import page
+from stylegan_lab.comparison.significance import beyond, holm, permutation, welch
 from stylegan_lab.comparison.table import as_csv, as_markdown, as_text
 from stylegan_lab.mistake import Mistake
 from tests.comparison.folders import make_run
@@ -57,6 +61,25 @@ def test_one_seed_is_too_few(tmp_path: Path) -> None:
     comparison = compare(find_runs([str(tmp_path)]))
     assert [cell and cell.standing for cell in comparison.columns[0].cells] == ["best", "untested"]
     assert any("too few seeds" in note for note in comparison.notes)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_finite_number_is_not_ranked(tmp_path: Path, value: float) -> None:
+    for name, ssim in (("broken", value), ("good", 0.5), ("bad", 0.3)):
+        make_run(tmp_path / name, 0, {"ssim": ssim}, {"model.cycle_weight": float(len(name))},
+                 {"untranslated": {"ssim": value}})  # fmt: skip
+    comparison = compare(find_runs([str(tmp_path)]))
+    assert [row.name for row in comparison.rows] == ["good", "bad", "broken"]
+    assert [cell and cell.standing for cell in comparison.columns[0].cells] == ["best", "untested", "unranked"]
+    assert any("not ranked: test/ssim of broken" in note for note in comparison.notes)
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    told = json.loads(as_json(comparison.as_json()), parse_constant=refuse)
+    assert told["rows"][2]["scores"]["test/ssim"]["mean"] is None
+    scripts = re.findall(r'application/json" id="told">(.*?)</script>', page(comparison))
+    assert json.loads(scripts[0], parse_constant=refuse)["rows"][2]["values"]["test/ssim"] is None
 
 
 @pytest.mark.parametrize(
@@ -216,6 +239,6 @@ def test_tests_of_means_are_symmetric_and_blind_to_scale() -> None:
         assert chance == pytest.approx(test(other, one))
         assert chance == pytest.approx(test([10 * x - 3 for x in other], [10 * x - 3 for x in one]))
         assert test(one, one) == pytest.approx(1)
-    assert permutation([1, 2, 3, 4], [5, 6, 7, 8]) == pytest.approx(fewest(4, 4)) and fewest(4, 4) == 2 / 70
+    assert permutation([1, 2, 3, 4], [5, 6, 7, 8]) == pytest.approx(2 / 70)
     assert welch([1.0], other) is None and welch([1, 1], [2, 2]) == 0
     assert holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]

@@ -119,6 +119,19 @@ def test_questions_are_balanced_in_sides_pairs_and_runs() -> None:
     assert len({tuple(questions(groups, places, 9, random.Random(seed))) for seed in range(5)}) == 5
 
 
+def test_each_seed_of_a_row_is_asked_about_as_often_as_the_others() -> None:
+    for one, other, columns, most in [(3, 3, 8, 20), (3, 1, 8, 8), (2, 3, 6, 9), (2, 4, 16, 60), (3, 3, 3, 9)]:
+        groups = [list(range(one)), list(range(one, one + other))]
+        found = questions(groups, [(1, column) for column in range(columns)], most, random.Random(0))
+        times = Counter(run for each in found for run in (each.left, each.right))
+        assert len(found) == most
+        for group in groups:
+            assert max(times[run] for run in group) - min(times[run] for run in group) <= 1
+        met = {frozenset((each.left, each.right)) for each in found}
+        assert len({(each.place, frozenset((each.left, each.right))) for each in found}) == most
+        assert len(met) == min(most, one * other) and len({each.place for each in found}) == min(most, columns)
+
+
 def test_runs_of_different_pictures_are_not_judged(tmp_path: Path) -> None:
     place = evaluated_runs(tmp_path / "runs")
     scores = json.loads((place / "hidden-0" / "scores.json").read_text())

@@ -11,6 +11,7 @@ from stylegan_lab.evaluation.metrics import METRICS
 from stylegan_lab.evaluation.scores import Domains, gather, score
 from stylegan_lab.evaluation.sliced_wasserstein import crowd_distance, palette_distance, sliced_wasserstein
 from stylegan_lab.images.convert import from_bytes, to_bytes, to_unit
+from stylegan_lab.mistake import Mistake
 
 
 def noise(seed: int, count: int = 6, size: int = 32) -> Tensor:
@@ -35,6 +36,16 @@ def test_nothing_is_nearer_than_itself(name: str) -> None:
     assert measure(images, images) == pytest.approx(PERFECT[name], abs=1e-5)
     worse = measure((images + 0.3 * noise(1)).clamp(0, 1), images)
     assert worse < PERFECT[name] - 1e-3 if METRICS[name].better == "higher" else worse > PERFECT[name] + 1e-3
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_whatever_is_large_enough_is_measured_and_what_is_not_is_said(name: str) -> None:
+    metric = METRICS[name]
+    images = noise(0, size=metric.smallest)
+    assert metric(images, images) == pytest.approx(PERFECT[name], abs=1e-5)
+    if metric.smallest > 1:
+        with pytest.raises(Mistake, match=f"{name} needs pictures of at least {metric.smallest} pixels"):
+            score(noise(0, size=metric.smallest - 1), {metric.against: images}, {name: metric})
 
 
 def test_l1_and_psnr_of_a_constant_shift_are_the_closed_forms() -> None:

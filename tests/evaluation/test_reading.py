@@ -12,7 +12,7 @@ from torch import Tensor
 from stylegan_lab.data.glyphs_data import GlyphsData
 from stylegan_lab.data.stacked import StackedDigits
 from stylegan_lab.evaluation.classifier import classification_accuracy, classifier
-from stylegan_lab.evaluation.memorising import ALIKE, memorised, memorises
+from stylegan_lab.evaluation.memorising import memorised
 from stylegan_lab.evaluation.modes import entropy, modes_covered, read_stacked, reverse_kl
 from stylegan_lab.images.convert import to_unit
 from stylegan_lab.mistake import Mistake
@@ -102,14 +102,13 @@ def test_stacks_are_read_colour_by_colour(glyphs: GlyphsData) -> None:
 def test_copies_are_memorised_and_fresh_pictures_are_not(glyphs: GlyphsData) -> None:
     (training, _), (held_out, _), (fresh, _) = (crowd(glyphs, split) for split in ("train", "val", "test"))
     share = memorised(fresh, training, held_out)
-    assert share < 0.12 and not memorises(share, 300, 300)
+    assert share < 0.12
     assert memorised(training[:100], training, held_out) == 1
     grained = (training[:100] + 0.02 * torch.randn(training[:100].shape)).clamp(0, 1)
     assert memorised(grained, training, held_out) > 0.95, "copies that were tampered with"
     some = memorised(torch.cat([training[:60], fresh[:240]]), training, held_out)
-    assert some > 0.2 and memorises(some, 300, 300), "a fifth is copied"
+    assert 0.2 < some < 0.35, "a fifth is copied"
     assert memorised(F.avg_pool2d(fresh, 3, 1, 1), training, held_out) < 0.15, "smooth ones are none"
     ones = fresh[fresh.sum((1, 2, 3)).argsort()[:60]]
     assert memorised(ones, training, held_out) < 0.15, "what has little ink is near to everything"
     assert memorised(fresh, training, held_out, lambda images: images.mean((1, 2, 3))[:, None]) < 0.2
-    assert not memorises(ALIKE, 10**6, 10**6)

@@ -14,7 +14,7 @@ from stylegan_lab.losses.games import Hinge, LeastSquares, NonSaturating, Relati
 from stylegan_lab.losses.penalties import R1
 from stylegan_lab.losses.seen.adaptive import Adaptive
 from stylegan_lab.losses.seen.diffaugment import DiffAugment, colour, cutout, translation
-from stylegan_lab.losses.seen.pipe import Pipe
+from stylegan_lab.losses.seen.pipe import GATES, Matrices, Pipe
 from stylegan_lab.losses.seen.warp import warped
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.nets.verdict import Beside, Verdict
@@ -195,3 +195,26 @@ def test_the_strength_is_in_the_checkpoint(composed: Callable[..., DictConfig]) 
     module.contest.seen.strength = 0.0
     module.on_load_checkpoint(checkpoint)
     assert module.contest.seen.strength == 0.25
+
+
+def test_each_change_has_dice_of_its_own() -> None:
+    """Where a picture goes says nothing of how bright it becomes."""
+    count = 600
+    dice = torch.Generator().manual_seed(0)
+    gate, even = torch.zeros(count, GATES), torch.rand(count, GATES, generator=dice)
+    places = Matrices(gate, even, torch.randn(count, GATES, generator=dice), 1.0)
+    where, colours = places.geometry(8, 8, False, True), places.colour(1)
+    for shift in (where[:, 0, 2], where[:, 1, 2]):
+        for change in (colours[:, 0, 1], colours[:, 0, 0]):
+            assert abs(float(torch.corrcoef(torch.stack([shift, change]))[0, 1])) < 0.2
+
+
+def test_half_precision_moves_nothing_elsewhere() -> None:
+    image = pictures(4, side=64).float()
+    seen = Adaptive(Pipe(colour=False), strength=1.0)
+    torch.manual_seed(0)
+    exact = seen.draw(image)(image)
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = seen.draw(image.bfloat16())(image.bfloat16())
+    assert float((half - exact).std() / exact.std()) < 0.05

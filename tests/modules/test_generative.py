@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from stylegan_lab.cli.generate import Maker, slerp
 from stylegan_lab.exam import GenerationExam, exams, measurable, sat
 from stylegan_lab.experiment import build
+from stylegan_lab.images.grid import grid
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.modules.generative import GenerativeModule
 from stylegan_lab.nets.latents import Normal, OnSphere, Uniform, numbered
@@ -117,3 +118,22 @@ def test_a_run_of_another_kind_is_told_what_it_can_do(module: GenerativeModule) 
         module.generate(module.numbered_latents(0, 0, 1), truncation=0.5)
     with pytest.raises(Mistake, match="--class=42 is unknown"):
         Maker(module, "42")
+
+
+@pytest.mark.parametrize("count", [2, 10, 17])
+def test_any_number_of_answers_can_be_shown(composed: Composed, count: int) -> None:
+    experiment = built(composed, "model=cgan", "data.size=16", "data.test_scenes=5")
+    (exam,) = exams(experiment.module.eval(), experiment.data, "test", count).values()
+    shown = grid(exam.shown(sat(exam, experiment.module, at_once=8), columns=8))
+    columns = max(5, min(count, 8))  # five are held out
+    assert shown.shape[2] == 16 * columns + 2 * (columns - 1)
+
+
+def test_the_reference_of_the_training_is_the_same_whatever_the_seed(composed: Composed) -> None:
+    one, other = (built(composed, "model=cgan", "data.size=16", f"seed={seed}").data for seed in (0, 1))
+    assert torch.equal(one.training_pictures(5)["image"], other.training_pictures(5)["image"])
+
+
+def test_classes_are_those_of_the_data(composed: Composed) -> None:
+    with pytest.raises(Mistake, match="number 0, 1, 2"):
+        built(composed, "model=cgan", "model.classes=['1','0']")

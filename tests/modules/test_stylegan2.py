@@ -85,7 +85,8 @@ def test_mixing_all_layers_of_one_is_that_one(module: StyleGAN2) -> None:
     draw = module.generator.draw
     assert torch.allclose(draw(mixed(styles, styles.roll(1, 0), 0))[0], next_one, atol=1e-6)
     assert torch.allclose(draw(mixed(styles, styles.roll(1, 0), module.generator.layers))[0], own, atol=1e-6)
-    halfway = module.mix(module.numbered_latents(0, 0, 2), torch.tensor([0, 1]))[0]
+    latents = module.numbered_latents(0, 0, 2)
+    halfway = module.mix(latents[:1], latents[1:], torch.tensor([0]))[0]
     assert not torch.allclose(halfway, own, atol=0.01) and not torch.allclose(halfway, next_one, atol=0.01)
 
 

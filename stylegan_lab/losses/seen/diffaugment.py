@@ -8,6 +8,7 @@ from torch import Tensor
 from stylegan_lab.choice import choose
 from stylegan_lab.losses.draws import for_each
 from stylegan_lab.losses.seen import Change
+from stylegan_lab.losses.terms import precise
 
 DRAWN = 7  # numbers a picture
 SHIFT = 1 / 8  # of a side, at most
@@ -51,9 +52,10 @@ class DiffAugment:
         self.changes = [choose("critics_see", name, CHANGES) for name, is_wanted in wanted.items() if is_wanted]
 
     def draw(self, images: Tensor) -> Change:
-        chance = for_each(len(images), lambda count, dice: torch.rand(count, DRAWN, generator=dice)).to(images)
+        chance = for_each(len(images), lambda count, dice: torch.rand(count, DRAWN, generator=dice)).to(precise(images))
 
         def change(image: Tensor) -> Tensor:
+            image = precise(image)
             for made, mine in self.changes:
                 image = made(image, chance[:, mine])
             return image

@@ -9,6 +9,7 @@ from torch import Tensor
 from stylegan_lab.losses.draws import for_each
 from stylegan_lab.losses.seen import Change
 from stylegan_lab.losses.seen.warp import warped
+from stylegan_lab.losses.terms import precise
 
 GATES = 14  # one for each change
 LUMA = 1 / 3**0.5  # of each channel on the grey axis
@@ -16,7 +17,8 @@ LUMA = 1 / 3**0.5  # of each channel on the grey axis
 
 class Pipe:
     """Their `bgc`, sampled bilinearly without oversampling. `blit`: flips, quarter turns, whole pixels; `geometry`: scale, turns,
-    stretch, shifts; `colour`: brightness, contrast and, of pictures in three channels, luma flip, hue, saturation."""
+    stretch, shifts; `colour`: brightness, contrast and, of pictures in three channels, luma flip, hue, saturation; gray
+    ones are inverted where those flip luma."""
 
     def __init__(self, blit: bool = True, geometry: bool = True, colour: bool = True) -> None:
         self.blit, self.geometry, self.colour = blit, geometry, colour
@@ -26,21 +28,25 @@ class Pipe:
         count = len(images)
         if strength <= 0:
             return lambda image: image
-        gate = for_each(count, lambda n, dice: torch.rand(n, GATES, generator=dice)).to(images)
-        even = for_each(count, lambda n, dice: torch.rand(n, GATES, generator=dice)).to(images)
-        bell = for_each(count, lambda n, dice: torch.randn(n, GATES, generator=dice)).to(images)
+        dice = precise(images)  # in half precision places would be off by a pixel
+        gate = for_each(count, lambda n, dice: torch.rand(n, GATES, generator=dice)).to(dice)
+        even = for_each(count, lambda n, dice: torch.rand(n, GATES, generator=dice)).to(dice)
+        bell = for_each(count, lambda n, dice: torch.randn(n, GATES, generator=dice)).to(dice)
         places = Matrices(gate, even, bell, strength)
-        where = places.geometry(images.shape[-1], images.shape[-2], self.blit, self.geometry)
-        colours = places.colour(images.shape[1]) if self.colour else None
+        with torch.autocast(images.device.type, enabled=False):
+            where = places.geometry(images.shape[-1], images.shape[-2], self.blit, self.geometry)
+            colours = places.colour(images.shape[1]) if self.colour else None
 
         def change(image: Tensor) -> Tensor:
-            if self.blit or self.geometry:
-                image = warped(image, where)
-            if colours is not None:
-                flat = image.flatten(2)
-                shown = colours[:, :-1, :-1] @ flat + colours[:, :-1, -1:]
-                image = shown.view_as(image)
-            return image
+            with torch.autocast(image.device.type, enabled=False):
+                image = precise(image)
+                if self.blit or self.geometry:
+                    image = warped(image, where)
+                if colours is not None:
+                    flat = image.flatten(2)
+                    shown = colours[:, :-1, :-1] @ flat + colours[:, :-1, -1:]
+                    image = shown.view_as(image)
+                return image
 
         return change
 
@@ -74,18 +80,21 @@ class Matrices:
 
     def colour(self, channels: int) -> Tensor:
         """On (channels, 1)."""
-        brightness = self._if(9, self.bell[:, 9] * 0.2, 0.0)
+        brightness = self._if(9, self.bell[:, 11] * 0.2, 0.0)
         contrast = self._if(10, torch.exp2(self.bell[:, 10] * 0.5), 1.0)
         matrix = _identity(self.gate, channels + 1)
         matrix[:, :-1, -1] = brightness[:, None]
         scale = torch.ones(len(self.gate), channels + 1).to(self.gate)
         scale[:, :-1] = contrast[:, None]
         matrix = torch.diag_embed(scale) @ matrix
+        flip = self._if(11, torch.floor(self.even[:, 11] * 2), 0.0)[:, None, None]
+        if channels == 1:
+            scale = torch.cat([1 - 2 * flip, torch.ones_like(flip)], dim=2)[:, 0]
+            return torch.diag_embed(scale) @ matrix
         if channels != 3:
             return matrix
         grey = torch.full((3,), LUMA).to(self.gate)
         onto_grey = torch.outer(grey, grey)
-        flip = self._if(11, torch.floor(self.even[:, 11] * 2), 0.0)[:, None, None]
         hue = self._if(12, (self.even[:, 12] * 2 - 1) * math.pi, 0.0)
         saturation = self._if(13, torch.exp2(self.bell[:, 13]), 1.0)[:, None, None]
         unit = torch.eye(3).to(self.gate)
