@@ -7,8 +7,10 @@ import pytest
 
 from stylegan_lab.cli import reproduce
 from stylegan_lab.cli.main import run
+from stylegan_lab.instantiate import recorded
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.reproduction import baseline
+from stylegan_lab.runs import Run
 from tests.reproduction.baselines import YAML
 
 SMALL = YAML.replace("seeds: [0, 1]", "overrides: [iterations=2]").replace("0.5", "-1").replace("0.2", "2")
@@ -43,6 +45,7 @@ def test_a_run_of_it_is_scored_and_recorded_with_its_provenance(
     assert said["commit"] == "c0ffee" and said["changed"] is False and said["seed"] == 0
     assert said["scores"]["n"] == 4 and said["scores"]["iteration"] == 2 and "ssim" in said["scores"]["protocol"]
     assert said["versions"]["torch"] and said["hardware"]["cpu_count"] and said["hardware"]["precision"] == "32-true"
+    assert said["settings"] and said["earlier"] == [] and said["scored_by"] is None
     assert "iterations=2" in said["overrides"] and not any("mine" in each for each in said["overrides"])
     (things / "other.yaml").unlink()
     assert run(["reproduce", "--results", "results"]) == 0
@@ -54,10 +57,9 @@ def test_a_run_is_scored_by_the_metrics_of_its_baseline_and_not_by_its_own(thing
     (things / "thing.yaml").write_text(text.replace("ssim: {expected: -1", "fid_untrained: {expected: -1"))
     assert run(["reproduce", "thing", "--run", trained(), "--results", "results"]) in (0, 1)
     said = json.loads(Path("results/thing-seed0.json").read_text())["scores"]
-    assert "aliases" in said["protocol"]["fid_untrained"]
+    assert "legacy" in said["protocol"]["fid_untrained"]
 
 
-@pytest.mark.usefixtures("things")
 def test_devices_may_differ_while_they_share_the_same_batch(capsys: pytest.CaptureFixture[str]) -> None:
     (thing,) = baseline.read_baselines(["thing"])  # a step of it sees 2
     reproduce.check_batch(thing, ranks=1, each=2)
@@ -68,9 +70,9 @@ def test_devices_may_differ_while_they_share_the_same_batch(capsys: pytest.Captu
         reproduce.check_batch(thing, ranks=3, each=2)
     assert run(["reproduce", "thing", "data.batch_size=4", "--results", "results"]) == 2
     assert "1 x 4 samples (devices x data.batch_size) would make it another experiment" in capsys.readouterr().err
-    folder = Path(trained())
-    environment = json.loads((folder / "environment.json").read_text())
-    (folder / "environment.json").write_text(json.dumps(environment | {"world_size": 2}))
+    mine = Run(Path("mine"))
+    mine.make()
+    mine.describe(recorded(reproduce.composed(thing, 0)), [], {"commit": "c0ffee", "world_size": 2})
     assert run(["reproduce", "thing", "--run", "mine", "--results", "results"]) == 2
     assert "2 x 2 samples" in capsys.readouterr().err
 

@@ -68,8 +68,7 @@ def test_settings_of_no_matter_leave_no_print_and_those_of_matter_do() -> None:
         return settings_print(replace(baseline(), overrides=list(overrides)))
 
     plain = printed()
-    for each in ("strategy=cpu", "data.workers=3", "callbacks.samples=null", "runs_dir=there"):
-        assert printed(each) == plain, each
+    assert printed("strategy=cpu", "data.workers=3", "callbacks.samples=null", "runs_dir=there", "seed=7") == plain
     for each in ("data.batch_size=4", "optimizer.lr=1", "metrics=untrained", "callbacks.averaging.half_life=1"):
         assert printed(each) != plain, each
 
@@ -86,6 +85,7 @@ def test_provenance_is_that_of_every_sitting_and_of_what_scored(monkeypatch: pyt
     run, thing = Run(Path("mine")), baseline()
     config = {"precision": "32", "strategy": {"accelerator": "cpu"}}
     run.make()
+    monkeypatch.setattr("stylegan_lab.reproduction.result.settings_print", lambda _: "print")
 
     def sit(*commits: str | None) -> None:
         for place, commit in enumerate(commits):
