@@ -82,7 +82,8 @@ def test_scores_follow_their_schema(trained: Path) -> None:
         and scores["split"] == "test"
         and scores["n"] == 4
     )
-    assert scores["metrics"].keys() == scores["untranslated"].keys() == scores["directions"]["b_to_a"].keys()
+    measured = scores["metrics"].keys() - {"translation_accuracy"}  # which a classifier reads in what was made
+    assert measured == scores["untranslated"].keys() == scores["directions"]["b_to_a"].keys()
     assert scores["metrics"].keys() <= scores["protocol"].keys()
     assert scores["untranslated"]["content_kept"] == pytest.approx(1)
 
@@ -108,6 +109,7 @@ def test_scores_during_training_are_of_the_averaged_weights_too(trained: Path) -
     for raw in ([], ["--raw"]):
         assert run(["evaluate", str(trained), "--split", "val", *raw]) == 0
         scores[bool(raw)] = json.loads((trained / "scores.json").read_text())["metrics"]
+        del scores[bool(raw)]["translation_accuracy"]  # of the finished run alone
     assert {name: last[f"val/{name}"] for name in scores[False]} == pytest.approx(scores[False], rel=1e-4)
     assert scores[True]["l1"] != pytest.approx(scores[False]["l1"], rel=1e-4)
 
@@ -183,6 +185,7 @@ def test_output_dir_goes_on_by_itself_and_refuses_another_experiment(capsys: pyt
     assert "cannot change model.cycle_weight=3 (was 10.0)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_repeated_sweep_goes_on_with_each_of_its_jobs() -> None:
     sweep = ["-m", *QUICK, "evaluate=false", "loss=lsgan,hinge", "output_dir=both"]
     assert train(*sweep, "iterations=4") == 0
@@ -280,7 +283,7 @@ MISTAKES = {
     "an unknown command": ("tran", "no command tran (did you mean train?)"),
     "a misspelt choice": (
         "train model=cyclgan",
-        "model=cyclgan is unknown (did you mean cyclegan?); choices: adain, cut, cyclegan, fastcut, johnson, multidomain, ",
+        "model=cyclgan is unknown (did you mean cyclegan?); choices: adain, cgan, cut, cyclegan, dcgan, ",
     ),
     "an unknown choice": (
         "train loss=x",
