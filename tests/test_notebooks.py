@@ -18,7 +18,6 @@ VALUES: dict[str, dict[str, Any]] = {
     "compare": {"overrides": [*TINY, "evaluate=true"], "seeds": (0, 1)},
     "reproduce": {},
 }
-LONG = {"variant", "compare"}  # which train several times
 ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 
 
@@ -40,7 +39,7 @@ def execute() -> Any:
     return module.execute
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in ALL])
+@pytest.mark.parametrize("name", ALL)
 def test_they_run(name: str, execute: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
     before = set(sys.modules)
