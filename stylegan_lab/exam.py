@@ -1,6 +1,7 @@
 """An exam: what a run is asked on held-out pictures, how its answers are marked, and what can be had without it."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -29,6 +30,7 @@ class Exam(Protocol):
 
     def put(self, question: Tensor, module: Module) -> Tensor: ...
 
+    @property
     def others(self) -> dict[Against, Tensor]:
         """What answers are held against."""
 
@@ -59,6 +61,7 @@ class TranslationExam:
     def put(self, question: Tensor, module: Module) -> Tensor:
         return _saved(module.translate((question * 2 - 1).to(module.device), self.direction))
 
+    @cached_property
     def others(self) -> dict[Against, Tensor]:
         return self.domains.others()
 
@@ -102,6 +105,7 @@ class GenerationExam:
         latents = module.numbered_latents(SEED, int(question[0]), len(question))
         return _saved(module.generate(latents, None if self.asked is None else self.asked[question]))
 
+    @property
     def others(self) -> dict[Against, Tensor]:
         return {"target": self.real}
 

@@ -6,7 +6,6 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from stylegan_lab.better import Better
 from stylegan_lab.data.image_data import ImageData
@@ -154,6 +153,5 @@ def _met(data: ImageData) -> Iterator[dict[str, Tensor]]:
     """Batches of the training's first epoch, plain, small and in [0, 1]."""
     dataset, order = data.plain_samples(), shuffled(data.samples, data.seed, 0)[:MOST]
     for start in range(0, len(order), data.batch_size):
-        samples = default_collate([dataset[(0, index)] for index in order[start : start + data.batch_size]])
-        batch = data.on_after_batch_transfer(samples, 0)
+        batch = data.collated(dataset, [(0, index) for index in order[start : start + data.batch_size]])
         yield {name: shrunk(to_unit(value)) if value.is_floating_point() else value for name, value in batch.items()}

@@ -18,6 +18,7 @@ BELOW: dict[str, set[str]] = {
     "whole": set(),
     "better": set(),
     "page_style": set(),
+    "aligned": set(),
     "alone": set(),
     "progress": set(),
     "fetch": {"mistake", "alone", "progress"},
@@ -27,7 +28,19 @@ BELOW: dict[str, set[str]] = {
     "nets": {"mistake", "choice", "fetch"},
     "losses": {"nets", "mistake", "choice"},
     "modules": {"losses", "nets", "images", "checkpoint", "manifest", "mistake", "choice"},
-    "data": {"losses", "nets", "images", "mistake", "choice", "fetch", "alone", "progress", "whole", "hardware"},
+    "data": {
+        "losses",
+        "nets",
+        "images",
+        "mistake",
+        "choice",
+        "fetch",
+        "alone",
+        "progress",
+        "whole",
+        "hardware",
+        "aligned",
+    },
     "evaluation": {"losses", "nets", "images", "mistake", "choice", "fetch", "whole", "better"},
 }
 BELOW["runs"] = {"mistake", "choice", "images", "whole", "manifest"}
@@ -71,6 +84,7 @@ BELOW["experiment"] = BELOW["callbacks"] | {
 }
 BELOW["page_style"] = set()
 BELOW["sweeps"] = {
+    "aligned",
     "better",
     "page_style",
     "mistake",
@@ -82,6 +96,7 @@ BELOW["sweeps"] = {
     "evaluation",
 }
 BELOW["reproduction"] = {
+    "aligned",
     "better",
     "mistake",
     "choice",
@@ -93,7 +108,18 @@ BELOW["reproduction"] = {
     "hardware",
     "environment",
 }
-BELOW["comparison"] = {"better", "mistake", "choice", "whole", "page_style", "runs", "images", "evaluation", "sweeps"}
+BELOW["comparison"] = {
+    "aligned",
+    "better",
+    "mistake",
+    "choice",
+    "whole",
+    "page_style",
+    "runs",
+    "images",
+    "evaluation",
+    "sweeps",
+}
 BELOW["cli"] = BELOW["experiment"] | {
     "experiment",
     "environment",

@@ -82,7 +82,7 @@ class Scoring(L.Callback):
     def _eyes(self) -> list[Embedding]:
         """Of the metrics that can be taken; one may serve several."""
         assert self._exam is not None
-        taken = self._exam.others()
+        taken = self._exam.others
         seen = [each.sees for each in self.metrics.values() if each.sees is not None and each.against in taken]
         return list({id(each): each for each in seen}.values())
 
@@ -98,7 +98,7 @@ class Scoring(L.Callback):
         answers = torch.cat([pictures for pictures, _ in all_of_them])
         for number, eye in enumerate(self._eyes):
             eye.learn(answers, torch.cat([vectors[number] for _, vectors in all_of_them]))
-        scores = score(answers, exam.others(), self.metrics)
+        scores = score(answers, exam.others, self.metrics)
         if self.marks:
             self._marks = exam.marks(answers)
             scores |= {name: mark.value for name, mark in self._marks.items()}
@@ -106,7 +106,7 @@ class Scoring(L.Callback):
 
     def _protocol(self, exam: Exam, trainer: L.Trainer) -> dict[str, Any]:
         """What belongs to every number that is written on the way."""
-        others = exam.others()
+        others = exam.others
         told: dict[str, Metric | Mark] = {name: each for name, each in self.metrics.items() if each.against in others}
         told |= self._marks
         return {

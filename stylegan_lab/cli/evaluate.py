@@ -71,15 +71,15 @@ def evaluate(
     data = build_data(config)
     main, *more = exams(module, data, split, count).items()
     exam, answers = main[1], sat(main[1], module, data.batch_size)
-    rows = {exam.answer: score(answers, exam.others(), metrics)}
-    references = {name: score(images, exam.others(), metrics) for name, images in exam.references().items()}
+    rows = {exam.answer: score(answers, exam.others, metrics)}
+    references = {name: score(images, exam.others, metrics) for name, images in exam.references().items()}
     marks = exam.marks(answers)
     rows[exam.answer] |= {name: mark.value for name, mark in marks.items()}
     if marks:
         references["held out"] = {name: mark.held_out for name, mark in marks.items()}
     told: Mapping[str, Metric | Mark] = {**metrics, **marks}
     directions = {
-        direction.replace("2", "_to_"): score(sat(other, module, data.batch_size), other.others(), metrics)
+        direction.replace("2", "_to_"): score(sat(other, module, data.batch_size), other.others, metrics)
         for direction, other in more
     }
     shown = [row * 2 - 1 for row in exam.shown(answers, columns=8)]
@@ -91,7 +91,7 @@ def evaluate(
         "ema": bool(contents.get("ema")) and not raw,
         "split": split,
         "n": exam.count,
-        "counts": {exam.answer: exam.count} | {against: len(other) for against, other in exam.others().items()},
+        "counts": {exam.answer: exam.count} | {against: len(other) for against, other in exam.others.items()},
         "metrics": rows[exam.answer],
         **{name.replace(" ", "_"): value for name, value in references.items()},
         "directions": directions,

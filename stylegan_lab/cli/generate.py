@@ -116,8 +116,7 @@ class Maker:
         """About a square; or a column for each class, if all are shown."""
         classes = len(self.module.classes)
         columns = classes if self.label is None and 1 < classes <= len(pictures) else math.ceil(len(pictures) ** 0.5)
-        rest = -len(pictures) % columns
-        return list(F.pad(pictures, (0, 0, 0, 0, 0, 0, 0, rest), value=1.0).split(columns))
+        return list(pictures.split(columns))
 
     def _labels(self, numbers: Tensor) -> Tensor | None:
         if not self.module.classes:

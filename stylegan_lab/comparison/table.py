@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from stylegan_lab.aligned import aligned
 from stylegan_lab.comparison.comparison import Comparison
 from stylegan_lab.sweeps.board import clock
 
@@ -64,11 +65,11 @@ def as_text(comparison: Comparison, width: int) -> str:
     more = [each.name for each in comparison.columns[MOST_SCORES:]]
     comparison = replace(comparison, columns=comparison.columns[:MOST_SCORES])
     shown = comparison.differences.shown
-    whole = _aligned(_rows(comparison, shown))
+    whole = aligned(_rows(comparison, shown))
     if max(map(len, whole)) > width and shown:
         below = [["", *(row.name for row in comparison.rows)]]
         below += [[key, *(row.settings.get(key, "") or "-" for row in comparison.rows)] for key in shown]
-        whole = [*_aligned(_rows(comparison, [])), "", *_aligned(below)]
+        whole = [*aligned(_rows(comparison, [])), "", *aligned(below)]
     also = [f"also scored: {', '.join(more)} (--scores NAMES shows them)"] if more else []
     return "\n".join([*whole, "", *also, *comparison.notes])
 
@@ -114,8 +115,3 @@ def costs_of(comparison: Comparison) -> list[str]:
     return [
         name for name, told in COSTS.items() if any(row.mean_cost(told.name) is not None for row in comparison.rows)
     ]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

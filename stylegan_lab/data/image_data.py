@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import lightning as L
@@ -99,21 +99,21 @@ class ImageData(L.LightningDataModule):
         """Held-out samples or reference pairs in their order, ready for a module. No random number is drawn."""
         count = len(dataset)  # type: ignore[arg-type]
         for start in range(0, count, self.batch_size):
-            yield self._collated(dataset, start, min(start + self.batch_size, count))
+            yield self.collated(dataset, range(start, min(start + self.batch_size, count)))
 
     def first(self, split: str, count: int) -> dict[str, Tensor]:
         """The first pictures of a held-out split as one batch, the same each time."""
         dataset = self.held_out(split)
-        return self._collated(dataset, 0, min(count, len(dataset)))  # type: ignore[arg-type]
+        return self.collated(dataset, range(min(count, len(dataset))))  # type: ignore[arg-type]
 
     def training_pictures(self, count: int) -> dict[str, Tensor]:
         """As many as one batch, plain, the same whatever the seed."""
-        dataset = self.plain_samples()
-        drawn = [dataset[(0, index)] for index in shuffled(self.samples, 0, 0)[:count]]
-        return self.on_after_batch_transfer(default_collate(drawn), 0)
+        draws = [(0, index) for index in shuffled(self.samples, 0, 0)[:count]]
+        return self.collated(self.plain_samples(), draws)
 
-    def _collated(self, dataset: Dataset[Any], start: int, end: int) -> dict[str, Tensor]:
-        return self.on_after_batch_transfer(default_collate([dataset[index] for index in range(start, end)]), 0)
+    def collated(self, dataset: Dataset[Any], keys: Iterable[Any]) -> dict[str, Tensor]:
+        """The samples of these keys as one batch, ready for a module."""
+        return self.on_after_batch_transfer(default_collate([dataset[key] for key in keys]), 0)
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         return {name: from_bytes(value) if value.dtype == torch.uint8 else value for name, value in batch.items()}

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from stylegan_lab.better import Better
 from stylegan_lab.choice import choose
 from stylegan_lab.evaluation.embedding import Embedding
 from stylegan_lab.evaluation.frechet import frechet_distance
@@ -16,7 +17,7 @@ from stylegan_lab.mistake import Mistake
 
 class Comparison(NamedTuple):
     measure: Callable[..., float]
-    better: Literal["higher", "lower"]
+    better: Better
     protocol: str
     least: int  # pictures on either side
 

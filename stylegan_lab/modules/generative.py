@@ -68,6 +68,10 @@ class GenerativeModule(AdversarialModule):
     def one_hot(self, labels: Tensor) -> Tensor:
         return F.one_hot(labels.long(), len(self.classes)).to(self.device, torch.get_default_dtype())
 
+    def told(self, labels: Tensor | None) -> Tensor | None:
+        """What nets hear of labels; nothing where there are no classes, or none is said."""
+        return self.one_hot(labels) if self.classes and labels is not None else None
+
     def knowing(self, condition: Tensor | None) -> Judge:
         """The critic, told of which class the images are said to be."""
         return self.critic if condition is None else lambda image: self.critic(image, condition)
@@ -78,7 +82,7 @@ class GenerativeModule(AdversarialModule):
             raise Mistake(
                 f"--truncation is for generators with a mapping net (stylegan2); this run is a {type(self).__name__}"
             )
-        pictures: Tensor = self.generator(latents, None if labels is None else self.one_hot(labels))
+        pictures: Tensor = self.generator(latents, self.told(labels))
         return pictures
 
     def mix(
@@ -100,7 +104,7 @@ class GenerativeModule(AdversarialModule):
             raise Mistake(
                 f"the generator makes pictures of {found}, and the data hold {wanted}; give generator.size={size}"
             )
-        self.knowing(self.condition({"label": labels}))(pictures)
+        self.knowing(self.told(labels))(pictures)
 
     def beside_real(self, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
         latents = self.numbered_latents(0, 0, len(batch["image"]))

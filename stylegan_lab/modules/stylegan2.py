@@ -126,9 +126,6 @@ class StyleGAN2(GenerativeModule):
     def any_class(self, count: int, dice: Dice) -> Tensor:
         return torch.randint(max(1, len(self.classes)), (count,), generator=dice)
 
-    def told(self, labels: Tensor | None) -> Tensor | None:
-        return self.one_hot(labels) if self.classes and labels is not None else None
-
     def generate(self, latents: Tensor, labels: Tensor | None = None, truncation: float | None = None) -> Tensor:
         return self.generator.draw(self._styles(latents, labels, truncation))
 

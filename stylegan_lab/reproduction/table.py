@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from stylegan_lab.aligned import aligned
 from stylegan_lab.better import SIGNS
 from stylegan_lab.reproduction.baseline import STANDINGS, Baseline, Number
 from stylegan_lab.reproduction.verdict import Verdict
@@ -12,9 +13,7 @@ HEADS = ("baseline", "metric", "expected", "tolerance", "here", "difference", "s
 def text(verdicts: Sequence[Verdict]) -> str:
     """For a terminal: reasons stand below, where they have room."""
     rows = [list(HEADS), *(row for verdict in verdicts for row in rows_of(verdict, verdict.status))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *(f"{verdict.baseline.name}: {verdict}" for verdict in verdicts if verdict.why)])
+    return "\n".join([*aligned(rows), *(f"{verdict.baseline.name}: {verdict}" for verdict in verdicts if verdict.why)])
 
 
 def markdown(verdicts: Sequence[Verdict]) -> str:

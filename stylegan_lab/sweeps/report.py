@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stylegan_lab.aligned import aligned
 from stylegan_lab.better import SIGNS, Better
 from stylegan_lab.sweeps.page import page
 from stylegan_lab.sweeps.ranking import best, importance
@@ -94,9 +95,7 @@ def table(groups: Sequence[Group], chosen: Sequence[Group], directions: Mapping[
         mark = "*" if any(group is each or group.trials == each.trials for each in chosen) else ""
         cells = [str(group.scores[name]) if name in group.scores else "" for name in names]
         rows.append([mark, _numbers(group), _name(group), _state(group), *cells])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return lines + ([f"and {len(groups) - MOST} more"] if len(groups) > MOST else [])
+    return aligned(rows) + ([f"and {len(groups) - MOST} more"] if len(groups) > MOST else [])
 
 
 def again(group: Group) -> str:

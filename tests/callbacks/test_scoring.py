@@ -44,6 +44,7 @@ class Given:
     def put(self, question: torch.Tensor, _: Any) -> torch.Tensor:
         return question
 
+    @property
     def others(self) -> dict[str, torch.Tensor]:
         return {"target": self.real}
 

@@ -22,6 +22,10 @@ KEYS = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Tab"
 PATIENCE = 20.0  # seconds
 
 
+class Leaving(AssertionError):
+    """The page was left for another while it was asked something."""
+
+
 class Page:
     """One page, with whatever it complained of and asked for."""
 
@@ -42,7 +46,9 @@ class Page:
         )
         while (answer := self._next()).get("id") != self._number:
             self._note(answer)
-        assert "error" not in answer, (method, answer["error"])
+        if "error" in answer:
+            left = any(told in answer["error"]["message"] for told in ("navigated", "context"))
+            raise (Leaving if left else AssertionError)(method, answer["error"])
         result: dict[str, Any] = answer["result"]
         return result
 
@@ -64,9 +70,15 @@ class Page:
 
     def until(self, script: str) -> None:
         began = time.monotonic()
-        while not self.value(script):
+        while not self._holds(script):
             assert time.monotonic() - began < PATIENCE, script
             time.sleep(0.02)
+
+    def _holds(self, script: str) -> bool:
+        try:
+            return bool(self.value(script))
+        except Leaving:
+            return False
 
     def press(self, key: str) -> None:
         told = {

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from stylegan_lab.aligned import aligned
 from stylegan_lab.data.folders.checking import Report, Summary
 from stylegan_lab.data.folders.findings import Finding, number
 from stylegan_lab.data.folders.layout import Layout
@@ -107,6 +108,4 @@ def _told(finding: Finding) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from (f"  {line}" for line in aligned(rows))

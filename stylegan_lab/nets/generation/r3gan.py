@@ -1,5 +1,6 @@
 """R3GAN's nets (Huang et al., 2024): residual blocks of grouped convolutions, no norm, resampling by a fixed low-pass."""
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -10,6 +11,7 @@ from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.nets.verdict import Verdict
 
 BASE = 4  # pixels, where pictures begin and judgements end
+EMBEDDED = 64  # numbers that stand for a class
 GAIN = 2**0.5 / (1 + 0.2**2) ** 0.5  # keeps the variance through a leaky slope of 0.2
 
 
@@ -29,18 +31,12 @@ class R3GANGenerator(nn.Module):
         expansion: int = 2,
     ) -> None:
         super().__init__()
-        widths = pyramid("generator", size, channels, most_channels, blocks, group, expansion)
-        scale = residual_scale(blocks * len(widths))
+        widths = widths_of("generator", size, channels, most_channels, blocks, group, expansion)
         widest = widths[-1]
         self.told = Told(latent_size, classes)
         self.basis = nn.Parameter(torch.randn(widest, BASE, BASE))
         self.weigh = scaled(nn.Linear(latent_size + self.told.size, widest, bias=False))
-        parts: list[nn.Module] = []
-        for inputs, outputs in pairwise([widest, *reversed(widths)]):
-            parts += [Doubled()] if parts else []
-            parts += [scaled(nn.Conv2d(inputs, outputs, 1, bias=False))] if inputs != outputs else []
-            parts += [ResidualBlock(outputs, group, expansion, scale) for _ in range(blocks)]
-        self.stages = nn.Sequential(*parts)
+        self.stages = stages([*reversed(widths)], Doubled, blocks, group, expansion)
         self.to_image = scaled(nn.Conv2d(widths[0], image_channels, 1))
 
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -64,16 +60,10 @@ class R3GANCritic(nn.Module):
         expansion: int = 2,
     ) -> None:
         super().__init__()
-        widths = pyramid("adversary", size, channels, most_channels, blocks, group, expansion)
-        scale = residual_scale(blocks * len(widths))
+        widths = widths_of("adversary", size, channels, most_channels, blocks, group, expansion)
         widest = widths[-1]
         self.from_image = scaled(nn.Conv2d(image_channels, widths[0], 1))
-        parts: list[nn.Module] = []
-        for inputs, outputs in pairwise([widths[0], *widths]):
-            parts += [Halved()] if parts else []
-            parts += [scaled(nn.Conv2d(inputs, outputs, 1, bias=False))] if inputs != outputs else []
-            parts += [ResidualBlock(outputs, group, expansion, scale) for _ in range(blocks)]
-        self.stages = nn.Sequential(*parts)
+        self.stages = stages(widths, Halved, blocks, group, expansion)
         self.basis = scaled(nn.Conv2d(widest, widest, BASE, groups=widest, bias=False))
         self.embedding = scaled(nn.Linear(classes, EMBEDDED, bias=False)) if classes else None
         self.head = scaled(nn.Linear(widest, EMBEDDED if classes else 1, bias=False))
@@ -86,7 +76,17 @@ class R3GANCritic(nn.Module):
         return Verdict((logits,))
 
 
-EMBEDDED = 64  # numbers that stand for a class
+def stages(
+    widths: Sequence[int], between: Callable[[], nn.Module], blocks: int, group: int, expansion: int
+) -> nn.Sequential:
+    """Residual blocks of each width in turn; what lies `between` two changes the side."""
+    scale = residual_scale(blocks * len(widths))
+    parts: list[nn.Module] = []
+    for inputs, outputs in pairwise([widths[0], *widths]):
+        parts += [between()] if parts else []
+        parts += [scaled(nn.Conv2d(inputs, outputs, 1, bias=False))] if inputs != outputs else []
+        parts += [ResidualBlock(outputs, group, expansion, scale) for _ in range(blocks)]
+    return nn.Sequential(*parts)
 
 
 class Told(nn.Module):
@@ -170,7 +170,7 @@ def residual_scale(blocks: int) -> float:
     return float(blocks ** (-1 / 4))
 
 
-def pyramid(role: str, size: int, channels: int, most: int, blocks: int, group: int, expansion: int) -> list[int]:
+def widths_of(role: str, size: int, channels: int, most: int, blocks: int, group: int, expansion: int) -> list[int]:
     """Channels from full size down to 4x4, each twice the one before, up to the most."""
     at_least(f"{role}.channels", channels, 1)
     at_least(f"{role}.blocks", blocks, 1)
