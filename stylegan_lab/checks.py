@@ -15,10 +15,11 @@ from stylegan_lab.choice import choose, nearest
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.metrics import Metric, check_enough
-from stylegan_lab.exam import measurable
+from stylegan_lab.exam import markable, measurable
 from stylegan_lab.hardware import check_hardware, strategy_arguments
 from stylegan_lab.images.batch import WORDS, serves
 from stylegan_lab.instantiate import plain
+from stylegan_lab.marks import BETTER
 from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.generative import GenerativeModule
 from stylegan_lab.modules.module import Module
@@ -162,8 +163,15 @@ def check_monitor(callbacks: Mapping[str, Any], metrics: Mapping[str, Metric], m
     kept = callbacks.get("checkpoints")
     if isinstance(kept, Checkpoints) and kept.monitor is not None:
         taken = measurable(module, data)
-        scores = {f"val/{name}": metric for name, metric in metrics.items() if metric.against in taken}
-        better = choose("callbacks.checkpoints.monitor", kept.monitor, scores).better
+        scores = {name: metric.better for name, metric in metrics.items() if metric.against in taken}
+        marks = {name: BETTER[name] for name in markable(module, data, "val")}
+        scoring = callbacks.get("scoring")
+        if isinstance(scoring, Scoring) and scoring.marks:
+            scores |= marks
+        elif kept.monitor.removeprefix("val/") in marks:
+            raise Mistake(f"{kept.monitor} is taken on request only; give callbacks.scoring.marks=true")
+        logged = {f"val/{name}": better for name, better in scores.items()}
+        better = choose("callbacks.checkpoints.monitor", kept.monitor, logged)
         if kept.higher_is_better != (better == "higher"):
             raise Mistake(
                 f"{kept.monitor} is better {better}; give callbacks.checkpoints.higher_is_better={str(better == 'higher').lower()}"

@@ -12,7 +12,7 @@ from stylegan_lab.evaluation.colour_map import ColourMap
 from stylegan_lab.evaluation.metrics import Against
 from stylegan_lab.evaluation.scores import gather
 from stylegan_lab.images.convert import to_unit
-from stylegan_lab.marks import Crowd, Mark, of_generation, of_translation
+from stylegan_lab.marks import Crowd, Mark, given_to_generation, given_to_translation, of_generation, of_translation
 from stylegan_lab.modules.generative import GenerativeModule
 from stylegan_lab.modules.module import Module
 
@@ -138,6 +138,13 @@ def measurable(module: Module, data: ImageData) -> set[Against]:
     if isinstance(module, GenerativeModule):
         return {"target"}
     return {"target", "input", "truth"} if data.true_pairs else {"target", "input"}
+
+
+def markable(module: Module, data: ImageData, split: str) -> set[str]:
+    """The marks that an exam of this split will give."""
+    if isinstance(module, GenerativeModule):
+        return given_to_generation(data, bool(module.classes), len(data.held_out(split)))  # type: ignore[arg-type]
+    return given_to_translation(data)
 
 
 def _saved(pictures: Tensor) -> Tensor:

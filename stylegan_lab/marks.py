@@ -1,6 +1,6 @@
 """Marks: scores that take more than two sets of pictures: what was asked for, the training set, a classifier of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +19,14 @@ from stylegan_lab.images.convert import to_unit
 
 MOST = 10_000  # training pictures that are looked at, and others for their neighbours
 ENOUGH = 20  # held-out pictures, to say what is near
+BETTER: Mapping[str, Better] = {
+    "translation_accuracy": "higher",
+    "class_consistency": "higher",
+    "classification_accuracy": "higher",
+    "modes_covered": "higher",
+    "modes_kl": "lower",
+    "memorised": "lower",
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,22 @@ class Mark:
     held_out: float  # the same of real pictures that no training saw
     better: Better
     protocol: str
+
+
+def mark(name: str, value: float, held_out: float, protocol: str) -> dict[str, Mark]:
+    return {name: Mark(value, held_out, BETTER[name], protocol)}
+
+
+def given_to_generation(data: ImageData, on_request: bool, held_out: int) -> set[str]:
+    """The names of the marks that `of_generation` gives, before there is anything to mark."""
+    asked = {"class_consistency", "classification_accuracy"} if on_request else set()
+    modes = {"modes_covered", "modes_kl"} | asked if data.gives is Labelled else set()
+    return modes | ({"memorised"} if held_out >= ENOUGH else set())
+
+
+def given_to_translation(data: ImageData) -> set[str]:
+    readable = data.gives in (Unpaired, Pair, Domains) and data.factor == 1
+    return {"translation_accuracy"} if readable else set()
 
 
 @dataclass(frozen=True)
@@ -62,7 +86,7 @@ def of_generation(made: Crowd, real: Crowd, data: ImageData) -> dict[str, Mark]:
 
 def of_translation(translated: Tensor, real: Tensor, data: ImageData, direction: str) -> dict[str, Mark]:
     """`real` are held-out pictures of the domain that was to be reached."""
-    if data.gives not in (Unpaired, Pair, Domains) or data.factor != 1:
+    if not given_to_translation(data):
         return {}
     domains = _domains(data)
     assert domains.labels is not None
@@ -72,25 +96,21 @@ def of_translation(translated: Tensor, real: Tensor, data: ImageData, direction:
         f"share read as the target domain by a classifier of {len(domains.pictures):,} training pictures ({PROTOCOL})"
     )
     accuracy = reader.share_read_as(translated, aim), reader.share_read_as(real, aim)
-    return {"translation_accuracy": Mark(*accuracy, "higher", protocol)}
+    return mark("translation_accuracy", *accuracy, protocol)
 
 
 def _asked(made: Crowd, real: Crowd, reader: Reader) -> dict[str, Mark]:
     assert made.labels is not None and real.labels is not None
     known = reader.share_right(real)
     taught = classification_accuracy(made.pictures, made.labels, real.pictures, real.labels, reader.classes)
-    return {
-        "class_consistency": Mark(
-            reader.share_right(made), known, "higher", f"share read as the class asked for by {reader.words}"
-        ),
-        "classification_accuracy": Mark(
-            taught,
-            known,
-            "higher",
-            f"share of held-out pictures read rightly by a classifier of {len(made.pictures):,} generated ones ({PROTOCOL}); "
-            "Ravuri and Vinyals (2019)",
-        ),
-    }
+    consistency = f"share read as the class asked for by {reader.words}"
+    accuracy = (
+        f"share of held-out pictures read rightly by a classifier of {len(made.pictures):,} generated ones ({PROTOCOL}); "
+        "Ravuri and Vinyals (2019)"
+    )
+    return mark("class_consistency", reader.share_right(made), known, consistency) | mark(
+        "classification_accuracy", taught, known, accuracy
+    )
 
 
 def _modes(made: Crowd, real: Crowd, data: ImageData, reader: Reader) -> dict[str, Mark]:
@@ -99,10 +119,8 @@ def _modes(made: Crowd, real: Crowd, data: ImageData, reader: Reader) -> dict[st
     covered = modes_covered(read, count), modes_covered(known, count)
     apart = reverse_kl(read, training), reverse_kl(known, training)
     protocol = f"{count:,} classes in {len(read):,} generated pictures, as read by {reader.words}"
-    return {
-        "modes_covered": Mark(*covered, "higher", f"of {protocol}"),
-        "modes_kl": Mark(*apart, "lower", f"nats from the shares in the whole training set of {protocol}"),
-    }
+    kl = f"nats from the shares in the whole training set of {protocol}"
+    return mark("modes_covered", *covered, f"of {protocol}") | mark("modes_kl", *apart, kl)
 
 
 def _memorising(made: Crowd, real: Crowd, training: Crowd) -> dict[str, Mark]:
@@ -111,7 +129,7 @@ def _memorising(made: Crowd, real: Crowd, training: Crowd) -> dict[str, Mark]:
         f"share that is nearer to the nearest of {len(training.pictures):,} training pictures, over that of "
         f"{len(real.pictures[:MOST]):,} held-out ones, than {1 - ALIKE:.0%} of those are; pixels at {SIDE}x{SIDE}"
     )
-    return {"memorised": Mark(share, ALIKE, "lower", protocol)}
+    return mark("memorised", share, ALIKE, protocol)
 
 
 def _reader(data: ImageData, training: Crowd) -> Reader:

@@ -14,7 +14,7 @@ from stylegan_lab.data.scenes_data import DomainsOfScenes, LabelledScenes, Paire
 from stylegan_lab.data.stacked import StackedDigits
 from stylegan_lab.exam import GenerationExam, TranslationExam
 from stylegan_lab.images.write import write_picture
-from stylegan_lab.marks import Crowd, Mark, of_generation
+from stylegan_lab.marks import BETTER, Crowd, Mark, given_to_generation, given_to_translation, of_generation
 from tests.data.folders.photos import data_of
 
 
@@ -66,6 +66,18 @@ def test_copies_are_found_however_the_training_changed_its_pictures(tmp_path: Pa
 def test_without_classes_on_request_only_modes_are_counted(glyphs: GlyphsData) -> None:
     exam = GenerationExam(glyphs, "test", count=70)
     assert {*exam.marks(torch.rand(70, 1, 16, 16))} == {"modes_covered", "modes_kl", "memorised"}
+
+
+def test_marks_are_those_promised(glyphs: GlyphsData) -> None:
+    for on_request in (True, False):
+        given = GenerationExam(glyphs, "val", on_request=on_request).marks(torch.rand(150, 1, 16, 16))
+        assert given_to_generation(glyphs, on_request, 150) == {*given} and {*given} <= {*BETTER}
+        assert all(mark.better == BETTER[name] for name, mark in given.items())
+    assert "memorised" not in given_to_generation(glyphs, False, 5)
+    few = {"size": 16, "train_scenes": 2, "test_scenes": 2}
+    for data in (PairedScenes(**few), StyledScenes(**few), ShrunkenScenes(**few), DomainsOfScenes(**few)):
+        exam = TranslationExam(data, "test")
+        assert given_to_translation(data) == {*exam.marks(exam.domains.b)}
 
 
 def test_stacked_digits_are_read_one_by_one(glyphs: GlyphsData) -> None:

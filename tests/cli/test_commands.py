@@ -381,6 +381,14 @@ MISTAKES = {
         "train callbacks.checkpoints.monitor=val/sim",
         "=val/sim is unknown (did you mean val/ssim?)",
     ),
+    "a mark that is not taken": (
+        "train experiment=smoke callbacks.checkpoints.monitor=val/translation_accuracy",
+        "val/translation_accuracy is taken on request only; give callbacks.scoring.marks=true",
+    ),
+    "a mark that is better higher": (
+        "train experiment=smoke callbacks.checkpoints.monitor=val/translation_accuracy callbacks.scoring.marks=true",
+        "give callbacks.checkpoints.higher_is_better=true",
+    ),
     "no device": ("train strategy.devices=0", "strategy.devices=0: at least 1 is expected"),
     "a trainer's wrong value": ("train experiment=smoke trainer.profiler=x", "trainer or strategy: "),
     "a critic too deep": (
