@@ -59,6 +59,9 @@ class StyleEncoder(nn.Module):
 
 
 class StyleCoder(nn.Module):
+    """`apart`: how far from one another the styles of the domains begin, in the deviations by which noise moves a style at
+    first; 0, as published: all at one place, to be told apart in the course of a long training."""
+
     def __init__(
         self,
         domains: int,
@@ -70,13 +73,31 @@ class StyleCoder(nn.Module):
         channels: int = 64,
         most_channels: int = 512,
         initialisation: Initialisation = "he",
+        apart: float = 0.0,
     ) -> None:
         super().__init__()
-        for name, value, least in (("latents", latents, 1), ("styles", styles, 1), ("size", size, 8)):
+        for name, value, least in (
+            ("latents", latents, 1),
+            ("styles", styles, 1),
+            ("size", size, 8),
+            ("apart", apart, 0),
+        ):
             at_least(f"coder.{name}", value, least)
         self.latents, self.styles = latents, styles
         self.mapping = StyleMapping(domains, latents, styles, width, initialisation)
         self.encoder = StyleEncoder(domains, styles, image_channels, size, channels, most_channels, initialisation)
+        if apart > 0:
+            for drawn, seen, centre in zip(
+                self.mapping.own, self.encoder.own, torch.randn(domains, styles), strict=True
+            ):
+                _begin_at(centre, apart, drawn[-1])  # type: ignore[index]
+                _begin_at(centre, apart, seen)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def _begin_at(centre: Tensor, apart: float, layer: nn.Linear) -> None:
+    layer.weight /= apart
+    layer.bias.copy_(centre)
 
 
 def _perceptron(sizes: list[int]) -> nn.Sequential:

@@ -7,22 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_lab.mistake import at_least
+from stylegan_lab.nets.condition import ConditionalNorm, taken_off
 from stylegan_lab.nets.initialisation import Initialisation, initialise
 from stylegan_lab.nets.preactivated_block import PreactivatedBlock, affine_instance_norm, widths
-
-
-class StyledNorm(nn.Module):
-    """Instance norm whose scale and shift are read off the style (AdaIN)."""
-
-    def __init__(self, channels: int, style_channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-        self.read = nn.Linear(style_channels, 2 * channels)
-
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        scale, shift = self.read(style)[:, :, None, None].chunk(2, dim=1)
-        out: Tensor = F.group_norm(x, self.channels) * (1 + scale) + shift
-        return out
 
 
 class StyledBlock(nn.Module):
@@ -30,7 +17,7 @@ class StyledBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, style_channels: int, doubles: bool = False) -> None:
         super().__init__()
-        self.norms = nn.ModuleList([StyledNorm(inputs, style_channels), StyledNorm(outputs, style_channels)])
+        self.norms = nn.ModuleList([ConditionalNorm(inputs, style_channels), ConditionalNorm(outputs, style_channels)])
         self.convs = nn.ModuleList(
             [nn.Conv2d(inputs, outputs, 3, padding=1), nn.Conv2d(outputs, outputs, 3, padding=1)]
         )
@@ -85,8 +72,8 @@ class StyledTranslator(nn.Module):
         initialise(self, initialisation)
 
     def forward(self, conditioned: Tensor) -> Tensor:
-        image, maps = conditioned[:, : self.image_channels], conditioned[:, self.image_channels :]
-        x, style = self.down(image), maps[:, :, 0, 0]
+        image, style = taken_off(conditioned, self.image_channels)
+        x = self.down(image)
         for block in self.up:
             x = block(x, style)
         translated: Tensor = self.to_image(x)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stylegan_lab.images.batch import Domains
 from stylegan_lab.losses.contest import Contest
@@ -16,7 +16,9 @@ from stylegan_lab.mistake import Mistake
 from stylegan_lab.modules.player import Player
 from stylegan_lab.modules.schedules import Constant
 from stylegan_lab.modules.stargan2 import StarGAN2
-from stylegan_lab.nets.domain_critic import DomainCritic
+from stylegan_lab.nets.condition import laid_on
+from stylegan_lab.nets.domain_critic import DomainCritic, DomainPatchCritic
+from stylegan_lab.nets.patch_critic import PatchCritic
 from stylegan_lab.nets.style_coder import StyleCoder
 from stylegan_lab.nets.styled_translator import StyledTranslator
 
@@ -167,6 +169,37 @@ def test_references_are_scaled_in_half_precision_too() -> None:
 
 
 def test_a_critic_of_domains_is_not_shown_other_things_than_labels() -> None:
-    with pytest.raises(Mistake, match="has a logit for each of 0 domains, and is shown 3 channels beside the picture"):
+    with pytest.raises(Mistake, match="has logits for each of 0 domains, and is shown 3 channels beside the picture"):
         DomainCritic(image_channels=6)
     assert DomainCritic(size=16, channels=2, most_channels=2)(torch.rand(2, 3, 16, 16)).logits[0].shape == (2, 1)
+
+
+def test_a_patch_critic_has_a_map_of_logits_for_each_domain() -> None:
+    critic = DomainPatchCritic(image_channels=6, domains=NAMES, channels=4, layers=1)
+    image = torch.rand(2, 3, 16, 16)
+    every = critic.layers(image)
+    assert every.shape[1] == len(NAMES)
+    labels = torch.tensor([2, 0])
+    (maps,) = critic(laid_on(image, torch.eye(3)[labels])).logits
+    assert torch.equal(maps, torch.stack([every[0, 2:], every[1, :1]]))
+    plain = DomainPatchCritic(channels=4, layers=1)
+    assert [each.shape for each in plain.parameters()] == [each.shape for each in PatchCritic(3, 4, 1).parameters()]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("apart", [0.0, 2.0, 5.0])
+def test_styles_of_domains_begin_as_far_apart_as_asked(apart: float) -> None:
+    """In deviations of what noise does to a style, pictures' styles around the same places as those of noise."""
+    torch.manual_seed(0)
+    coder = StyleCoder(domains=40, size=16, latents=64, styles=16, width=64, channels=4, most_channels=8, apart=apart)
+    noise, pictures = torch.randn(100, 64), torch.rand(4, 3, 16, 16)
+
+    def styles(net: nn.Module, given: Tensor) -> Tensor:
+        return torch.stack([net(given, torch.full((len(given),), domain)) for domain in range(40)])
+
+    centres = torch.stack([own[-1].bias for own in coder.mapping.own])  # type: ignore[index]
+    by_noise = (styles(coder.mapping, noise) - centres[:, None]).square().mean().sqrt()
+    assert float(centres.square().mean().sqrt() / by_noise) == pytest.approx(apart, rel=0.25)
+    assert torch.equal(torch.stack([own.bias for own in coder.encoder.own]), centres)  # type: ignore[arg-type]
+    away = (styles(coder.encoder, pictures) - centres[:, None]).square().mean().sqrt()
+    assert apart == 0 or float(away) < 1

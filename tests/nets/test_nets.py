@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.nets.blocks import Blur, BlurredDoubling, InstanceNorm
-from stylegan_lab.nets.condition import laid_on
+from stylegan_lab.nets.condition import ConditionalNorm, laid_on
 from stylegan_lab.nets.initialisation import WEIGHTS, initialise
 from stylegan_lab.nets.padding import Mode, joined
 from stylegan_lab.nets.patch_critic import PatchCritic
@@ -165,3 +165,20 @@ def test_a_condition_laid_on_a_picture_reaches_it(translator: Callable[..., nn.M
         one, other = (net(laid_on(image, torch.tensor([label]))) for label in ([1.0, 0.0], [0.0, 1.0]))
     inside = (slice(None), slice(None), slice(12, 20), slice(12, 20))
     assert float((one - other)[inside].abs().mean()) > 0.01
+
+
+def test_a_net_whose_norms_are_told_nothing_is_the_plain_one() -> None:
+    plain, told = (ResNetTranslator(channels=4, blocks=1, condition_channels=count) for count in (0, 2))
+    reads = [layer for layer in told.modules() if isinstance(layer, ConditionalNorm)]
+    assert len(reads) == 7, "stem, two halvings, two in the block, two doublings"
+    for layer in reads:
+        layer.read.weight.data.zero_()
+    weights = [each.state_dict() for each in (plain, told)]
+    told.load_state_dict(weights[1] | weights[0])
+    image = torch.rand(1, 3, 16, 16)
+    assert torch.equal(plain(image), told(laid_on(image, torch.tensor([[3.0, -1.0]]))))
+
+
+def test_only_norms_that_can_be_told_are() -> None:
+    with pytest.raises(Mistake, match="translator.norm=batch: .*; give instance"):
+        ResNetTranslator(norm="batch", condition_channels=2)
