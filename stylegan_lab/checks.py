@@ -187,10 +187,11 @@ def check_counts(
     side = data.size  # of what is measured
     made = scoring.pictures if isinstance(scoring, Scoring) and isinstance(module, GenerativeModule) else None
     for split in ["val"] * scored + ["test"] * evaluate:
-        held_out = len(data.held_out(split))  # type: ignore[arg-type]
+        held_out = data.distinct(split)
+        counts = (made, held_out[1]) if split == "val" and made else held_out
         for name, metric in metrics.items():
             if metric.against in measurable(module, data):
-                check_enough(f"{split}/{name}", metric, side, held_out, made if split == "val" and made else held_out)
+                check_enough(f"{split}/{name}", metric, side, *counts)
 
 
 def choices_that(group: str, fits: Callable[[Any], bool]) -> list[str]:

@@ -49,9 +49,9 @@ class TranslationExam:
     answer = "translated"
 
     def __init__(self, data: ImageData, split: str, direction: str = "a2b") -> None:
-        seen = gather(data.batches(data.held_out(split)), data.true_pairs)
+        seen = gather(data.batches(data.held_out(split)), data.true_pairs).first(*data.distinct(split))
         self.domains = seen if direction == "a2b" else seen.reversed()
-        self.direction, self.count = direction, len(seen.a)
+        self.direction, self.count = direction, len(self.domains.a)
         self.legend = f"input, translation, {'truth' if seen.paired else 'target domain'}"
         self._data = data
 

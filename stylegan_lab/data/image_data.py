@@ -106,6 +106,12 @@ class ImageData(L.LightningDataModule):
         dataset = self.held_out(split)
         return self.collated(dataset, range(min(count, len(dataset))))  # type: ignore[arg-type]
 
+    def distinct(self, split: str) -> tuple[int, int]:
+        """How many different pictures are held out of either domain; a dataset that shows some again says so."""
+        dataset = self.held_out(split)
+        count = len(dataset)  # type: ignore[arg-type]
+        return getattr(dataset, "distinct", (count, count))
+
     def training_pictures(self, count: int) -> dict[str, Tensor]:
         """As many as one batch, plain, the same whatever the seed."""
         draws = [(0, index) for index in shuffled(self.samples, 0, 0)[:count]]

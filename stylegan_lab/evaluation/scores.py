@@ -13,12 +13,15 @@ from stylegan_lab.images.convert import to_unit
 
 @dataclass(frozen=True)
 class Domains:
-    """Held-out pictures in [0, 1]; `b[i]` is the true translation of `a[i]` if `paired`. They are of one size, but where a
-    translation enlarges."""
+    """Held-out pictures in [0, 1]; `b[i]` is the true translation of `a[i]` if `paired`, else there may be more of one than of
+    the other. They are of one size, but where a translation enlarges."""
 
     a: Tensor
     b: Tensor
     paired: bool
+
+    def first(self, of_a: int, of_b: int) -> "Domains":
+        return Domains(self.a[:of_a], self.b[:of_b], self.paired)
 
     def untranslated(self) -> Tensor:
         """`a`, plainly enlarged if `b` is larger."""

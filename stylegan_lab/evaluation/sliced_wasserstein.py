@@ -17,16 +17,20 @@ def sliced_wasserstein(images: Tensor, target: Tensor) -> float:
 
     Unlike the first published code, patches are not standardised per channel: palette counts, and so does contrast.
     """
-    count = min(len(images), len(target))
-    levels = zip(_laplacian_pyramid(images[:count]), _laplacian_pyramid(target[:count]), strict=True)
+    levels = zip(*map(_laplacian_pyramid, _as_many(images, target)), strict=True)
     return float(torch.stack([crowd_distance(_patches(one), _patches(other)) for one, other in levels]).mean())
 
 
 def palette_distance(images: Tensor, target: Tensor) -> float:
     """Between the colours of two sets of images in [0, 1], wherever in the picture they stand."""
-    count = min(len(images), len(target))
-    colours = [_thinned(each[:count].movedim(1, -1).reshape(-1, each.shape[1])) for each in (images, target)]
+    colours = [_thinned(each.movedim(1, -1).reshape(-1, each.shape[1])) for each in _as_many(images, target)]
     return float(crowd_distance(*colours))
+
+
+def _as_many(one: Tensor, other: Tensor) -> list[Tensor]:
+    """As many of each: pictures of the smaller set, from its beginning, count once more than others."""
+    count = max(len(one), len(other))
+    return [each[torch.arange(count) % len(each)] for each in (one, other)]
 
 
 def crowd_distance(one: Tensor, other: Tensor) -> Tensor:

@@ -41,9 +41,10 @@ class HeldOutPictures(Dataset[Unpaired]):
 
     def __init__(self, a: Blocks, b: Blocks) -> None:
         self.a, self.b = a, b
+        self.distinct = len(a), len(b)
 
     def __len__(self) -> int:
-        return max(len(self.a), len(self.b))
+        return max(self.distinct)
 
     def __getitem__(self, index: int) -> Unpaired:
         return {"a": self.a[index % len(self.a)][0], "b": self.b[index % len(self.b)][0]}
