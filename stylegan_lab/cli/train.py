@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,16 @@ from stylegan_lab.conf_dir import CONF
 from stylegan_lab.mistake import Mistake
 
 RUN = "STYLEGAN_LAB_RUN"  # tells the other processes of a training its folder
+PARTS = [
+    "loss",
+    "translator",
+    "decoder",
+    "generator",
+    "critic",
+    "adversary",
+    "coder",
+    "features",
+]  # that a model may take
 
 
 def main(arguments: list[str]) -> int:
@@ -236,15 +247,29 @@ def plan(experiment: Any, choices: dict[str, str]) -> str:
     batch = data.batch_size * ranks
     nets = ", ".join(f"{name} {count:,}" for name, count in parameter_counts(experiment.module).items())
     epochs = experiment.iterations / data.batches_per_epoch(ranks)
-    named = ", ".join(f"{group}={choices[group]}" for group in ("model", "loss", "translator", "critic", "data"))
+    parts = OmegaConf.to_yaml(config.model, resolve=False)
+    named = ["model", *(group for group in PARTS if f"${{{group}}}" in parts), "data"]
     return "\n".join(
         [
-            f"choices    {named}",
+            "choices    " + ", ".join(f"{group}={choices[group]}" for group in named),
             f"parameters {nets}",
             f"data       {data.samples:,} samples an epoch, {data.size} px, batch {batch}",
             *(f"           {note}" for note in data.notes),
             f"budget     {experiment.iterations:,} iterations = {experiment.iterations * batch:,} images = {epochs:.4g} epochs",
+            *(f"           {note}" for note in _turns(experiment)),
             f"numbers    {precision(str(config.precision), str(config.strategy.accelerator))}, seed {config.seed}, "
             f"{ranks} x {config.strategy.accelerator}",
         ]
     )
+
+
+def _turns(experiment: Any) -> list[str]:
+    """Of a game in which generators wait for critics."""
+    play = getattr(getattr(experiment.module, "contest", None), "generators_play", None)
+    if play is None:
+        return []
+    turns = sum(map(play, range(1, experiment.iterations + 1)))
+    first = next(iteration for iteration in count(1) if play(iteration))
+    if turns == 0:
+        return [f"generators play in none of them: their first turn is iteration {first:,}"]
+    return [f"generators play in {turns:,} of them"] if turns < experiment.iterations else []

@@ -249,6 +249,27 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys: pytest.CaptureFixt
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("model", "named", "turns"),
+    [
+        (
+            "wgan",
+            "loss=wgan_scheduled, generator=dcgan, adversary=dcgan, data=",
+            "none of them: their first turn is iteration 100",
+        ),
+        ("wgan_gp", "loss=wgan_gp, generator=resnet, adversary=resnet, data=", "1 of them"),
+        ("johnson", "model=johnson, translator=resnet_tiny, features=untrained, data=", None),
+    ],
+)
+def test_the_plan_names_what_a_model_takes_and_how_often_its_generators_play(
+    model: str, named: str, turns: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("experiment=smoke", f"model={model}", "dry_run=true") == 0
+    out = capsys.readouterr().out
+    assert named in out
+    assert f"generators play in {turns}\n" in out if turns else "generators play" not in out
+
+
 @pytest.mark.parametrize(("budget", "iterations"), [("iterations=3", 3), ("epochs=2", 16), ("images=10", 5)])
 def test_a_budget_on_the_command_line_replaces_the_experiment_s(
     budget: str, iterations: int, capsys: pytest.CaptureFixture[str]
