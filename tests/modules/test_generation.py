@@ -150,6 +150,17 @@ def test_dequantisation_fills_the_step_between_two_levels(model: Callable[..., G
     assert plain.dequantised(real) is real
 
 
+def test_critics_are_shown_dequantised_pictures(model: Callable[..., GAN], monkeypatch: pytest.MonkeyPatch) -> None:
+    module, met, given = model("model=wgan_gp"), [], batch()
+    critic = module.contest.critic
+    monkeypatch.setattr(
+        module.contest, "critic", lambda judge, real, *more: met.append(real) or critic(judge, real, *more)
+    )
+    module.training_step(given, 0)
+    added = met[0] - given["image"]
+    assert 0 < float(added.min()) and float(added.max()) <= 1 / 128 + 1e-6
+
+
 @pytest.mark.parametrize("models", ["cgan", "sngan, by class"])
 def test_a_step_teaches_the_classes_that_were_asked_for_alone(models: str, model: Callable[..., GAN]) -> None:
     module = model(*MODELS[models], "optimizer=sgd")
