@@ -37,3 +37,11 @@ def test_a_set_and_itself_twice_over_are_near(distance) -> None:  # type: ignore
     assert distance(few, few) == 0
     assert distance(few, torch.cat([few, few])) < 0.1 * distance(few, far * 0.5)
     assert distance(few[:1], torch.cat([few[:1], far * 0.5])) > distance(few[:1], few), "all are looked at"
+
+
+def test_of_very_many_pictures_some_from_all_over_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylegan_lab.evaluation.sliced_wasserstein.MOST", 4)
+    dark, light = torch.zeros(4, 3, 16, 16), torch.ones(4, 3, 16, 16)
+    both = torch.cat([dark, light])
+    assert sliced_wasserstein(both, torch.cat([dark[:2], light[:2]])) == 0
+    assert sliced_wasserstein(both, dark) > 0.1 and sliced_wasserstein(both, light) > 0.1

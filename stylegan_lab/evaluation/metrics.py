@@ -14,6 +14,7 @@ from stylegan_lab.evaluation.fidelity import EXPONENTS, WINDOW, mean_absolute_er
 from stylegan_lab.evaluation.sliced_wasserstein import (
     COLOURS,
     DIRECTIONS,
+    MOST,
     PATCH,
     PATCHES_PER_IMAGE,
     SMALLEST_LEVEL,
@@ -62,11 +63,14 @@ METRICS: dict[str, Metric] = {
         "target",
         "lower",
         f"W1 of {PATCHES_PER_IMAGE} patches of {PATCH}x{PATCH} a picture and Laplacian level (to {SMALLEST_LEVEL} px), "
-        f"{DIRECTIONS} directions, no standardisation per channel, values in [0, 1]",
+        f"{DIRECTIONS} directions, no standardisation per channel, values in [0, 1], at most {MOST:,} pictures",
         smallest=PATCH,
     ),
     "palette_distance": Metric(
-        palette_distance, "target", "lower", f"W1 of {COLOURS} RGB colours, {DIRECTIONS} directions"
+        palette_distance,
+        "target",
+        "lower",
+        f"W1 of {COLOURS} RGB colours of at most {MOST:,} pictures, {DIRECTIONS} directions",
     ),
     "diversity": Metric(
         diversity,

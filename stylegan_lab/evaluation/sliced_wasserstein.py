@@ -8,6 +8,7 @@ PATCH = 7
 PATCHES_PER_IMAGE = 128
 DIRECTIONS = 256
 COLOURS = 1 << 15
+MOST = 4096  # pictures, of which the patches stay within a few gigabytes
 SMALLEST_LEVEL = 16  # pixels
 SEED = 20180226
 
@@ -28,16 +29,21 @@ def palette_distance(images: Tensor, target: Tensor) -> float:
 
 
 def _as_many(one: Tensor, other: Tensor) -> list[Tensor]:
-    """As many of each: pictures of the smaller set, from its beginning, count once more than others."""
-    count = max(len(one), len(other))
-    return [each[torch.arange(count) % len(each)] for each in (one, other)]
+    """As many of each. Pictures of the smaller set, from its beginning, count once more than others; of very many, some from
+    all over the set count for all."""
+    count = min(max(len(one), len(other)), MOST)
+    places = torch.arange(count)
+    return [each[places % len(each) if len(each) <= count else places * len(each) // count] for each in (one, other)]
 
 
 def crowd_distance(one: Tensor, other: Tensor) -> Tensor:
     """The Wasserstein-1 distance of two equally large crowds (N, D), averaged over random directions."""
     directions = F.normalize(torch.randn(DIRECTIONS, one.shape[1], generator=_dice()), dim=1)
-    shadows = [(directions @ crowd.cpu().float().T).sort(dim=1).values for crowd in (one, other)]
-    return (shadows[0] - shadows[1]).abs().mean()
+    apart = []
+    for some in directions.split(32):
+        shadows = [(some @ crowd.cpu().float().T).sort(dim=1).values for crowd in (one, other)]
+        apart.append((shadows[0] - shadows[1]).abs().mean(dim=1))
+    return torch.cat(apart).mean()
 
 
 def _laplacian_pyramid(images: Tensor) -> list[Tensor]:
