@@ -19,7 +19,7 @@ from stylegan_lab.exam import markable, measurable
 from stylegan_lab.hardware import check_hardware, strategy_arguments
 from stylegan_lab.images.batch import WORDS, serves
 from stylegan_lab.instantiate import plain
-from stylegan_lab.marks import BETTER
+from stylegan_lab.marks import BETTER, NEEDS
 from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.modules.generative import GenerativeModule
 from stylegan_lab.modules.module import Module
@@ -163,18 +163,19 @@ def check_monitor(callbacks: Mapping[str, Any], metrics: Mapping[str, Metric], m
     kept = callbacks.get("checkpoints")
     if isinstance(kept, Checkpoints) and kept.monitor is not None:
         taken = measurable(module, data)
-        scores = {name: metric.better for name, metric in metrics.items() if metric.against in taken}
-        marks = {name: BETTER[name] for name in markable(module, data, "val")}
-        scoring = callbacks.get("scoring")
-        if isinstance(scoring, Scoring) and scoring.marks:
-            scores |= marks
-        elif kept.monitor.removeprefix("val/") in marks:
-            raise Mistake(f"{kept.monitor} is taken on request only; give callbacks.scoring.marks=true")
-        logged = {f"val/{name}": better for name, better in scores.items()}
-        better = choose("callbacks.checkpoints.monitor", kept.monitor, logged)
-        if kept.higher_is_better != (better == "higher"):
+        better = {f"val/{name}": metric.better for name, metric in metrics.items() if metric.against in taken}
+        scoring, given = callbacks.get("scoring"), markable(module, data, "val")
+        if isinstance(scoring, Scoring) and scoring.every > 0 and scoring.marks:
+            better |= {f"val/{name}": BETTER[name] for name in BETTER if name in given}
+        elif kept.monitor in {f"val/{name}" for name in given}:
+            raise Mistake(f"{kept.monitor} is taken on request only; give callbacks.scoring.marks=true, and every > 0")
+        needs = {f"val/{name}": words for name, words in NEEDS.items() if name not in given}
+        if kept.monitor in needs:
+            raise Mistake(f"{kept.monitor} takes {needs[kept.monitor]}; give another callbacks.checkpoints.monitor")
+        chosen = choose("callbacks.checkpoints.monitor", kept.monitor, better)
+        if kept.higher_is_better != (chosen == "higher"):
             raise Mistake(
-                f"{kept.monitor} is better {better}; give callbacks.checkpoints.higher_is_better={str(better == 'higher').lower()}"
+                f"{kept.monitor} is better {chosen}; give callbacks.checkpoints.higher_is_better={str(chosen == 'higher').lower()}"
             )
 
 

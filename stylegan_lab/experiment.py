@@ -94,7 +94,13 @@ def config_of(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> DictConf
 def restore_module(checkpoint: dict[str, Any], raw: bool = False, trust: Sequence[str] = ()) -> Module:
     """The module a checkpoint describes, with averaged weights unless `raw`, ready for use."""
     module = build_module(config_of(checkpoint, trust))
-    module.load_state_dict(checkpoint["state_dict"])
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        differing = ";".join(line.strip() for line in str(error).splitlines()[1:3])
+        raise Mistake(
+            f"the checkpoint does not fit the nets that its config describes, as this code builds them: {differing}"
+        ) from error
     module.iteration = checkpoint["iteration"]
     if not raw:
         apply_averages(module, checkpoint.get("ema", {}))

@@ -27,6 +27,14 @@ BETTER: Mapping[str, Better] = {
     "modes_kl": "lower",
     "memorised": "lower",
 }
+NEEDS: Mapping[str, str] = {
+    "translation_accuracy": "a translator between domains of one size",
+    "class_consistency": "a generator of classes (model.classes)",
+    "classification_accuracy": "a generator of classes (model.classes)",
+    "modes_covered": "a generator of labelled data",
+    "modes_kl": "a generator of labelled data",
+    "memorised": f"a generator, and {ENOUGH} held-out pictures that are no stacks",
+}
 
 
 @dataclass(frozen=True)
@@ -37,15 +45,16 @@ class Mark:
     protocol: str
 
 
-def mark(name: str, value: float, held_out: float, protocol: str) -> dict[str, Mark]:
+def _marked(name: str, value: float, held_out: float, protocol: str) -> dict[str, Mark]:
     return {name: Mark(value, held_out, BETTER[name], protocol)}
 
 
 def given_to_generation(data: ImageData, on_request: bool, held_out: int) -> set[str]:
-    """The names of the marks that `of_generation` gives, before there is anything to mark."""
+    """The names of the marks that `of_generation` gives, before there is anything to mark. Stacks of a split are made of the
+    same digits, so that fresh ones are further from them than they from one another: nothing can be said of memorising."""
     asked = {"class_consistency", "classification_accuracy"} if on_request else set()
     modes = {"modes_covered", "modes_kl"} | asked if data.gives is Labelled else set()
-    return modes | ({"memorised"} if held_out >= ENOUGH else set())
+    return modes | ({"memorised"} if held_out >= ENOUGH and not isinstance(data, StackedDigits) else set())
 
 
 def given_to_translation(data: ImageData) -> set[str]:
@@ -76,7 +85,8 @@ def of_generation(made: Crowd, real: Crowd, data: ImageData) -> dict[str, Mark]:
     """`real` are held-out pictures."""
     training = _training(data)
     made, real = Crowd(shrunk(made.pictures), made.labels), Crowd(shrunk(real.pictures), real.labels)
-    marks = _memorising(made, real, training) if len(real.pictures) >= ENOUGH else {}
+    given = given_to_generation(data, made.labels is not None, len(real.pictures))
+    marks = _memorising(made, real, training) if "memorised" in given else {}
     if data.gives is not Labelled:
         return marks
     reader = _reader(data, training)
@@ -96,7 +106,7 @@ def of_translation(translated: Tensor, real: Tensor, data: ImageData, direction:
         f"share read as the target domain by a classifier of {len(domains.pictures):,} training pictures ({PROTOCOL})"
     )
     accuracy = reader.share_read_as(translated, aim), reader.share_read_as(real, aim)
-    return mark("translation_accuracy", *accuracy, protocol)
+    return _marked("translation_accuracy", *accuracy, protocol)
 
 
 def _asked(made: Crowd, real: Crowd, reader: Reader) -> dict[str, Mark]:
@@ -108,7 +118,7 @@ def _asked(made: Crowd, real: Crowd, reader: Reader) -> dict[str, Mark]:
         f"share of held-out pictures read rightly by a classifier of {len(made.pictures):,} generated ones ({PROTOCOL}); "
         "Ravuri and Vinyals (2019)"
     )
-    return mark("class_consistency", reader.share_right(made), known, consistency) | mark(
+    return _marked("class_consistency", reader.share_right(made), known, consistency) | _marked(
         "classification_accuracy", taught, known, accuracy
     )
 
@@ -120,7 +130,7 @@ def _modes(made: Crowd, real: Crowd, data: ImageData, reader: Reader) -> dict[st
     apart = reverse_kl(read, training), reverse_kl(known, training)
     protocol = f"{count:,} classes in {len(read):,} generated pictures, as read by {reader.words}"
     kl = f"nats from the shares in the whole training set of {protocol}"
-    return mark("modes_covered", *covered, f"of {protocol}") | mark("modes_kl", *apart, kl)
+    return _marked("modes_covered", *covered, f"of {protocol}") | _marked("modes_kl", *apart, kl)
 
 
 def _memorising(made: Crowd, real: Crowd, training: Crowd) -> dict[str, Mark]:
@@ -129,7 +139,7 @@ def _memorising(made: Crowd, real: Crowd, training: Crowd) -> dict[str, Mark]:
         f"share that is nearer to the nearest of {len(training.pictures):,} training pictures, over that of "
         f"{len(real.pictures[:MOST]):,} held-out ones, than {1 - ALIKE:.0%} of those are; pixels at {SIDE}x{SIDE}"
     )
-    return mark("memorised", share, ALIKE, protocol)
+    return _marked("memorised", share, ALIKE, protocol)
 
 
 def _reader(data: ImageData, training: Crowd) -> Reader:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from stylegan_lab.cli.main import run
 from stylegan_lab.evaluation.metrics import METRICS
 from stylegan_lab.evaluation.scores import score
 from stylegan_lab.evaluation.sliced_wasserstein import palette_distance, sliced_wasserstein
 from stylegan_lab.exam import TranslationExam
-from tests.data.folders.photos import data_of, photos
+from tests.data.folders.photos import data_of, photos, played
 
 
 @pytest.mark.parametrize(("of_a", "of_b"), [(3, 5), (5, 3), (4, 4)])
@@ -28,6 +29,19 @@ def test_no_picture_is_asked_or_held_against_twice(tmp_path: Path, of_a: int, of
         scores = score(exam.domains.a, exam.others)
         assert scores.keys() == {name for name, metric in METRICS.items() if metric.against != "truth"}
         assert all(torch.tensor(list(scores.values())).isfinite())
+
+
+def test_too_few_of_either_domain_are_told_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, count in (("trainA", 2), ("trainB", 2), ("testA", 3), ("testB", 1)):
+        photos(tmp_path / "root" / name, count, first=20 * len(name) + count)
+    given = ["data=unpaired", "data.root=root", "metrics=untrained", "metrics.untrained.which=[kid]"]
+    assert run(played(*given)) == 2
+    assert "kid_untrained needs at least 2 pictures on either side; there are 3 and 1" in capsys.readouterr().err
+    photos(tmp_path / "root" / "testB", 2, first=50)
+    assert run(played(*given, "dry_run=true")) == 0
 
 
 @pytest.mark.parametrize("distance", [sliced_wasserstein, palette_distance])

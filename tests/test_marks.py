@@ -10,11 +10,18 @@ from torch import Tensor
 
 from stylegan_lab.cli.evaluate import table
 from stylegan_lab.data.glyphs_data import GlyphsData
-from stylegan_lab.data.scenes_data import DomainsOfScenes, LabelledScenes, PairedScenes, ShrunkenScenes, StyledScenes
+from stylegan_lab.data.scenes_data import (
+    DomainsOfScenes,
+    LabelledScenes,
+    PairedScenes,
+    ScenesData,
+    ShrunkenScenes,
+    StyledScenes,
+)
 from stylegan_lab.data.stacked import StackedDigits
 from stylegan_lab.exam import GenerationExam, TranslationExam
 from stylegan_lab.images.write import write_picture
-from stylegan_lab.marks import BETTER, Crowd, Mark, given_to_generation, given_to_translation, of_generation
+from stylegan_lab.marks import BETTER, NEEDS, Crowd, Mark, given_to_generation, given_to_translation, of_generation
 from tests.data.folders.photos import data_of
 
 
@@ -75,15 +82,28 @@ def test_marks_are_those_promised(glyphs: GlyphsData) -> None:
         assert all(mark.better == BETTER[name] for name, mark in given.items())
     assert "memorised" not in given_to_generation(glyphs, False, 5)
     few = {"size": 16, "train_scenes": 2, "test_scenes": 2}
-    for data in (PairedScenes(**few), StyledScenes(**few), ShrunkenScenes(**few), DomainsOfScenes(**few)):
+    read: dict[type[ScenesData], bool] = {
+        PairedScenes: True,
+        DomainsOfScenes: True,
+        StyledScenes: False,
+        ShrunkenScenes: False,
+    }
+    for kind, is_read in read.items():
+        data = kind(**few)
         exam = TranslationExam(data, "test")
-        assert given_to_translation(data) == {*exam.marks(exam.domains.b)}
+        assert (
+            given_to_translation(data)
+            == {*exam.marks(exam.domains.b)}
+            == ({"translation_accuracy"} if is_read else set())
+        )
+    assert NEEDS.keys() == BETTER.keys()
 
 
 def test_stacked_digits_are_read_one_by_one(glyphs: GlyphsData) -> None:
     data = StackedDigits(glyphs, size=16, batch_size=64, train_stacks=100, test_stacks=300)
     exam = GenerationExam(data, "test")
     marks = exam.marks(exam.real)
+    assert marks.keys() == given_to_generation(data, False, 300) == {"modes_covered", "modes_kl"}
     assert marks["modes_covered"].value == 27 and "of 27 classes" in marks["modes_covered"].protocol
     assert marks["modes_kl"].held_out < 0.08, "their shares are known, however few stacks are looked at"
     assert exam.marks(exam.real[:, :1].expand_as(exam.real))["modes_covered"].value == 3

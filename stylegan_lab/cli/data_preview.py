@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from stylegan_lab.cli.composed_data import composed_data
 from stylegan_lab.cli.run_parser import Parser
@@ -40,7 +39,7 @@ def first_samples(data: ImageData, count: int) -> dict[str, Tensor]:
     """The first of the first epoch, in the order of a training."""
     samples: Any = data.train_samples()
     order = shuffled(len(samples), data.seed, 0)[:count]
-    batch = data.on_after_batch_transfer(default_collate([samples[0, index] for index in order]), 0)
+    batch = data.collated(samples, [(0, index) for index in order])
     return {name: values for name, values in batch.items() if values.dim() == 4}
 
 

@@ -1,5 +1,6 @@
 """Going on with a run: its own overrides first, the new ones after; only budget and logging may differ."""
 
+import inspect
 import json
 from collections.abc import Iterable, Set
 from math import prod
@@ -7,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from stylegan_lab.hardware import is_first, number_of_ranks
 from stylegan_lab.instantiate import recorded
@@ -57,6 +59,32 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     return [*kept, *mine, f"resume={place}"]
 
 
+def as_it_was(config: DictConfig) -> None:
+    """Settings that the run at `resume` does not know, because they are newer than it, are left to the defaults of what takes
+    them, which stand for how it was before; but not those that were asked for."""
+    given = {_key(override) for override in HydraConfig.get().overrides.task}
+    with open_dict(config):
+        _forget_newer(config, settings_of(find_run(config.resume)[0]), given, "")
+
+
+def _forget_newer(now: DictConfig, was: dict[str, Any], given: Set[str], place: str) -> None:
+    for key in list(map(str, now)):
+        if OmegaConf.is_interpolation(now, key):
+            continue
+        here, before = f"{place}.{key}".lstrip("."), was.get(key)
+        if isinstance(now._get_node(key), DictConfig) and isinstance(before, dict):
+            _forget_newer(now[key], before, given, here)
+        elif key not in was and here not in given and _by_default(now.get("_target_"), was.get("_target_"), key):
+            del now[key]
+
+
+def _by_default(target: str | None, before: str | None, key: str) -> bool:
+    if target is None or target != before:
+        return False
+    parameter = inspect.signature(get_object(target)).parameters.get(key)
+    return parameter is not None and parameter.default is not parameter.empty
+
+
 def starting_point(run: Run, config: DictConfig) -> Path | None:
     """The checkpoint that `resume=` means, once it is sure that the same experiment goes on. None: at the beginning."""
     _, name = find_run(config.resume)
@@ -102,7 +130,7 @@ def check_rollback(run: Run, diverged: "Diverged", finite: "Finite", rollbacks: 
 
 def check_unchanged(run: Run, config: dict[str, Any], given: Set[str]) -> None:
     """Refuse, by name, every difference that would make it another experiment. Settings that the run does not know, because
-    they are newer than it, are as they were unless they are `given`."""
+    they are newer than it, are as they were (see `as_it_was`) unless they are `given`."""
     _check_batch(run, settings_of(run), config)
     if changed := settings_that_differ(run, config, MAY_DIFFER, given):
         raise Mistake(

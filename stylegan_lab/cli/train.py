@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 import stylegan_lab.resolvers  # noqa: F401  so that configs can be resolved
 from stylegan_lab.cli.arguments import flags_and_overrides, sweep_or_not
 from stylegan_lab.cli.quiet import quiet
-from stylegan_lab.cli.resuming import check_rollback, overrides_to_resume, starting_point
+from stylegan_lab.cli.resuming import as_it_was, check_rollback, overrides_to_resume, starting_point
 from stylegan_lab.cli.wording import in_our_words
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.mistake import Mistake
@@ -100,6 +100,8 @@ def train(config: DictConfig, flags: Sequence[str] = ()) -> None:
     choices = {str(group): str(choice) for group, choice in HydraConfig.get().runtime.choices.items()}
     one_budget(config, overrides)
     go_on_with_job(config, choices)
+    if config.resume:
+        as_it_was(config)
     experiment = build(config, choices)
     if config.dry_run:
         print(plan(experiment, choices))
@@ -256,20 +258,21 @@ def plan(experiment: Any, choices: dict[str, str]) -> str:
             f"data       {data.samples:,} samples an epoch, {data.size} px, batch {batch}",
             *(f"           {note}" for note in data.notes),
             f"budget     {experiment.iterations:,} iterations = {experiment.iterations * batch:,} images = {epochs:.4g} epochs",
-            *(f"           {note}" for note in _turns(experiment)),
+            *(f"           {note}" for note in _turns(experiment.module, experiment.iterations)),
             f"numbers    {precision(str(config.precision), str(config.strategy.accelerator))}, seed {config.seed}, "
             f"{ranks} x {config.strategy.accelerator}",
         ]
     )
 
 
-def _turns(experiment: Any) -> list[str]:
+def _turns(module: Any, iterations: int) -> list[str]:
     """Of a game in which generators wait for critics."""
-    play = getattr(getattr(experiment.module, "contest", None), "generators_play", None)
-    if play is None:
+    from stylegan_lab.modules.adversarial import AdversarialModule
+
+    if not isinstance(module, AdversarialModule):
         return []
-    turns = sum(map(play, range(1, experiment.iterations + 1)))
-    first = next(iteration for iteration in count(1) if play(iteration))
+    turns = sum(map(module.generators_play, range(1, iterations + 1)))
     if turns == 0:
+        first = next(filter(module.generators_play, count(1)))
         return [f"generators play in none of them: their first turn is iteration {first:,}"]
-    return [f"generators play in {turns:,} of them"] if turns < experiment.iterations else []
+    return [f"generators play in {turns:,} of them"] if turns < iterations else []

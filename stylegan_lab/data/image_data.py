@@ -46,7 +46,8 @@ class ImageData(L.LightningDataModule):
 
     @abstractmethod
     def held_out(self, split: str) -> Dataset[Any]:
-        """A dataset indexed by integers; `split` is val or test."""
+        """A dataset indexed by integers; `split` is val or test. One that shows pictures of the domain with fewer of them again
+        has an attribute `distinct`: how many different ones it shows of `a`, and of `b`."""
 
     def reference_pairs(self) -> Dataset[Any] | None:
         """True pairs of the training domains, for references to be fitted on; no model sees them. None: there are none."""
@@ -107,7 +108,7 @@ class ImageData(L.LightningDataModule):
         return self.collated(dataset, range(min(count, len(dataset))))  # type: ignore[arg-type]
 
     def distinct(self, split: str) -> tuple[int, int]:
-        """How many different pictures are held out of either domain; a dataset that shows some again says so."""
+        """How many different pictures are held out of either domain."""
         dataset = self.held_out(split)
         count = len(dataset)  # type: ignore[arg-type]
         return getattr(dataset, "distinct", (count, count))

@@ -96,8 +96,9 @@ def chosen(entries: Mapping[str, Entry]) -> dict[str, Metric]:
 
 
 def check_enough(name: str, metric: Metric, side: int, *counts: int) -> None:
-    """Whether pictures of that side, as many as counted, can be measured."""
+    """Whether pictures of that side, so many to be measured and so many that they are held against, can be."""
     if min(counts) < metric.least:
-        raise Mistake(f"{name} needs at least {metric.least} pictures on either side; there are {min(counts)}")
+        there = " and ".join(map(str, dict.fromkeys(counts)))
+        raise Mistake(f"{name} needs at least {metric.least} pictures on either side; there are {there}")
     if side < metric.smallest:
         raise Mistake(f"{name} needs pictures of at least {metric.smallest} pixels a side; they have {side}")

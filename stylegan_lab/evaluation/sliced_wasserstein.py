@@ -8,7 +8,7 @@ PATCH = 7
 PATCHES_PER_IMAGE = 128
 DIRECTIONS = 256
 COLOURS = 1 << 15
-MOST = 4096  # pictures, of which the patches stay within a few gigabytes
+MOST = 2048  # pictures: within a minute and some gigabytes
 SMALLEST_LEVEL = 16  # pixels
 SEED = 20180226
 
@@ -29,8 +29,7 @@ def palette_distance(images: Tensor, target: Tensor) -> float:
 
 
 def _as_many(one: Tensor, other: Tensor) -> list[Tensor]:
-    """As many of each. Pictures of the smaller set, from its beginning, count once more than others; of very many, some from
-    all over the set count for all."""
+    """As many of each. The smaller set counts again from its beginning; of very many, some from all over the set count."""
     count = min(max(len(one), len(other)), MOST)
     places = torch.arange(count)
     return [each[places % len(each) if len(each) <= count else places * len(each) // count] for each in (one, other)]

@@ -37,6 +37,9 @@ class AdversarialModule(Module):
             self.contest.constrain(critic)
         return self.player(name, *nets, optimizer=self._optimizer, rate=self._critic_rate)
 
+    def generators_play(self, iteration: int) -> bool:
+        return self.contest.generators_play(iteration)
+
     def descend_critics(self, player: Player, terms: TermsOf, *args: Any) -> Terms:
         """`descend`, and then whatever the contest demands of critics' weights."""
         done = self.descend(player, terms, *args)

@@ -70,7 +70,7 @@ class CUT(AdversarialModule):
             with torch.no_grad():
                 keys = self.encoded(source)
         self.descend_critics(self.critics, self.critic_terms, b, there[: len(a)].detach())
-        if self.contest.generators_play(self.iteration):
+        if self.generators_play(self.iteration):
             self.descend(self.generators, self.generator_terms, b, there, keys, flipped)
 
     def critic_terms(self, b: Tensor, fake: Tensor) -> Terms:

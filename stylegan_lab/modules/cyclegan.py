@@ -67,7 +67,7 @@ class CycleGAN(AdversarialModule):
     def training_step(self, batch: Unpaired, batch_idx: int) -> None:
         a, b = batch["a"], batch["b"]
         fake_a, fake_b = self.b_to_a(b), self.a_to_b(a)
-        if self.contest.generators_play(self.iteration):
+        if self.generators_play(self.iteration):
             self.descend(self.generators, self.generator_terms, a, b, fake_a, fake_b)
         seen_a, seen_b = self.pool_a(fake_a.detach()), self.pool_b(fake_b.detach())
         self.descend_critics(self.critics, self.critic_terms, a, b, seen_a, seen_b)

@@ -44,7 +44,7 @@ class GAN(GenerativeModule):
     def training_step(self, batch: Plain, batch_idx: int) -> None:
         real, condition = self.dequantised(batch["image"]), self.condition(batch)
         self.descend_critics(self.critics, self.critic_terms, real, condition)
-        if self.contest.generators_play(self.iteration):
+        if self.generators_play(self.iteration):
             self.descend(self.generators, self.generator_terms, real, condition)
 
     def critic_terms(self, real: Tensor, condition: Tensor | None) -> Terms:

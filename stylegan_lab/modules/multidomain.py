@@ -44,7 +44,7 @@ class Multidomain(AmongDomains):
     def training_step(self, batch: Domains, batch_idx: int) -> None:
         fake = self.translated(batch["a"], batch["target"])
         self.descend_critics(self.critics, self.critic_terms, batch, fake.detach())
-        if self.contest.generators_play(self.iteration):
+        if self.generators_play(self.iteration):
             self.descend(self.generators, self.generator_terms, batch, fake)
 
     def critic_terms(self, batch: Domains, fake: Tensor) -> Terms:

@@ -77,8 +77,11 @@ class Perceptual(AdversarialModule):
         fake = self.translator(a)
         if self.weights["adversarial"] > 0:
             self.descend_critics(self.critics, self.critic_terms, b, fake.detach())
-        if self.weights["adversarial"] == 0 or self.contest.generators_play(self.iteration):
+        if self.generators_play(self.iteration):
             self.descend(self.generators, self.generator_terms, a, b, fake)
+
+    def generators_play(self, iteration: int) -> bool:
+        return self.weights["adversarial"] == 0 or super().generators_play(iteration)
 
     def critic_terms(self, b: Tensor, fake: Tensor) -> Terms:
         return self.contest.critic(self.critic, b, fake, self.iteration)

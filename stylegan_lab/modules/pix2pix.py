@@ -47,7 +47,7 @@ class Pix2Pix(AdversarialModule):
         a, b = batch["a"], batch["b"]
         fake = self.translator(a)
         self.descend_critics(self.critics, self.critic_terms, a, b, fake.detach())
-        if self.contest.generators_play(self.iteration):
+        if self.generators_play(self.iteration):
             self.descend(self.generators, self.generator_terms, a, b, fake)
 
     def critic_terms(self, a: Tensor, b: Tensor, fake: Tensor) -> Terms:

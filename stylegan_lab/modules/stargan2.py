@@ -74,7 +74,7 @@ class StarGAN2(AmongDomains):
             with torch.no_grad():
                 fake = self.translated(batch["a"], code())
             self.descend_critics(self.critics, self.critic_terms, name, batch, fake)
-        if self.contest.generators_play(self.iteration):
+        if self.generators_play(self.iteration):
             all_three = [self.generators, self.mappers, self.encoders]
             self.descend(all_three, self.generator_terms, "drawn", batch, drawn(noise), drawn(more_noise))
             self.descend(self.generators, self.generator_terms, "seen", batch, seen(batch["b"]), seen(batch["other"]))

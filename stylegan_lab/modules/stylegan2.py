@@ -69,7 +69,7 @@ class StyleGAN2(GenerativeModule):
     def training_step(self, batch: Plain, batch_idx: int) -> None:
         real, condition = batch["image"], self.condition(batch)
         walked = None
-        if self.contest.generators_play(self.iteration):
+        if self.generators_play(self.iteration):
             self.descend(self.generators, self.generator_terms, real, condition)
         if self.paths.is_due(self.iteration):
             walked = self.descend(self.generators, self.path_terms, max(1, len(real) // self.paths.shrink))

@@ -12,9 +12,9 @@ def laid_on(image: Tensor, condition: Tensor) -> Tensor:
     return torch.cat([image, maps.expand(-1, -1, *image.shape[-2:])], dim=1)
 
 
-def taken_off(told: Tensor, image_channels: int) -> tuple[Tensor, Tensor]:
+def taken_off(laid: Tensor, image_channels: int) -> tuple[Tensor, Tensor]:
     """The pictures, and the condition that was laid on them."""
-    return told[:, :image_channels], told[:, image_channels:, 0, 0]
+    return laid[:, :image_channels], laid[:, image_channels:, 0, 0]
 
 
 class ConditionalNorm(nn.Module):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan_lab.mistake import at_least
+from stylegan_lab.mistake import Mistake, at_least
 from stylegan_lab.nets.initialisation import Initialisation, initialise
 from stylegan_lab.nets.preactivated_block import halving_trunk
 
@@ -59,8 +59,9 @@ class StyleEncoder(nn.Module):
 
 
 class StyleCoder(nn.Module):
-    """`apart`: how far from one another the styles of the domains begin, in the deviations by which noise moves a style at
-    first; 0, as published: all at one place, to be told apart in the course of a long training."""
+    """`apart` 0, as published: the styles of all domains begin mixed up, to be told apart in the course of a long training.
+    Otherwise each domain's begin around a centre of its own, drawn from N(0, 1), from which noise and pictures move them by
+    1/`apart` of what they would."""
 
     def __init__(
         self,
@@ -86,6 +87,8 @@ class StyleCoder(nn.Module):
         self.latents, self.styles = latents, styles
         self.mapping = StyleMapping(domains, latents, styles, width, initialisation)
         self.encoder = StyleEncoder(domains, styles, image_channels, size, channels, most_channels, initialisation)
+        if 0 < apart < 1:
+            raise Mistake(f"coder.apart={apart}: 0, or 1 and more, is expected")
         if apart > 0:
             for drawn, seen, centre in zip(
                 self.mapping.own, self.encoder.own, torch.randn(domains, styles), strict=True

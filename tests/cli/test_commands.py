@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stylegan_lab.checkpoint import read_checkpoint
+from stylegan_lab.checkpoint import read_checkpoint, write_checkpoint
 from stylegan_lab.cli.main import COMMANDS, run
 from stylegan_lab.images.read import read_picture
 from stylegan_lab.loggers.record import read_record
@@ -177,6 +177,29 @@ def test_a_run_goes_on_from_an_earlier_checkpoint_too(capsys: pytest.CaptureFixt
     assert "nothing is left to play" in capsys.readouterr().out
 
 
+def test_what_is_newer_than_a_run_is_as_it_was_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run of domains from before it could be chosen where the translator reads them."""
+    many = [*QUICK, "model=multidomain", "output_dir=old"]
+    assert train(*many, "translator.condition_at=stem", "iterations=2") == 0
+    for name in ("config.yaml", "overrides.txt"):
+        lines = Path("old", name).read_text().splitlines(keepends=True)
+        Path("old", name).write_text("".join(line for line in lines if "condition_at" not in line))
+    assert train("resume=old", "translator.condition_at=norms", "iterations=4") == 2
+    assert "translator.condition_at=norms (was None)" in capsys.readouterr().err
+    assert train("resume=old", "iterations=4") == 0
+    assert "condition_at" not in Path("old", "config.yaml").read_text()
+
+
+def test_weights_of_other_nets_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(*QUICK, "iterations=2", "output_dir=one") == 0
+    path = Path("one/checkpoints/last.ckpt")
+    contents = torch.load(path, weights_only=True)
+    contents["config"]["translator"]["channels"] = contents["config"]["model"]["translator"]["channels"] = 8
+    write_checkpoint(contents, path)
+    assert run(["evaluate", "one"]) == 2
+    assert "does not fit the nets that its config describes" in capsys.readouterr().err
+
+
 def test_output_dir_goes_on_by_itself_and_refuses_another_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     assert train(*QUICK, "output_dir=here", "iterations=4") == 0
     assert train(*QUICK, "output_dir=here", "iterations=6") == 0
@@ -254,17 +277,22 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys: pytest.CaptureFixt
     [
         (
             "wgan",
-            "loss=wgan_scheduled, generator=dcgan, adversary=dcgan, data=",
+            "loss=wgan_scheduled, generator=dcgan, adversary=dcgan, latents=normal, data=",
             "none of them: their first turn is iteration 100",
         ),
-        ("wgan_gp", "loss=wgan_gp, generator=resnet, adversary=resnet, data=", "1 of them"),
-        ("johnson", "model=johnson, translator=resnet_tiny, features=untrained, data=", None),
+        ("wgan_gp", "loss=wgan_gp, generator=resnet, adversary=resnet, latents=normal_128, data=", "1 of them"),
+        ("johnson", "model=johnson, translator=resnet_tiny, data=", None),
+        (
+            "perceptual loss=wgan features=colours model.adversarial_weight=0",
+            "model=perceptual, loss=wgan, translator=",
+            None,
+        ),
     ],
 )
 def test_the_plan_names_what_a_model_takes_and_how_often_its_generators_play(
     model: str, named: str, turns: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train("experiment=smoke", f"model={model}", "dry_run=true") == 0
+    assert train("experiment=smoke", *f"model={model}".split(), "dry_run=true") == 0
     out = capsys.readouterr().out
     assert named in out
     assert f"generators play in {turns}\n" in out if turns else "generators play" not in out
@@ -404,7 +432,11 @@ MISTAKES = {
     ),
     "a mark that is not taken": (
         "train experiment=smoke callbacks.checkpoints.monitor=val/translation_accuracy",
-        "val/translation_accuracy is taken on request only; give callbacks.scoring.marks=true",
+        "val/translation_accuracy is taken on request only; give callbacks.scoring.marks=true, and every > 0",
+    ),
+    "a mark that cannot be had": (
+        "train experiment=smoke callbacks.checkpoints.monitor=val/class_consistency callbacks.scoring.marks=true",
+        "val/class_consistency takes a generator of classes (model.classes)",
     ),
     "a mark that is better higher": (
         "train experiment=smoke callbacks.checkpoints.monitor=val/translation_accuracy callbacks.scoring.marks=true",

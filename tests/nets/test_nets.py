@@ -155,6 +155,7 @@ def test_deterministic_padding_is_torch_s(mode: Mode, before: int, after: int) -
         partial(ResNetTranslator, channels=4, blocks=1),
         partial(UNet, channels=4, levels=4, dropout=0.0, norm="instance"),
         partial(StyledTranslator, channels=4, most_channels=8, halvings=2),
+        partial(ResNetTranslator, channels=4, blocks=1, condition_at="norms"),
     ],
 )
 def test_a_condition_laid_on_a_picture_reaches_it(translator: Callable[..., nn.Module]) -> None:
@@ -167,8 +168,10 @@ def test_a_condition_laid_on_a_picture_reaches_it(translator: Callable[..., nn.M
     assert float((one - other)[inside].abs().mean()) > 0.01
 
 
-def test_a_net_whose_norms_are_told_nothing_is_the_plain_one() -> None:
-    plain, told = (ResNetTranslator(channels=4, blocks=1, condition_channels=count) for count in (0, 2))
+def test_a_net_whose_norms_read_nothing_is_the_plain_one() -> None:
+    plain, told = (
+        ResNetTranslator(channels=4, blocks=1, condition_channels=count, condition_at="norms") for count in (0, 2)
+    )
     reads = [layer for layer in told.modules() if isinstance(layer, ConditionalNorm)]
     assert len(reads) == 7, "stem, two halvings, two in the block, two doublings"
     for layer in reads:
@@ -179,6 +182,19 @@ def test_a_net_whose_norms_are_told_nothing_is_the_plain_one() -> None:
     assert torch.equal(plain(image), told(laid_on(image, torch.tensor([[3.0, -1.0]]))))
 
 
-def test_only_norms_that_can_be_told_are() -> None:
-    with pytest.raises(Mistake, match="translator.norm=batch: .*; give instance"):
-        ResNetTranslator(norm="batch", condition_channels=2)
+@pytest.mark.parametrize(("channels", "at_most"), [(4, 0.6), (64, 0.6)])
+def test_styles_do_not_drown_the_picture_at_first(channels: int, at_most: float) -> None:
+    torch.manual_seed(0)
+    net = ResNetTranslator(channels=16, blocks=2, condition_channels=channels, condition_at="norms")
+    reads = [layer.read for layer in net.modules() if isinstance(layer, ConditionalNorm)]
+    with torch.no_grad():
+        given = torch.cat([read(torch.randn(50, channels)).flatten() for read in reads])
+    assert float(given.std()) == pytest.approx(at_most, rel=0.1)
+
+
+def test_only_instance_norms_read_a_condition() -> None:
+    with pytest.raises(
+        Mistake, match="translator.norm=batch: .*; give translator.norm=instance, or translator.condition_at=stem"
+    ):
+        ResNetTranslator(norm="batch", condition_channels=2, condition_at="norms")
+    ResNetTranslator(norm="batch", condition_channels=2, condition_at="stem")
