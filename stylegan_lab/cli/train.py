@@ -25,16 +25,16 @@ from stylegan_lab.conf_dir import CONF
 from stylegan_lab.mistake import Mistake
 
 RUN = "STYLEGAN_LAB_RUN"  # tells the other processes of a training its folder
-PARTS = [
+PARTS = (
     "loss",
     "translator",
     "decoder",
-    "generator",
-    "critic",
-    "adversary",
     "coder",
-    "features",
-]  # that a model may take
+    "critic",
+    "generator",
+    "adversary",
+    "latents",
+)  # a model may take them
 
 
 def main(arguments: list[str]) -> int:
