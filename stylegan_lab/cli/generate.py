@@ -1,7 +1,7 @@
 """`stylegan-lab generate`: pictures from noise with a run: a grid, a film, or a folder of them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ PER_SECOND = 20
 def main(arguments: list[str]) -> int:
     parser = run_parser(
         "generate",
-        "Make pictures from noise with a trained run. OUT: .png is a grid, .gif a film, else a folder of pictures.",
+        "Make pictures from noise with a trained run. OUT: .png is a grid, .gif and .mp4 a film, else a folder of pictures.",
         "runs/dcgan/20260101-120000-ab12 digits.png --n 64",
     )
     parser.add_argument("target", metavar="OUT", type=Path, help="a picture for a grid, a film, or a folder")
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--truncation", type=float, help="below 1: nearer to the average picture, cleaner, less diverse"
     )
-    parser.add_argument("--mix", action="store_true", help="coarse features of one picture with fine ones of another")
+    parser.add_argument("--mix", action="store_true", help="coarse features of each picture with fine ones of the next")
     parser.add_argument(
         "--interpolate", metavar="FRAMES", type=int, help="so many frames from each picture to the next"
     )
@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> int:
     at_least("--seed", options.seed, 0)
     if options.interpolate is not None:
         at_least("--interpolate", options.interpolate, 1)
+        at_least("--interpolate goes from a picture to the next: --n", options.n, 2)
     quiet()
     run, checkpoint = find_run(options.run)
     module = restore_module(
@@ -73,10 +74,21 @@ def main(arguments: list[str]) -> int:
     if suffix in SUFFIXES:
         print(write_picture(grid(make.rows(torch.stack(list(pictures)))), options.target))
         return 0
-    for number, picture in enumerate(pictures):
-        write_picture(picture, options.target / f"{number:06d}.png")
+    names = [f"{number:06d}.png" for number in range(options.n * (options.interpolate or 1))]
+    check_alone(options.target, names)
+    for name, picture in zip(names, pictures, strict=True):
+        write_picture(picture, options.target / name)
     print(options.target)
     return 0
+
+
+def check_alone(folder: Path, names: Sequence[str]) -> None:
+    """Pictures of another command in the same folder would be taken for those of this one."""
+    others = sorted({path.name for path in folder.glob("*.png")} - set(names)) if folder.is_dir() else []
+    if others:
+        raise Mistake(
+            f"{folder} holds other pictures ({others[0]}{' and more' if len(others) > 1 else ''}); give a new folder"
+        )
 
 
 class Maker:

@@ -55,7 +55,10 @@ def main(arguments: list[str]) -> int:
         fake.as_mates_of(real, paired[0])
     width, height = _common_size(real, fake)
     for name, metric in metrics.items():
-        check_enough(name, metric, min(width, height), len(real.paths), len(fake.paths))
+        try:
+            check_enough(name, metric, min(width, height), len(real.paths), len(fake.paths))
+        except Mistake as mistake:
+            raise Mistake(f"{mistake}; --metrics chooses others") from None
     scores = {name: _score(metric, fake, real) for name, metric in metrics.items()}
     document = {
         "schema": 1,

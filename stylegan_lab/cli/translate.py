@@ -1,5 +1,6 @@
 """`stylegan-lab translate`: a picture or a folder of them through a run, at their own size."""
 
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from stylegan_lab.images.read import SUFFIXES, picture_files, read_picture
 from stylegan_lab.images.unreadable import Unreadable
 from stylegan_lab.images.write import write_picture
 from stylegan_lab.mistake import Mistake, at_least
+from stylegan_lab.modules.among_domains import AmongDomains
+from stylegan_lab.modules.generative import GenerativeModule
 from stylegan_lab.modules.module import Module
 from stylegan_lab.modules.stargan2 import StarGAN2
 from stylegan_lab.runs import find_run
@@ -49,7 +52,14 @@ def main(arguments: list[str]) -> int:
     module = restore_module(
         read_checkpoint(run.checkpoint(options.checkpoint or checkpoint)), options.raw, options.trust
     )
+    if isinstance(module, GenerativeModule):
+        raise Mistake(
+            f"{options.run} is a {type(module).__name__}, which makes pictures of its own: stylegan-lab generate"
+        )
     direction = _direction(module, options)
+    if isinstance(module, AmongDomains) and options.to is None:
+        others = ", ".join(name for name in module.domains if name != module.usual[direction])
+        print(f"to {module.usual[direction]}; --to goes elsewhere: {others}", file=sys.stderr)
     if options.seed is not None:
         if not isinstance(module, StarGAN2):
             raise Mistake(

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from stylegan_lab.cli.main import run
 from stylegan_lab.images.read import read_picture
 
@@ -11,10 +13,20 @@ SMALL = [
 ]  # fmt: skip
 
 
-def test_progan_grows_and_generates() -> None:
+def test_progan_grows_and_generates(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", *SMALL, "model=progan", "model.stable=1", "model.fading=1"]) == 0
     assert run(["generate", "run", "grid.png", "--n", "4"]) == 0
     assert read_picture(Path("grid.png")).shape[1] > 32
+    for times, n in enumerate([3, 3, 4]):
+        assert run(["generate", "run", "folder", "--n", str(n)]) == 0, times
+    mistakes = {
+        "generate run folder --n 3": "folder holds other pictures (000003.png); give a new folder",
+        "generate run walk.gif --n 1 --interpolate 4": "--n=1: at least 2 is expected",
+        "translate run grid.png out.png": "run is a ProGAN, which makes pictures of its own: stylegan-lab generate",
+    }
+    for command, answer in mistakes.items():
+        assert run(command.split()) == 2
+        assert answer in capsys.readouterr().err
 
 
 def test_stylegan2_generates_mixes_and_truncates() -> None:

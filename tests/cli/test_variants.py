@@ -100,13 +100,14 @@ def test_enlarging_nets_and_data_must_belong_together(
     assert answer in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_run_of_many_domains_goes_to_each_and_after_references() -> None:
+def test_a_run_of_many_domains_goes_to_each_and_after_references(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", *SMALL, "model=stargan2", "translator=stargan2_small", "translator.channels=2"]) == 0
     for name, options in {
         "usual.png": [], "named.png": ["--to", "ukiyoe"], "ink.png": ["--to", "ink"],
         "like.png": ["--to", "ink", "--reference", "style.png"], "again.png": ["--to", "ink", "--reference", "style.png"],
     }.items():  # fmt: skip
         assert run(["translate", "run", "photo.png", name, *options]) == 0
+    assert capsys.readouterr().err.count("to ukiyoe; --to goes elsewhere: photo, ink, sketch") == 1
     assert same("usual.png", "named.png") and same("like.png", "again.png")
     assert not same("usual.png", "ink.png") and not same("ink.png", "like.png")
 
