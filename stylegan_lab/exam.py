@@ -127,6 +127,11 @@ def exams(module: Module, data: ImageData, split: str, count: int | None = None)
     return {direction: TranslationExam(data, split, direction) for direction in module.directions}
 
 
+def counts(exam: Exam) -> dict[str, int]:
+    """How many answers there are, and how many pictures they are held against."""
+    return {exam.answer: exam.count} | {against: len(other) for against, other in exam.others.items()}
+
+
 def sat(exam: Exam, module: Module, at_once: int) -> Tensor:
     """Every answer, by one process."""
     with torch.no_grad():

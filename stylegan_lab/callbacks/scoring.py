@@ -14,7 +14,7 @@ from stylegan_lab.callbacks.watching import looking
 from stylegan_lab.evaluation.embedding import Embedding
 from stylegan_lab.evaluation.metrics import Entry, Metric, chosen
 from stylegan_lab.evaluation.scores import score
-from stylegan_lab.exam import Exam, exams
+from stylegan_lab.exam import Exam, counts, exams
 from stylegan_lab.marks import Mark
 from stylegan_lab.mistake import at_least
 from stylegan_lab.modules.module import Module
@@ -106,13 +106,13 @@ class Scoring(L.Callback):
 
     def _protocol(self, exam: Exam, trainer: L.Trainer) -> dict[str, Any]:
         """What belongs to every number that is written on the way."""
-        others = exam.others
-        told: dict[str, Metric | Mark] = {name: each for name, each in self.metrics.items() if each.against in others}
+        taken = exam.others
+        told: dict[str, Metric | Mark] = {name: each for name, each in self.metrics.items() if each.against in taken}
         told |= self._marks
         return {
             "split": "val",
             "ema": any(isinstance(each, Averaging) for each in trainer.callbacks),  # type: ignore[attr-defined]
-            "counts": {exam.answer: exam.count} | {against: len(other) for against, other in others.items()},
+            "counts": counts(exam),
             "better": {f"val/{name}": each.better for name, each in told.items()},
             "protocol": {f"val/{name}": each.protocol for name, each in told.items()},
         }

@@ -16,7 +16,7 @@ from stylegan_lab.cli.run_parser import run_parser
 from stylegan_lab.conf_dir import CONF
 from stylegan_lab.evaluation.metrics import Metric
 from stylegan_lab.evaluation.scores import score
-from stylegan_lab.exam import Exam, exams, sat
+from stylegan_lab.exam import counts, exams, sat
 from stylegan_lab.experiment import build_data, build_metrics, config_of, restore_module
 from stylegan_lab.images.grid import grid
 from stylegan_lab.images.write import write_picture
@@ -78,11 +78,8 @@ def evaluate(
     if marks:
         references["held out"] = {name: mark.held_out for name, mark in marks.items()}
     told: Mapping[str, Metric | Mark] = {**metrics, **marks}
-    directions = {
-        direction.replace("2", "_to_"): score(sat(other, module, data.batch_size), other.others, metrics)
-        for direction, other in more
-    }
-    others = {direction.replace("2", "_to_"): _counts(other) for direction, other in more}
+    ways = {direction.replace("2", "_to_"): other for direction, other in more}
+    directions = {way: score(sat(other, module, data.batch_size), other.others, metrics) for way, other in ways.items()}
     shown = [row * 2 - 1 for row in exam.shown(answers, columns=8)]
     picture = write_picture(grid(shown), run.folder / f"{split}.png")
     scores = {
@@ -92,11 +89,11 @@ def evaluate(
         "ema": bool(contents.get("ema")) and not raw,
         "split": split,
         "n": exam.count,
-        "counts": _counts(exam),
+        "counts": counts(exam),
         "metrics": rows[exam.answer],
         **{name.replace(" ", "_"): value for name, value in references.items()},
         "directions": directions,
-        "counts_of_directions": others,
+        "counts_of_directions": {way: counts(other) for way, other in ways.items()},
         "better": {name: told[name].better for name in rows[exam.answer]},
         "protocol": {name: told[name].protocol for name in rows[exam.answer]} | {"size": data.size, "bits": 8},
     }
@@ -108,10 +105,6 @@ def evaluate(
     print(f"scores     {run.scores}")
     print(f"run        {run.folder}")
     return scores
-
-
-def _counts(exam: Exam) -> dict[str, int]:
-    return {exam.answer: exam.count} | {against: len(other) for against, other in exam.others.items()}
 
 
 def more_metrics() -> dict[str, Path]:

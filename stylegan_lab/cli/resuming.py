@@ -62,9 +62,8 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
 def as_it_was(config: DictConfig) -> None:
     """Settings that the run at `resume` does not know, because they are newer than it, are left to the defaults of what takes
     them, which stand for how it was before; but not those that were asked for."""
-    given = {_key(override) for override in HydraConfig.get().overrides.task}
     with open_dict(config):
-        _forget_newer(config, settings_of(find_run(config.resume)[0]), given, "")
+        _forget_newer(config, settings_of(find_run(config.resume)[0]), _given(), "")
 
 
 def _forget_newer(now: DictConfig, was: dict[str, Any], given: Set[str], place: str) -> None:
@@ -88,8 +87,7 @@ def _by_default(target: str | None, before: str | None, key: str) -> bool:
 def starting_point(run: Run, config: DictConfig) -> Path | None:
     """The checkpoint that `resume=` means, once it is sure that the same experiment goes on. None: at the beginning."""
     _, name = find_run(config.resume)
-    given = {_key(override) for override in HydraConfig.get().overrides.task}
-    check_unchanged(run, recorded(config), given)
+    check_unchanged(run, recorded(config), _given())
     return newest_intact(run) if name == "last" else run.checkpoint(name)
 
 
@@ -180,6 +178,10 @@ def _check_batch(run: Run, before: dict[str, Any], config: dict[str, Any]) -> No
 
 def _under(key: str, places: Iterable[str]) -> bool:
     return any(key == place or key.startswith(f"{place}.") for place in places)
+
+
+def _given() -> set[str]:
+    return {_key(override) for override in HydraConfig.get().overrides.task}
 
 
 def _key(override: str) -> str:

@@ -31,16 +31,20 @@ def palette_distance(images: Tensor, target: Tensor) -> float:
 def _as_many(one: Tensor, other: Tensor) -> list[Tensor]:
     """As many of each. The smaller set counts again from its beginning; of very many, some from all over the set count."""
     count = min(max(len(one), len(other)), MOST)
+    return [each if len(each) == count else each[_places(len(each), count)] for each in (one, other)]
+
+
+def _places(among: int, count: int) -> Tensor:
     places = torch.arange(count)
-    return [each[places % len(each) if len(each) <= count else places * len(each) // count] for each in (one, other)]
+    return places % among if among < count else places * among // count
 
 
 def crowd_distance(one: Tensor, other: Tensor) -> Tensor:
     """The Wasserstein-1 distance of two equally large crowds (N, D), averaged over random directions."""
     directions = F.normalize(torch.randn(DIRECTIONS, one.shape[1], generator=_dice()), dim=1)
-    apart = []
+    crowds, apart = [crowd.cpu().float().T for crowd in (one, other)], []
     for some in directions.split(32):
-        shadows = [(some @ crowd.cpu().float().T).sort(dim=1).values for crowd in (one, other)]
+        shadows = [(some @ crowd).sort(dim=1).values for crowd in crowds]
         apart.append((shadows[0] - shadows[1]).abs().mean(dim=1))
     return torch.cat(apart).mean()
 

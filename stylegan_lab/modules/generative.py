@@ -63,7 +63,7 @@ class GenerativeModule(AdversarialModule):
         return for_each(count, draw).flatten(0, 1).to(self.device)
 
     def condition(self, batch: Any) -> Tensor | None:
-        return self.told(batch.get("label"))
+        return self.one_hot(batch["label"]) if self.classes else None
 
     def one_hot(self, labels: Tensor) -> Tensor:
         return F.one_hot(labels.long(), len(self.classes)).to(self.device, torch.get_default_dtype())
