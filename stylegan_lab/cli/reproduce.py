@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from stylegan_lab.cli.passing_on import passing_on
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.resuming import settings_of, settings_that_differ
 from stylegan_lab.cli.run_parser import Parser
@@ -92,11 +93,14 @@ class Reproduction:
         run = Run((self.runs / self.baseline.name / f"seed{seed}-{self.baseline.fingerprint[:6]}").absolute())
         anew, before = not run.metrics.exists(), time.monotonic()
         overrides = [*self.baseline.training(seed), "evaluate=false", "logger=none", *self.given]
-        process = subprocess.Popen(command(overrides, run.folder))
+        started: list[subprocess.Popen[bytes]] = []
         try:
-            code = process.wait()
+            with passing_on(lambda: [process.pid for process in started]):
+                started.append(subprocess.Popen(command(overrides, run.folder)))
+                code = started[0].wait()
         except KeyboardInterrupt:  # which the training heard too
-            process.wait()
+            for process in started:
+                process.wait()
             raise
         if code:
             raise Mistake(

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from stylegan_lab.cli.passing_on import passing_on
 from stylegan_lab.cli.together import GRACE
 from stylegan_lab.mistake import Mistake
-
-PASSED_ON = ("SIGTERM", "SIGUSR1")  # Ctrl-C and a closed terminal reach all by themselves
 
 
 def is_spawned() -> bool:
@@ -31,16 +30,14 @@ def spawn(arguments: Sequence[str], ranks: int) -> None:
         context.Process(target=_train, args=(list(arguments), shared | {"LOCAL_RANK": str(rank)}))
         for rank in range(ranks)
     ]
-    for process in started:
-        process.start()
-    before = {name: signal.signal(getattr(signal, name), _to(started)) for name in PASSED_ON if hasattr(signal, name)}
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        _join(started)
-    finally:
-        signal.signal(signal.SIGINT, interrupt)
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+    with passing_on(lambda: [process.pid for process in started if process.is_alive()]):
+        for process in started:
+            process.start()
+        interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            _join(started)
+        finally:
+            signal.signal(signal.SIGINT, interrupt)
     _leave_as(started)
 
 
@@ -49,15 +46,6 @@ def _train(arguments: list[str], environment: dict[str, str]) -> None:
     from stylegan_lab.cli.main import run
 
     sys.exit(run(["train", *arguments]))
-
-
-def _to(started: Sequence[BaseProcess]) -> Any:
-    def pass_on(number: int, _: Any) -> None:
-        for process in started:
-            if process.is_alive():
-                os.kill(process.pid or 0, number)
-
-    return pass_on
 
 
 def _join(started: Sequence[BaseProcess]) -> None:

@@ -1,6 +1,9 @@
 """`stylegan-lab reproduce`, from a baseline to a recorded result, with the smallest of trainings."""
 
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +95,21 @@ def test_what_is_recorded_is_not_trained_again_and_what_is_not_is(monkeypatch: p
         assert run(["reproduce", "thing", "--results", "results", "data.workers=0"]) == 0
     assert len(played) == 1 and "data.workers=0" in played[0] and "seed=0" in played[0]
     assert json.loads(Path("results/thing-seed0.json").read_text())["wall_seconds"] > 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="has other signals")
+def test_who_is_asked_to_leave_asks_the_training_and_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = f"""import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+os.kill({os.getpid()}, signal.SIGTERM)
+time.sleep(60)"""
+    monkeypatch.setattr(reproduce, "command", lambda *_: [sys.executable, "-c", training])
+    before = signal.getsignal(signal.SIGTERM)
+    assert run(["reproduce", "thing", "--results", "results"]) == 2
+    assert "thing, seed 0: its training left with 143; repeat the command to go on" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_what_cannot_be_run_here_says_why_and_is_not_run(
