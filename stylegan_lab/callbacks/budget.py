@@ -17,7 +17,13 @@ class Budget(L.Callback):
         assert isinstance(pl_module, Module)
         pl_module.budget = self.iterations
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._look(trainer, pl_module)
+
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, Module)
-        if pl_module.iteration >= self.iterations:
+        self._look(trainer, pl_module)
+
+    def _look(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, Module)
+        if module.iteration >= self.iterations:
             trainer.should_stop = True

@@ -122,3 +122,8 @@ class Scoring(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._owed = state_dict["owed"]
+
+
+def scores_owed(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a training that goes on from there begins with scores that were put off."""
+    return bool(checkpoint.get("callbacks", {}).get(Scoring.__name__, {}).get("owed"))

@@ -146,6 +146,7 @@ def fit(run: Any, experiment: Any, choices: dict[str, str], overrides: list[str]
 
 def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str], overrides: list[str]) -> None:
     from stylegan_lab.callbacks.interruption import listening
+    from stylegan_lab.callbacks.scoring import scores_owed
     from stylegan_lab.checkpoint import read_checkpoint
     from stylegan_lab.cli.together import together
     from stylegan_lab.cli.trouble import told
@@ -156,8 +157,9 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
     from stylegan_lab.manifest import Manifest
 
     config = recorded(experiment.config)
-    played = read_checkpoint(start)["iteration"] if start else 0
-    if start and played >= experiment.iterations:
+    contents = read_checkpoint(start) if start else {"iteration": 0}
+    played, owed = contents["iteration"], scores_owed(contents)
+    if start and played >= experiment.iterations and not owed:
         print(f"run        {run.folder}")
         print(f"nothing is left to play: {start.name} is at iteration {played}; iterations=N gives it more")
         return
@@ -166,7 +168,7 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
     if trainer.is_global_zero:
         if start:
             Manifest.of(start.parent).make_last(start, played)
-        cut_record(run.metrics, played)
+        cut_record(run.metrics, played, owed)
         run.describe(config, overrides, describe_environment(trainer.world_size), goes_on=bool(start))
         print(plan(experiment, choices))
         for logger in trainer.loggers:

@@ -52,11 +52,18 @@ def read_record(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def cut_record(path: Path, iteration: int) -> None:
-    """Forget what was recorded after `iteration`, as a training that goes on from there will record it again."""
-    if path.exists():
-        kept = [row for row in read_record(path) if row["iteration"] <= iteration]
-        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+def cut_record(path: Path, iteration: int, scores_owed: bool = False) -> None:
+    """Forget what was recorded after `iteration`, as a training that goes on from there will record it again; also the scores of
+    `iteration` itself where they are owed, for one that was killed may have paid them."""
+    if not path.exists():
+        return
+
+    def stays(row: Mapping[str, float]) -> bool:
+        at_once = row["iteration"] == iteration and scores_owed and any(name.startswith("val/") for name in row)
+        return row["iteration"] <= iteration and not at_once
+
+    kept = [row for row in read_record(path) if stays(row)]
+    write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def _append(path: Path, line: bytes) -> None:

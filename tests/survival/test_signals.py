@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def translate_slowly() -> None:
     translate = CycleGAN.translate
 
     def slowly(self: CycleGAN, *arguments: Any) -> Any:
-        if self.iteration == 3:
+        if self.iteration in (3, 8):
             Path("scoring").touch()
             time.sleep(0.5)
         return translate(self, *arguments)
@@ -82,12 +83,26 @@ def translate_slowly() -> None:
     CycleGAN.translate = slowly  # type: ignore[method-assign]
 
 
-def test_a_signal_while_scores_are_taken_puts_them_off(tmp_path: Path) -> None:
+def die_once_scored() -> None:
+    from stylegan_lab.loggers.record import Record
+
+    log = Record.log_metrics
+
+    def last(self: Record, metrics: Mapping[str, float], step: int | None = None) -> None:
+        log(self, metrics, step)
+        if "val/l1" in metrics:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Record.log_metrics = last  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("every", "scored"), [(3, [3, 6, 8]), (8, [8])], ids=["on the way", "at the end"])
+def test_a_signal_while_scores_are_taken_puts_them_off(every: int, scored: list[int], tmp_path: Path) -> None:
     command = ["experiment=smoke", "logger=none", "evaluate=false", "callbacks.samples=null", "output_dir=run"]
     command += [
-        "callbacks.scoring.every=3",
+        f"callbacks.scoring.every={every}",
         "callbacks.checkpoints.every=0",
-        "data.val_scenes=200",
+        "data.val_scenes=60",
         "data.batch_size=1",
     ]
     attempt = Attempt(command, tmp_path, translate_slowly)
@@ -95,11 +110,12 @@ def test_a_signal_while_scores_are_taken_puts_them_off(tmp_path: Path) -> None:
     attempt.kill(signal.SIGTERM)
     began = time.monotonic()
     assert attempt.wait() == 143
-    assert time.monotonic() - began < 30, "not the 100 s that scoring would take"
-    assert newest(tmp_path).name == "000003.ckpt"
+    assert time.monotonic() - began < 15, "not the 30 s that scoring would take"
+    assert newest(tmp_path).name == f"00000{every}.ckpt"
+    assert Attempt(command, tmp_path, die_once_scored).wait() == -signal.SIGKILL
     assert Attempt(command, tmp_path).wait() == 0
-    scored = [row["iteration"] for row in rows(tmp_path) if "val/l1" in row]
-    assert scored == [3, 6, 8], "the scores were taken when the run went on"
+    assert [row["iteration"] for row in rows(tmp_path) if "val/l1" in row] == scored, "when the run went on, and once"
+    assert max(row["iteration"] for row in rows(tmp_path)) == 8
 
 
 def test_a_run_leaves_before_its_time_is_over_and_goes_on(tmp_path: Path) -> None:
