@@ -1,6 +1,6 @@
 """An exam: what a run is asked on held-out pictures, how its answers are marked, and what can be had without it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from stylegan_lab.data.image_data import ImageData
 from stylegan_lab.evaluation.colour_map import ColourMap
 from stylegan_lab.evaluation.metrics import Against
 from stylegan_lab.evaluation.scores import gather
+from stylegan_lab.images.album import Album, Pictures
 from stylegan_lab.images.convert import to_unit
 from stylegan_lab.marks import Crowd, Mark, given_to_generation, given_to_translation, of_generation, of_translation
 from stylegan_lab.modules.generative import GenerativeModule
@@ -31,16 +32,16 @@ class Exam(Protocol):
     def put(self, question: Tensor, module: Module) -> Tensor: ...
 
     @property
-    def others(self) -> dict[Against, Tensor]:
+    def others(self) -> Mapping[Against, Pictures]:
         """What answers are held against."""
 
-    def references(self) -> dict[str, Tensor]:
+    def references(self) -> Mapping[str, Pictures]:
         """What is reached without a model."""
 
-    def marks(self, answers: Tensor) -> dict[str, Mark]:
+    def marks(self, answers: Pictures) -> dict[str, Mark]:
         """Scores that take more than pictures to compare."""
 
-    def shown(self, answers: Tensor, columns: int) -> list[Tensor]: ...
+    def shown(self, answers: Pictures, columns: int) -> list[Tensor]: ...
 
 
 class TranslationExam:
@@ -62,10 +63,10 @@ class TranslationExam:
         return _saved(module.translate((question * 2 - 1).to(module.device), self.direction))
 
     @cached_property
-    def others(self) -> dict[Against, Tensor]:
+    def others(self) -> dict[Against, Pictures]:
         return self.domains.others()
 
-    def references(self) -> dict[str, Tensor]:
+    def references(self) -> dict[str, Pictures]:
         """The inputs themselves, and what a change of palette could do, where true pairs of the training domains are known."""
         plain = self.domains.untranslated()
         pairs = self._data.reference_pairs()
@@ -74,10 +75,10 @@ class TranslationExam:
         known = gather(self._data.batches(pairs), paired=True)
         return {"untranslated": plain, "colour map": ColourMap(known.untranslated(), known.b)(plain)}
 
-    def marks(self, answers: Tensor) -> dict[str, Mark]:
+    def marks(self, answers: Pictures) -> dict[str, Mark]:
         return of_translation(answers, self.domains.b, self._data, self.direction)
 
-    def shown(self, answers: Tensor, columns: int) -> list[Tensor]:
+    def shown(self, answers: Pictures, columns: int) -> list[Tensor]:
         return [images[:columns] for images in (self.domains.a, answers, self.domains.b)]
 
 
@@ -88,9 +89,9 @@ class GenerationExam:
     legend = "generated, held out"
 
     def __init__(self, data: ImageData, split: str, count: int | None = None, on_request: bool = False) -> None:
-        batches = list(data.batches(data.held_out(split)))
-        self.real = torch.cat([to_unit(batch["image"]) for batch in batches])
-        self.labels = torch.cat([batch["label"] for batch in batches]) if "label" in batches[0] else None
+        labels: list[Tensor] = []
+        self.real = Album(_noted(data.batches(data.held_out(split)), labels))
+        self.labels = torch.cat(labels) if labels else None
         self.count = count or len(self.real)
         numbers = torch.arange(self.count)
         self.asked = self.labels[numbers % len(self.labels)] if on_request and self.labels is not None else None
@@ -106,17 +107,17 @@ class GenerationExam:
         return _saved(module.generate(latents, None if self.asked is None else self.asked[question]))
 
     @property
-    def others(self) -> dict[Against, Tensor]:
+    def others(self) -> dict[Against, Pictures]:
         return {"target": self.real}
 
-    def references(self) -> dict[str, Tensor]:
+    def references(self) -> dict[str, Pictures]:
         """Pictures of the training, which no generator is to come nearer than."""
-        return {"training": to_unit(self._data.training_pictures(self.count)["image"])}
+        return {"training": Album(to_unit(batch["image"]) for batch in self._data.training_batches(self.count))}
 
-    def marks(self, answers: Tensor) -> dict[str, Mark]:
-        return of_generation(Crowd(answers, self.asked), Crowd(self.real, self.labels), self._data)
+    def marks(self, answers: Pictures) -> dict[str, Mark]:
+        return of_generation(Crowd.small(answers, self.asked), Crowd.small(self.real, self.labels), self._data)
 
-    def shown(self, answers: Tensor, columns: int) -> list[Tensor]:
+    def shown(self, answers: Pictures, columns: int) -> list[Tensor]:
         return [*answers[: columns * columns].split(columns), self.real[:columns]]
 
 
@@ -132,10 +133,10 @@ def counts(exam: Exam) -> dict[str, int]:
     return {exam.answer: exam.count} | {against: len(other) for against, other in exam.others.items()}
 
 
-def sat(exam: Exam, module: Module, at_once: int) -> Tensor:
+def sat(exam: Exam, module: Module, at_once: int) -> Pictures:
     """Every answer, by one process."""
     with torch.no_grad():
-        return torch.cat([exam.put(question, module) for question in exam.questions(at_once)])
+        return Album(exam.put(question, module) for question in exam.questions(at_once))
 
 
 def measurable(module: Module, data: ImageData) -> set[Against]:
@@ -150,6 +151,13 @@ def markable(module: Module, data: ImageData, split: str) -> set[str]:
     if isinstance(module, GenerativeModule):
         return given_to_generation(data, bool(module.classes), len(data.held_out(split)))  # type: ignore[arg-type]
     return given_to_translation(data)
+
+
+def _noted(batches: Iterable[Mapping[str, Tensor]], labels: list[Tensor]) -> Iterator[Tensor]:
+    """Their pictures; their labels, if they have any, are added to `labels`."""
+    for batch in batches:
+        labels += [batch["label"]] if "label" in batch else []
+        yield to_unit(batch["image"])
 
 
 def _saved(pictures: Tensor) -> Tensor:

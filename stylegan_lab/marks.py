@@ -9,11 +9,11 @@ from torch import Tensor
 
 from stylegan_lab.better import Better
 from stylegan_lab.data.image_data import ImageData
-from stylegan_lab.data.sampler import shuffled
 from stylegan_lab.data.stacked import COLOURS, StackedDigits, single_digits
 from stylegan_lab.evaluation.classifier import PROTOCOL, classification_accuracy, classifier, shrunk
 from stylegan_lab.evaluation.memorising import ALIKE, SIDE, memorised
 from stylegan_lab.evaluation.modes import modes_covered, read_stacked, reverse_kl
+from stylegan_lab.images.album import Pictures
 from stylegan_lab.images.batch import Domains, Labelled, Pair, Unpaired
 from stylegan_lab.images.convert import to_unit
 
@@ -69,6 +69,10 @@ class Crowd:
     pictures: Tensor
     labels: Tensor | None
 
+    @classmethod
+    def small(cls, pictures: Pictures, labels: Tensor | None) -> "Crowd":
+        return cls(shrunk(pictures), labels)
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -84,7 +88,6 @@ class Reader:
 def of_generation(made: Crowd, real: Crowd, data: ImageData) -> dict[str, Mark]:
     """`real` are held-out pictures."""
     training = _training(data)
-    made, real = Crowd(shrunk(made.pictures), made.labels), Crowd(shrunk(real.pictures), real.labels)
     given = given_to_generation(data, made.labels is not None, len(real.pictures))
     marks = _memorising(made, real, training) if "memorised" in given else {}
     if data.gives is not Labelled:
@@ -94,7 +97,7 @@ def of_generation(made: Crowd, real: Crowd, data: ImageData) -> dict[str, Mark]:
     return asked | _modes(made, real, data, reader) | marks
 
 
-def of_translation(translated: Tensor, real: Tensor, data: ImageData, direction: str) -> dict[str, Mark]:
+def of_translation(translated: Pictures, real: Pictures, data: ImageData, direction: str) -> dict[str, Mark]:
     """`real` are held-out pictures of the domain that was to be reached."""
     if not given_to_translation(data):
         return {}
@@ -179,7 +182,5 @@ def _aim(data: ImageData, direction: str) -> int:
 
 def _met(data: ImageData) -> Iterator[dict[str, Tensor]]:
     """Batches of the training's first epoch, plain, small and in [0, 1]."""
-    dataset, order = data.plain_samples(), shuffled(data.samples, data.seed, 0)[:MOST]
-    for start in range(0, len(order), data.batch_size):
-        batch = data.collated(dataset, [(0, index) for index in order[start : start + data.batch_size]])
+    for batch in data.training_batches(MOST, data.seed):
         yield {name: shrunk(to_unit(value)) if value.is_floating_point() else value for name, value in batch.items()}

@@ -53,11 +53,11 @@ def test_pictures_of_the_right_class_get_full_marks(glyphs: GlyphsData) -> None:
 
 def test_wrong_classes_copies_and_collapse_do_not(glyphs: GlyphsData) -> None:
     exam = GenerationExam(glyphs, "test", on_request=True)
-    swapped = exam.marks(exam.real.roll(1, 0))
+    swapped = exam.marks(exam.real[:].roll(1, 0))
     assert swapped["class_consistency"].value < 0.1 and swapped["classification_accuracy"].value < 0.1
     training = torch.stack([glyphs.train_samples()[(0, index)]["image"] for index in range(150)]).float() / 255
     assert exam.marks(training)["memorised"].value == 1
-    collapsed = exam.marks(exam.real[:1].expand_as(exam.real))
+    collapsed = exam.marks(exam.real[:1].expand(exam.real.shape))
     assert collapsed["modes_covered"].value == 1 and collapsed["modes_kl"].value > 1
 
 
@@ -106,7 +106,7 @@ def test_stacked_digits_are_read_one_by_one(glyphs: GlyphsData) -> None:
     assert marks.keys() == given_to_generation(data, False, 300) == {"modes_covered", "modes_kl"}
     assert marks["modes_covered"].value == 27 and "of 27 classes" in marks["modes_covered"].protocol
     assert marks["modes_kl"].held_out < 0.08, "their shares are known, however few stacks are looked at"
-    assert exam.marks(exam.real[:, :1].expand_as(exam.real))["modes_covered"].value == 3
+    assert exam.marks(exam.real[:][:, :1].expand(exam.real.shape))["modes_covered"].value == 3
 
 
 def test_any_labelled_data_serve() -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_lab.fetch import cache_folder
+from stylegan_lab.images.album import Pictures
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.whole import written_whole
 
@@ -21,6 +22,7 @@ CHANNELS = (16, 32, 64)
 STRIDE = 2 ** len(CHANNELS)
 BATCH = 64
 MOST_STEPS, MOST_EPOCHS = 1200, 30
+AT_ONCE = 1024  # pictures that are read
 RATE = 4e-3  # at its highest
 SHIFT = 2  # pixels that pictures are moved by in training, at most
 PROTOCOL = (
@@ -35,11 +37,11 @@ class Classifier:
     classes: int
 
     @torch.no_grad()
-    def read(self, images: Tensor) -> Tensor:
+    def read(self, images: Pictures) -> Tensor:
         """The likeliest class of each picture (N, C, H, W) in [0, 1]."""
-        return torch.cat([self.net(_seen(part)).argmax(dim=1) for part in images.cpu().split(1024)])
+        return torch.cat([self.net(_seen(part.cpu())).argmax(dim=1) for part in images.split(AT_ONCE)])
 
-    def share_read_as(self, images: Tensor, labels: Tensor) -> float:
+    def share_read_as(self, images: Pictures, labels: Tensor) -> float:
         return float((self.read(images) == labels.cpu()).float().mean())
 
 
@@ -61,10 +63,13 @@ def classification_accuracy(made: Tensor, labels: Tensor, real: Tensor, truth: T
     return classifier(made, labels, classes).share_read_as(real, truth)
 
 
-def shrunk(images: Tensor) -> Tensor:
+def shrunk(images: Pictures) -> Tensor:
     """As large as a classifier sees them, in [0, 1]."""
     side = _side(images)
-    return F.interpolate(images.float(), (side, side), mode="bilinear", antialias=True)
+    sizes = [
+        F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True) for part in images.split(AT_ONCE)
+    ]
+    return torch.cat(sizes)
 
 
 def _net(channels: int, side: int, classes: int, seed: int) -> nn.Module:
@@ -81,7 +86,7 @@ def _seen(images: Tensor) -> Tensor:
     return shrunk(images) * 2 - 1
 
 
-def _side(images: Tensor) -> int:
+def _side(images: Pictures) -> int:
     return min(SIDE, -(-images.shape[-1] // STRIDE) * STRIDE)
 
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch import Tensor
-
 from stylegan_lab.better import Better
 from stylegan_lab.evaluation.content import content_kept
 from stylegan_lab.evaluation.diversity import SIDE, diversity
@@ -21,6 +19,7 @@ from stylegan_lab.evaluation.sliced_wasserstein import (
     palette_distance,
     sliced_wasserstein,
 )
+from stylegan_lab.images.album import Pictures
 from stylegan_lab.mistake import Mistake
 
 Against = Literal["truth", "target", "input"]
@@ -38,10 +37,11 @@ class Metric:
     sees: Embedding | None = None
     least: int = 1  # pictures on either side
     smallest: int = 1  # pixels a side of them
+    in_parts: bool = False  # whether it looks at some pictures at a time, else it is given all as tensors
 
-    def __call__(self, images: Tensor, other: Tensor) -> float:
+    def __call__(self, images: Pictures, other: Pictures) -> float:
         if self.sees is None:
-            return self.measure(images, other)
+            return self.measure(images, other) if self.in_parts else self.measure(images[:], other[:])
         return self.measure(self.sees(images), self.sees.known(other))
 
 
@@ -65,18 +65,21 @@ METRICS: dict[str, Metric] = {
         f"W1 of {PATCHES_PER_IMAGE} patches of {PATCH}x{PATCH} a picture and Laplacian level (to {SMALLEST_LEVEL} px), "
         f"{DIRECTIONS} directions, no standardisation per channel, values in [0, 1], at most {MOST:,} pictures",
         smallest=PATCH,
+        in_parts=True,
     ),
     "palette_distance": Metric(
         palette_distance,
         "target",
         "lower",
         f"W1 of {COLOURS} RGB colours of at most {MOST:,} pictures, {DIRECTIONS} directions",
+        in_parts=True,
     ),
     "diversity": Metric(
         diversity,
         "target",
         "higher",
         f"root mean square distance within the set over that within the target's, at {SIDE}x{SIDE}; about 1, 0 when all are one",
+        in_parts=True,
     ),
     "content_kept": Metric(
         content_kept, "input", "higher", "correlation of Sobel gradient strengths of luminance", smallest=2

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_lab.evaluation.metrics import METRICS, Against, Metric, check_enough
+from stylegan_lab.images.album import Pictures
 from stylegan_lab.images.convert import to_unit
 
 
@@ -31,9 +32,9 @@ class Domains:
     def reversed(self) -> "Domains":
         return Domains(self.b, self.a, self.paired)
 
-    def others(self) -> dict[Against, Tensor]:
+    def others(self) -> dict[Against, Pictures]:
         """What translations of `a` are held against. What needs a truth is left out where there is none."""
-        known: dict[Against, Tensor] = {"target": self.b, "input": self.untranslated()}
+        known: dict[Against, Pictures] = {"target": self.b, "input": self.untranslated()}
         return known | {"truth": self.b} if self.paired else known
 
 
@@ -43,7 +44,7 @@ def gather(batches: Iterable[Mapping[str, Tensor]], paired: bool) -> Domains:
 
 
 def score(
-    pictures: Tensor, others: Mapping[Against, Tensor], metrics: Mapping[str, Metric] = METRICS
+    pictures: Pictures, others: Mapping[Against, Pictures], metrics: Mapping[str, Metric] = METRICS
 ) -> dict[str, float]:
     """Pictures in [0, 1] by every metric that compares them with one of the `others`."""
     possible = {name: metric for name, metric in metrics.items() if metric.against in others}

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylegan_lab.images.album import Pictures
+
 PATCH = 7
 PATCHES_PER_IMAGE = 128
 DIRECTIONS = 256
@@ -13,7 +15,7 @@ SMALLEST_LEVEL = 16  # pixels
 SEED = 20180226
 
 
-def sliced_wasserstein(images: Tensor, target: Tensor) -> float:
+def sliced_wasserstein(images: Pictures, target: Pictures) -> float:
     """Between the patches of two sets of images in [0, 1], averaged over the levels of their Laplacian pyramids.
 
     Unlike the first published code, patches are not standardised per channel: palette counts, and so does contrast.
@@ -22,16 +24,16 @@ def sliced_wasserstein(images: Tensor, target: Tensor) -> float:
     return float(torch.stack([crowd_distance(_patches(one), _patches(other)) for one, other in levels]).mean())
 
 
-def palette_distance(images: Tensor, target: Tensor) -> float:
+def palette_distance(images: Pictures, target: Pictures) -> float:
     """Between the colours of two sets of images in [0, 1], wherever in the picture they stand."""
     colours = [_thinned(each.movedim(1, -1).reshape(-1, each.shape[1])) for each in _as_many(images, target)]
     return float(crowd_distance(*colours))
 
 
-def _as_many(one: Tensor, other: Tensor) -> list[Tensor]:
+def _as_many(one: Pictures, other: Pictures) -> list[Tensor]:
     """As many of each. The smaller set counts again from its beginning; of very many, some from all over the set count."""
     count = min(max(len(one), len(other)), MOST)
-    return [each if len(each) == count else each[_places(len(each), count)] for each in (one, other)]
+    return [each[:] if len(each) == count else each[_places(len(each), count)] for each in (one, other)]
 
 
 def _places(among: int, count: int) -> Tensor:
