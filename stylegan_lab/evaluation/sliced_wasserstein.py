@@ -1,5 +1,7 @@
 """Distances between two crowds of vectors, sorted along random directions (Rabin et al., 2011; Karras et al., 2018)."""
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,7 +12,8 @@ PATCH = 7
 PATCHES_PER_IMAGE = 128
 DIRECTIONS = 256
 COLOURS = 1 << 15
-MOST = 2048  # pictures: within a minute and some gigabytes
+MOST = 2048  # pictures: within a minute
+AT_ONCE = 64  # of them in memory
 SMALLEST_LEVEL = 16  # pixels
 SEED = 20180226
 
@@ -20,25 +23,28 @@ def sliced_wasserstein(images: Pictures, target: Pictures) -> float:
 
     Unlike the first published code, patches are not standardised per channel: palette counts, and so does contrast.
     """
-    levels = zip(*map(_laplacian_pyramid, _as_many(images, target)), strict=True)
-    return float(torch.stack([crowd_distance(_patches(one), _patches(other)) for one, other in levels]).mean())
+    count = _as_many(images, target)
+    levels = range(len(_laplacian_pyramid(images[:1])))
+    apart = [crowd_distance(*(_patches_of(each, level, count) for each in (images, target))) for level in levels]
+    return float(torch.stack(apart).mean())
 
 
 def palette_distance(images: Pictures, target: Pictures) -> float:
     """Between the colours of two sets of images in [0, 1], wherever in the picture they stand."""
-    colours = [_thinned(each.movedim(1, -1).reshape(-1, each.shape[1])) for each in _as_many(images, target)]
-    return float(crowd_distance(*colours))
+    count = _as_many(images, target)
+    return float(crowd_distance(_colours(images, count), _colours(target, count)))
 
 
-def _as_many(one: Pictures, other: Pictures) -> list[Tensor]:
-    """As many of each. The smaller set counts again from its beginning; of very many, some from all over the set count."""
-    count = min(max(len(one), len(other)), MOST)
-    return [each[:] if len(each) == count else each[_places(len(each), count)] for each in (one, other)]
+def _as_many(one: Pictures, other: Pictures) -> int:
+    """Of each. The smaller set counts again from its beginning; of very many, some from all over the set count."""
+    return min(max(len(one), len(other)), MOST)
 
 
-def _places(among: int, count: int) -> Tensor:
+def _some_at_a_time(images: Pictures, count: int) -> Iterator[tuple[int, Tensor]]:
+    """As many pictures, those at the number of the first and after it."""
     places = torch.arange(count)
-    return places % among if among < count else places * among // count
+    places = places % len(images) if len(images) < count else places * len(images) // count
+    return ((first, images[places[first : first + AT_ONCE]]) for first in range(0, count, AT_ONCE))
 
 
 def crowd_distance(one: Tensor, other: Tensor) -> Tensor:
@@ -66,21 +72,34 @@ def _halved(images: Tensor) -> Tensor:
     return F.conv2d(F.pad(images, (2, 2, 2, 2), mode="reflect"), kernel, stride=2, groups=images.shape[1])
 
 
-def _patches(level: Tensor) -> Tensor:
-    """Patches at random places, the same for every set of as many images."""
+def _patches_of(images: Pictures, level: int, count: int) -> Tensor:
+    some = _some_at_a_time(images, count)
+    return torch.cat([_patches(_laplacian_pyramid(part)[level], first, count) for first, part in some])
+
+
+def _patches(level: Tensor, first: int, count: int) -> Tensor:
+    """Of pictures from the `first` on, at random places, the same for every set of `count`."""
     n, channels, height, width = level.shape
     dice = _dice()
-    image = torch.arange(n).repeat_interleave(PATCHES_PER_IMAGE)
-    top = torch.randint(height - PATCH + 1, (len(image),), generator=dice)
-    left = torch.randint(width - PATCH + 1, (len(image),), generator=dice)
-    within = torch.arange(PATCH)
+    mine = slice(first * PATCHES_PER_IMAGE, (first + n) * PATCHES_PER_IMAGE)
+    top = torch.randint(height - PATCH + 1, (count * PATCHES_PER_IMAGE,), generator=dice)[mine]
+    left = torch.randint(width - PATCH + 1, (count * PATCHES_PER_IMAGE,), generator=dice)[mine]
+    image, within = torch.arange(n).repeat_interleave(PATCHES_PER_IMAGE), torch.arange(PATCH)
     rows, columns = top[:, None, None] + within[:, None], left[:, None, None] + within
     cut = level.cpu()[image[:, None, None], :, rows, columns]
     return cut.reshape(len(image), PATCH * PATCH * channels)
 
 
-def _thinned(colours: Tensor, most: int = COLOURS) -> Tensor:
-    return colours if len(colours) <= most else colours[torch.randint(len(colours), (most,), generator=_dice())]
+def _colours(images: Pictures, count: int) -> Tensor:
+    """Of pixels drawn from all of them; of all, if they are few."""
+    pixels = images.shape[-2] * images.shape[-1]
+    there = count * pixels
+    drawn = torch.arange(there) if there <= COLOURS else torch.randint(there, (COLOURS,), generator=_dice())
+    parts = []
+    for first, some in _some_at_a_time(images, count):
+        mine = drawn[(drawn >= first * pixels) & (drawn < (first + len(some)) * pixels)] - first * pixels
+        parts.append(some.movedim(1, -1).reshape(-1, some.shape[1])[mine.to(some.device)])
+    return torch.cat(parts)
 
 
 def _dice() -> torch.Generator:
