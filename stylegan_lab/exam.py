@@ -83,14 +83,17 @@ class TranslationExam:
 
 
 class GenerationExam:
-    """As many pictures are to be made as are held out, or `count`; of their classes, if they can be had `on_request`."""
+    """As many pictures are to be made as a split has, or `count`; of their classes, if they can be had `on_request`. Of the split
+    `train` they are held against what the training saw, as published Fréchet distances are."""
 
     answer = "generated"
-    legend = "generated, held out"
 
     def __init__(self, data: ImageData, split: str, count: int | None = None, on_request: bool = False) -> None:
         labels: list[Tensor] = []
-        self.real = Album(_noted(data.batches(data.held_out(split)), labels))
+        self.held_out = split != "train"
+        self.legend = f"generated, {'held out' if self.held_out else 'of the training'}"
+        batches = data.batches(data.held_out(split)) if self.held_out else data.training_batches(data.samples)
+        self.real = Album(_noted(batches, labels))
         self.labels = torch.cat(labels) if labels else None
         self.count = count or len(self.real)
         numbers = torch.arange(self.count)
@@ -111,10 +114,15 @@ class GenerationExam:
         return {"target": self.real}
 
     def references(self) -> dict[str, Pictures]:
-        """Pictures of the training, which no generator is to come nearer than."""
-        return {"training": Album(to_unit(batch["image"]) for batch in self._data.training_batches(self.count))}
+        """Real pictures of the other kind: no generator is to come nearer to what is held out than the training does."""
+        data = self._data
+        batches = data.training_batches(self.count) if self.held_out else data.batches(data.held_out("test"))
+        return {"training" if self.held_out else "held out": Album(to_unit(batch["image"]) for batch in batches)}
 
     def marks(self, answers: Pictures) -> dict[str, Mark]:
+        """They tell what was learnt from what was learnt by heart, by pictures that are held out."""
+        if not self.held_out:
+            return {}
         return of_generation(Crowd.small(answers, self.asked), Crowd.small(self.real, self.labels), self._data)
 
     def shown(self, answers: Pictures, columns: int) -> list[Tensor]:

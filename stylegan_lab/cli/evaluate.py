@@ -23,6 +23,7 @@ from stylegan_lab.images.write import write_picture
 from stylegan_lab.instantiate import instantiate_each
 from stylegan_lab.marks import Mark
 from stylegan_lab.mistake import Mistake, at_least
+from stylegan_lab.modules.generative import GenerativeModule
 from stylegan_lab.runs import Run, find_run
 
 Scores = dict[str, float]
@@ -34,9 +35,16 @@ def main(arguments: list[str]) -> int:
         "Score a run's pictures against held-out ones; writes scores.json and a picture into the run.",
         "runs/demo/20260101-120000-ab12 --checkpoint best",
     )
-    parser.add_argument("--split", choices=("test", "val"), default="test")
+    parser.add_argument(
+        "--split",
+        choices=("test", "val", "train"),
+        default="test",
+        help="train: of a generator, which papers hold against all it has seen",
+    )
     parser.add_argument("--metrics", metavar="A,B", help=f"beside the run's own: {', '.join(more_metrics())}")
-    parser.add_argument("--n", type=int, help="of a generator: so many pictures; as many as are held out, if not given")
+    parser.add_argument(
+        "--n", type=int, help="of a generator: so many pictures; as many as the split has, if not given"
+    )
     options = parser.parse_args(arguments)
     if options.n is not None:
         at_least("--n", options.n, 2)
@@ -67,6 +75,8 @@ def evaluate(
     for name in beside:
         config.metrics.update(OmegaConf.load(choose("--metrics", name, more_metrics())))
     metrics = build_metrics(config)
+    if split == "train" and not isinstance(module, GenerativeModule):
+        raise Mistake("--split train is for generators: a translator is asked to translate what no training saw")
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     data = build_data(config)
     main, *more = exams(module, data, split, count).items()

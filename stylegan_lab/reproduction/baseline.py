@@ -51,7 +51,7 @@ class Baseline:
     numbers: Mapping[str, Number]  # by metric, of another direction as b_to_a/METRIC; none where a paper gives none
     overrides: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [0])
-    split: Literal["test", "val"] = "test"
+    split: Literal["test", "val", "train"] = "test"  # train: of a generator
     checkpoint: str = "last"
     raw: bool = False
     n: int | None = None  # pictures measured, of a generator: made; None: as many as are held out

@@ -98,6 +98,11 @@ def test_evaluate_repeats_the_scores_and_keeps_their_history(trained: Path, caps
     assert json.loads((trained / "scores.json").read_text())["ema"] is False
 
 
+def test_translators_are_not_asked_what_they_have_seen(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(trained), "--split", "train"]) == 2
+    assert "--split train is for generators" in capsys.readouterr().err
+
+
 def test_scores_during_training_are_of_the_averaged_weights_too(trained: Path) -> None:
     last = {
         name: value

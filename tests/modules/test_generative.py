@@ -120,6 +120,16 @@ def test_a_run_of_another_kind_is_told_what_it_can_do(module: GenerativeModule) 
         Maker(module, "42")
 
 
+def test_held_against_the_training_a_generator_is_asked_for_its_classes_and_given_no_marks(composed: Composed) -> None:
+    experiment = built(composed, "model=cgan", "data.size=16", "data.train_scenes=30", "data.test_scenes=5")
+    (exam,) = exams(experiment.module.eval(), experiment.data, "train").values()
+    assert isinstance(exam, GenerationExam) and exam.count == 30 and exam.asked is not None
+    seen = [experiment.data.train_samples()[(0, index)] for index in range(30)]
+    assert sorted(each["image"].sum() for each in seen) == sorted((exam.real[:] * 255).round().sum((1, 2, 3)).tolist())
+    assert sorted(exam.asked.tolist()) == sorted(each["label"] for each in seen)
+    assert exam.marks(exam.real) == {} and len(exam.references()["held out"]) == 5
+
+
 @pytest.mark.parametrize("count", [2, 10, 17])
 def test_any_number_of_answers_can_be_shown(composed: Composed, count: int) -> None:
     experiment = built(composed, "model=cgan", "data.size=16", "data.test_scenes=5")

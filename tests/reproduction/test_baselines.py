@@ -30,10 +30,13 @@ def test_every_baseline_knows_its_metrics(each: Baseline) -> None:
     assert each in PAPERS or "gpu_hours" not in each.cost
 
 
-def test_numbers_of_more_protocols_than_an_evaluation_has_are_not_judged_by_it() -> None:
+def test_what_a_protocol_says_is_what_is_measured(composed: Callable[..., DictConfig]) -> None:
     for each in ALL:
-        if "against the training set" in each.protocol or "5,000 against" in each.protocol:
-            assert each.lacks, each.name
+        against_training = "against the training set" in each.protocol
+        assert each.lacks or against_training == (each.split == "train"), each.name
+        assert each.lacks or "5,000 pictures against" not in each.protocol or each.n == 5000, each.name
+        if each.split == "train":
+            assert "latents" in composed(*each.training(0)).model, "of a generator"
 
 
 def test_papers_are_there_and_at_least_eight_variants_over_three_seeds() -> None:

@@ -49,7 +49,7 @@ class Maxout(nn.Module):
 
 
 class FullyConnectedCritic(nn.Module):
-    """`layers` of `channels` maxout units with dropout; a class lies beside the pixels."""
+    """`layers` of `channels` maxout units with dropout, of the pixels too if that is asked for; a class lies beside them."""
 
     def __init__(
         self,
@@ -60,15 +60,18 @@ class FullyConnectedCritic(nn.Module):
         layers: int = 2,
         pieces: int = 5,
         dropout: float = 0.5,
+        input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         at_least("adversary.channels", channels, 1)
         at_least("adversary.layers", layers, 1)
         at_least("adversary.pieces", pieces, 1)
         at_least("adversary.dropout", dropout, 0)
+        at_least("adversary.input_dropout", input_dropout, 0)
         widths = [image_channels * size * size + classes, *[channels] * layers]
         hidden = [part for one, two in pairwise(widths) for part in (Maxout(one, two, pieces), nn.Dropout(dropout))]
-        self.layers = nn.Sequential(*hidden, nn.Linear(channels, 1))
+        first = [nn.Dropout(input_dropout)] if input_dropout else []
+        self.layers = nn.Sequential(*first, *hidden, nn.Linear(channels, 1))
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Verdict:
         flat = image.flatten(1)
