@@ -27,10 +27,15 @@ class Normal(Latents):
 
 
 class Uniform(Latents):
-    """From -1 to 1 (Radford et al., 2016)."""
+    """From -1 to 1 (Radford et al., 2016), or as far as `reach`."""
+
+    def __init__(self, size: int, reach: float = 1.0) -> None:
+        super().__init__(size)
+        at_least("latents.reach", reach, 0)
+        self.reach = reach
 
     def __call__(self, count: int, dice: torch.Generator | None = None) -> Tensor:
-        return torch.rand(count, self.size, generator=dice) * 2 - 1
+        return (torch.rand(count, self.size, generator=dice) * 2 - 1) * self.reach
 
 
 class OnSphere(Normal):

@@ -30,4 +30,3 @@ def test_the_width_is_the_likeliest_of_one_half_and_the_score_is_of_the_other() 
     width = WIDTHS[means.argmax()]
     assert 0.1 < width < 1, "neither end of those tried"
     assert log_likelihood(made, real) == pytest.approx(float(log_densities(made, scored, [width]).mean()))
-

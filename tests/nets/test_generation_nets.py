@@ -184,3 +184,26 @@ def test_a_judgement_changes_nothing_and_is_in_the_checkpoint() -> None:
     other = ResNetCritic(spectral=True, **SMALL())
     other.load_state_dict(before)
     assert torch.equal(other(image).logits[0], said)
+
+
+def test_within_unit_values_are_from_0_to_1() -> None:
+    images = torch.rand(3, 1, 8, 8) * 2 - 1
+    plain, unit = (FullyConnectedCritic(size=8, channels=6, dropout=0, unit=unit) for unit in (False, True))
+    plain.load_state_dict(unit.state_dict())
+    assert torch.equal(unit(images).logits[0], plain((images + 1) / 2).logits[0])
+    generator = FullyConnectedGenerator(latent_size=5, size=8, channels=6, unit=True)
+    latents = torch.randn(3, 5)
+    before = generator.layers[:-1](latents)
+    torch.testing.assert_close(generator(latents).flatten(1), torch.tanh(before / 2))
+
+
+def test_weights_begin_within_their_range_and_pixels_drop_out() -> None:
+    for net in (FullyConnectedCritic(weight_range=0.005), FullyConnectedGenerator(weight_range=0.05)):
+        weights = torch.cat([value.flatten() for name, value in net.named_parameters() if name.endswith("weight")])
+        most = 0.005 if isinstance(net, FullyConnectedCritic) else 0.05
+        assert 0.99 * most < weights.abs().max() <= most
+        assert all(not value.any() for name, value in net.named_parameters() if name.endswith("bias"))
+    critic = FullyConnectedCritic(size=8, dropout=0, input_dropout=0.5)
+    image = torch.rand(1, 1, 8, 8)
+    assert not torch.equal(critic(image).logits[0], critic(image).logits[0])
+    assert torch.equal(critic.eval()(image).logits[0], critic(image).logits[0])

@@ -9,8 +9,19 @@ from stylegan_lab.mistake import at_least
 from stylegan_lab.nets.verdict import Verdict
 
 
+def _draw_weights(net: nn.Module, name: str, most: float | None) -> None:
+    """Evenly from `-most` to it, and no biases; None: as torch has them."""
+    if most is None:
+        return
+    at_least(name, most, 0)
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.uniform_(layer.weight, -most, most)
+            nn.init.zeros_(layer.bias)
+
+
 class FullyConnectedGenerator(nn.Module):
-    """`layers` of `channels` rectified units, then a value for each pixel and channel."""
+    """`layers` of `channels` rectified units, then a value for each pixel and channel, within `unit` a sigmoid's."""
 
     def __init__(
         self,
@@ -20,19 +31,24 @@ class FullyConnectedGenerator(nn.Module):
         size: int = 32,
         channels: int = 1200,
         layers: int = 2,
+        weight_range: float | None = None,
+        unit: bool = False,
     ) -> None:
         super().__init__()
         at_least("generator.channels", channels, 1)
         at_least("generator.layers", layers, 1)
         widths = [latent_size + classes, *[channels] * layers]
         hidden = [part for one, two in pairwise(widths) for part in (nn.Linear(one, two), nn.ReLU())]
-        self.layers = nn.Sequential(*hidden, nn.Linear(channels, image_channels * size * size), nn.Tanh())
-        self.shape = (image_channels, size, size)
+        self.layers = nn.Sequential(
+            *hidden, nn.Linear(channels, image_channels * size * size), nn.Sigmoid() if unit else nn.Tanh()
+        )
+        _draw_weights(self, "generator.weight_range", weight_range)
+        self.shape, self.unit = (image_channels, size, size), unit
 
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         given = latents if condition is None else torch.cat([latents, condition], dim=1)
         pictures: Tensor = self.layers(given).unflatten(1, self.shape)
-        return pictures
+        return 2 * pictures - 1 if self.unit else pictures
 
 
 class Maxout(nn.Module):
@@ -61,6 +77,8 @@ class FullyConnectedCritic(nn.Module):
         pieces: int = 5,
         dropout: float = 0.5,
         input_dropout: float = 0.0,
+        weight_range: float | None = None,
+        unit: bool = False,
     ) -> None:
         super().__init__()
         at_least("adversary.channels", channels, 1)
@@ -72,7 +90,9 @@ class FullyConnectedCritic(nn.Module):
         hidden = [part for one, two in pairwise(widths) for part in (Maxout(one, two, pieces), nn.Dropout(dropout))]
         first = [nn.Dropout(input_dropout)] if input_dropout else []
         self.layers = nn.Sequential(*first, *hidden, nn.Linear(channels, 1))
+        self.unit = unit
+        _draw_weights(self, "adversary.weight_range", weight_range)
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Verdict:
-        flat = image.flatten(1)
+        flat = (image.flatten(1) + 1) / 2 if self.unit else image.flatten(1)
         return Verdict((self.layers(flat if condition is None else torch.cat([flat, condition], dim=1)),))
