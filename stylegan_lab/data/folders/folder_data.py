@@ -107,7 +107,9 @@ class FolderData(ImageData):
         records = self._kept(each) if self._caches(each) else {}
         bad |= {path: record.bad for path, record in records.items() if record.bad is not None}
         self._judge(bad)
-        self.check_sizes({path: size for path, size in self._headers.items() if not isinstance(size, str)})
+        sizes = {path: size for path, size in self._headers.items() if not isinstance(size, str)}
+        self.check_sizes(sizes)
+        self._note_enlarged([min(sizes[path]) for path in each])
         return [
             Pictures(domain, self.reading, Kept(self._cache(), [records[path] for path in domain]) if records else None)
             for domain in self._without(train, bad)
@@ -160,6 +162,17 @@ class FolderData(ImageData):
             self.note(
                 f"warning: {few} has {counts[few]:,} training picture{'s' * (counts[few] > 1)}, {many} {counts[many]:,}; "
                 f"each of {few} is seen {times:.0f} times as often, and may be learnt by heart"
+            )
+
+    def _note_enlarged(self, sides: Sequence[int]) -> None:
+        """`sides` are the smaller ones of the training pictures."""
+        few = [side for side in sides if side < self.size]
+        if 2 * len(few) > len(sides):
+            step = 64 if (middle := sorted(sides)[len(sides) // 2]) >= 64 else 16
+            fitting = f"; data.size={middle // step * step} needs no enlarging" if middle >= step else ""
+            self.note(
+                f"warning: {len(few):,} of {len(sides):,} training pictures are smaller than data.size={self.size} (half of all "
+                f"have at most {middle} px on their smaller side), so that enlarged, blurred ones are what is learnt{fitting}"
             )
 
     @property

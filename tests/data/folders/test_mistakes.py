@@ -69,6 +69,21 @@ def test_uneven_domains_are_worth_a_word(root: Path) -> None:
     )
 
 
+def test_pictures_that_have_to_be_enlarged_are_worth_a_word(tmp_path: Path) -> None:
+    photos(tmp_path / "a", 20, size=(90, 70)), photos(tmp_path / "b", 3, first=20, size=(300, 300))
+    root = f"data.root={tmp_path}"
+
+    def told(*given: str) -> list[str]:
+        data = data_of("data=flat", root, "data.val_share=0", "data.test_share=0", *given)
+        assert data.samples == 23
+        return [note for note in data.notes if "warning" in note]
+
+    (warning,) = told("data.size=128", "data.load_size=128")
+    assert "20 of 23 training pictures are smaller than data.size=128 (half of all have at most 70 px" in warning
+    assert "data.size=64 needs no enlarging" in warning
+    assert told("data.size=64", "data.load_size=64") == []
+
+
 @LINUX
 def test_links_that_lead_nowhere_or_round(root: Path) -> None:
     (root / "trainA" / "round").symlink_to(root / "trainA")
