@@ -14,6 +14,7 @@ ORDER = ("", "train", "val", "test")
 SPLIT_AND_LETTER = re.compile(r"(train|val|test)[ _-]?([ab])", re.IGNORECASE)
 CONTENTS, STYLES = {"content", "contents"}, {"style", "styles"}
 MATCHED = 0.5  # the share of names in common that makes two folders pairs: those without a mate are then found missing
+MOSTLY = 0.8  # the share of flat pictures twice as wide as high that makes them pairs: the others are then found odd
 ENOUGH = 24  # pictures whose sizes say what all are like
 
 Sizes = Callable[[Path], tuple[int, int] | None]
@@ -166,8 +167,10 @@ def _flat(parts: tuple[Part, ...], evidence: Sequence[str], size_of: Sizes) -> L
     if len(files) == 2:
         return Layout("single_pair", parts, ("two pictures: one pair",), ("flat",))
     sizes = [size for path in files[:ENOUGH] if (size := size_of(path)) is not None]
-    if sizes and all(width == 2 * height for width, height in sizes):
-        says = "pictures twice as wide as high, as pairs are that stand side by side in one picture"
+    twice = sum(width == 2 * height for width, height in sizes)
+    if twice > MOSTLY * len(sizes):
+        odd = f" (but {len(sizes) - twice} of the first {len(sizes)})" if twice < len(sizes) else ""
+        says = f"pictures twice as wide as high{odd}, as pairs are that stand side by side in one picture"
         return Layout("paired", parts, (says, *evidence), ("flat",))
     says = "pictures in no folders for domains: to generate more of, or to make pairs of (vintage, superres)"
     return Layout("flat", parts, (says, *evidence), ("vintage", "superres"))

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from stylegan_lab.data.folders.folder_data import Augmentations, Files, FolderData
-from stylegan_lab.data.folders.layout import mates
+from stylegan_lab.data.folders.layout import MOSTLY, mates
 from stylegan_lab.data.folders.listing import shown
 from stylegan_lab.data.folders.pictures import Blocks, Mates, Pictures
 from stylegan_lab.data.folders.reading import Reading
@@ -138,6 +138,7 @@ class PairedFolders(FolderData):
 
     def check_sizes(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
         """A fit would hide that two pictures do not show the same."""
+        self._check_halves(sizes)
         odd = []
         for domains in self.files.values():
             for a, b in zip(*domains, strict=True) if len(domains) == 2 else ():
@@ -149,6 +150,20 @@ class PairedFolders(FolderData):
             raise Mistake(
                 f"{len(odd):,} pair{'s' * (len(odd) > 1)} of another aspect: {'; '.join(odd[:3])}{more}. "
                 "The two pictures of a pair show the same part of the same thing; crop them alike"
+            )
+
+    def _check_halves(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
+        """Among pictures twice as wide as high, one that is not holds no pair, and would be cut in two all the same."""
+        whole = {
+            path: sizes[path] for (paths, *mate) in self.files.values() if not mate for path in paths if path in sizes
+        }
+        odd = {path: size for path, size in whole.items() if not _alike(size, (2, 1))}
+        if odd and len(odd) < (1 - MOSTLY) * len(whole):
+            told = ", ".join(f"{shown(path)} is {width}x{height}" for path, (width, height) in list(odd.items())[:TOLD])
+            more = f", and {len(odd) - TOLD:,} more" if len(odd) > TOLD else ""
+            raise Mistake(
+                f"{len(odd):,} of {len(whole):,} pictures are not twice as wide as high, as the others are that hold two side by "
+                f"side: {told}{more}. Remove them, or scale what is a pair to that shape"
             )
 
     def pairs(self, domains: list[Pictures]) -> Blocks:

@@ -234,10 +234,15 @@ def test_a_copy_by_its_name_in_another_split_is_told() -> None:
 def test_what_is_no_pair_among_pairs_side_by_side_is_named() -> None:
     for number in range(ENOUGH):
         picture(f"{number:02d}.png", 16, 8)
-    picture("alone.png", 8, 8)
+    picture("alone.png", 8, 8), picture("00_first.png", 8, 8)
     finding = found("pair_sizes")
-    assert finding.serious and items(finding) == [(["alone.png"], "8x8")]
-    assert finding.says == "1 picture not twice as wide as high, as the others are: no pair, or one of another shape"
+    assert finding.serious and items(finding) == [(["00_first.png"], "8x8"), (["alone.png"], "8x8")]
+    assert (
+        check(ROOT)
+        .layout.evidence[0]
+        .startswith("pictures twice as wide as high (but 1 of the first 24), as pairs are")
+    )
+    assert finding.says == "2 pictures not twice as wide as high, as the others are: no pair, or one of another shape"
 
 
 def test_names_that_differ_by_case_or_accents_are_told() -> None:
