@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from omegaconf import DictConfig
 from torch import Tensor
 
 from stylegan_lab.checkpoint import read_checkpoint
 from stylegan_lab.choice import choose
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.run_parser import run_parser
-from stylegan_lab.experiment import restore_module
+from stylegan_lab.experiment import config_of, restore_module
 from stylegan_lab.images.read import SUFFIXES, picture_files, read_picture
 from stylegan_lab.images.unreadable import Unreadable
 from stylegan_lab.images.write import write_picture
@@ -22,6 +23,8 @@ from stylegan_lab.modules.generative import GenerativeModule
 from stylegan_lab.modules.module import Module
 from stylegan_lab.modules.stargan2 import StarGAN2
 from stylegan_lab.runs import find_run
+
+HALVES = ("left", "right")
 
 
 def main(arguments: list[str]) -> int:
@@ -41,6 +44,7 @@ def main(arguments: list[str]) -> int:
         help="of runs of stargan2 and adain: a picture that shows the style",
     )
     parser.add_argument("--seed", type=int, help="of a run of stargan2: another style, where no reference shows one")
+    parser.add_argument("--half", choices=HALVES, help="of pictures that show a pair side by side: translate this half")
     parser.add_argument("--size", type=int, help="first scale the shorter side to so many pixels")
     options = parser.parse_args(arguments)
     if options.size is not None:
@@ -49,14 +53,14 @@ def main(arguments: list[str]) -> int:
     run, checkpoint = find_run(options.run)
     works = list(pairs_of_paths(options.source, options.target))
     reference = None if options.reference is None else read_picture(options.reference)
-    module = restore_module(
-        read_checkpoint(run.checkpoint(options.checkpoint or checkpoint)), options.raw, options.trust
-    )
+    contents = read_checkpoint(run.checkpoint(options.checkpoint or checkpoint))
+    module = restore_module(contents, options.raw, options.trust)
     if isinstance(module, GenerativeModule):
         raise Mistake(
             f"{options.run} is a {type(module).__name__}, which makes pictures of its own: stylegan-lab generate"
         )
     direction = _direction(module, options)
+    half = source_half(config_of(contents, options.trust).data, direction)
     if isinstance(module, AmongDomains) and options.to is None:
         others = ", ".join(name for name in module.domains if name != module.usual[direction])
         print(f"to {module.usual[direction]}; --to goes elsewhere: {others}", file=sys.stderr)
@@ -74,12 +78,33 @@ def main(arguments: list[str]) -> int:
         except Unreadable as unreadable:  # the others need not wait for it
             bad.append(str(unreadable))
             continue
+        if options.half is not None:
+            picture = half_of(picture, options.half)
+        elif half is not None and is_pair(picture):
+            print(f"{source} is twice as wide as high; if it shows a pair: --half {half}", file=sys.stderr)
+            half = None  # once is enough
         write_picture(translate(module, picture, direction, options.size, reference), target)
         print(target)
     if bad:
         others = f"\n{len(works) - len(bad)} of {len(works)} are translated" if len(works) > 1 else ""
         raise Mistake("\n".join(bad) + others)
     return 0
+
+
+def source_half(data: DictConfig, direction: str) -> str | None:
+    """Where what is translated stands in the pictures of a training, if they show pairs side by side."""
+    if "sides" not in data or data.get("a") is not None:
+        return None
+    return HALVES[(data.sides == "BA") != (direction == "b2a")]
+
+
+def half_of(picture: Tensor, half: str) -> Tensor:
+    middle = max(1, picture.shape[-1] // 2)
+    return picture[..., :middle] if half == "left" else picture[..., -middle:]
+
+
+def is_pair(picture: Tensor) -> bool:
+    return picture.shape[-1] == 2 * picture.shape[-2]
 
 
 def _direction(module: Module, options: Namespace) -> str:

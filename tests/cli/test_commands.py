@@ -136,6 +136,27 @@ def test_a_folder_is_translated_subfolders_kept_and_both_ways(trained: Path) -> 
     assert not torch.equal(read_picture(Path("out/a.png")), read_picture(Path("back/a.png")))
 
 
+def test_half_of_a_picture_is_translated(trained: Path) -> None:
+    pair = Image.effect_noise((65, 32), 80).convert("RGB")
+    pair.save("pair.png"), pair.crop((33, 0, 65, 32)).save("right.png")
+    assert run(["translate", str(trained), "pair.png", "half.png", "--half", "right"]) == 0
+    assert run(["translate", str(trained), "right.png", "whole.png"]) == 0
+    assert torch.equal(read_picture(Path("half.png")), read_picture(Path("whole.png")))
+
+
+def test_a_run_of_pairs_side_by_side_says_that_a_picture_may_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(8):
+        Path("pairs").mkdir(exist_ok=True)
+        Image.effect_noise((64, 32), 10 * number).convert("RGB").save(f"pairs/{number}.png")
+    given = ["model=pix2pix", "data=paired", "data.root=pairs", "data.size=32", "data.cache=false", "data.workers=0"]
+    given += ["experiment=tiny", "data.sides=BA", "iterations=2", "logger=none", "evaluate=false", "output_dir=run"]
+    assert train(*given) == 0
+    assert run(["translate", "run", "pairs", "out"]) == 0
+    assert capsys.readouterr().err.count("if it shows a pair: --half right") == 1
+    assert run(["translate", "run", "pairs", "halves", "--half", "right"]) == 0
+    assert "--half" not in capsys.readouterr().err and read_picture(Path("halves/0.png")).shape == (3, 32, 32)
+
+
 def test_translate_can_scale_first(trained: Path) -> None:
     Image.effect_noise((90, 60), 80).convert("RGB").save("in.png")
     assert run(["translate", str(trained), "in.png", "out.png", "--size", "32"]) == 0
