@@ -21,6 +21,7 @@ from stylegan_lab.cli.wording import in_our_words
 from stylegan_lab.experiment import build_data, build_metrics
 from stylegan_lab.hardware import number_of_ranks
 from stylegan_lab.instantiate import recorded
+from stylegan_lab.marks import BETTER
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.reproduction import settings
 from stylegan_lab.reproduction.baseline import Baseline, read_baselines
@@ -184,7 +185,7 @@ def why_not_here(baseline: Baseline, given: Sequence[str]) -> str:
         build_data(config)
     except Mistake as mistake:
         return str(mistake).splitlines()[0]
-    unknown = [name for name in baseline.numbers if name.split("/")[-1] not in measured]
+    unknown = [name for name in baseline.numbers if name.split("/")[-1] not in {*measured, *BETTER}]
     return f"{', '.join(unknown)} cannot be measured here" if unknown else ""
 
 

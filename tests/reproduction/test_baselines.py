@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from stylegan_lab.conf_dir import BASELINES
 from stylegan_lab.evaluation.metrics import METRICS
+from stylegan_lab.marks import BETTER
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.reproduction.baseline import Baseline, read_baselines
 from tests.reproduction.baselines import YAML, baseline
@@ -25,6 +26,8 @@ def test_every_baseline_knows_its_metrics(each: Baseline) -> None:
     for name, number in each.numbers.items():
         if name in METRICS:
             assert METRICS[name].better == number.better
+        elif name in BETTER:
+            assert BETTER[name] == number.better
         else:
             assert each in PAPERS and each.needs, "what cannot be measured without weights says what it needs"
     assert each in PAPERS or "gpu_hours" not in each.cost
