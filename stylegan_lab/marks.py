@@ -13,9 +13,9 @@ from stylegan_lab.data.stacked import COLOURS, StackedDigits, single_digits
 from stylegan_lab.evaluation.classifier import PROTOCOL, classification_accuracy, classifier, shrunk
 from stylegan_lab.evaluation.memorising import ALIKE, SIDE, memorised
 from stylegan_lab.evaluation.modes import modes_covered, read_stacked, reverse_kl
-from stylegan_lab.images.album import Pictures
 from stylegan_lab.images.batch import Domains, Labelled, Pair, Unpaired
 from stylegan_lab.images.convert import to_unit
+from stylegan_lab.images.gallery import PictureSet
 
 MOST = 10_000  # training pictures that are looked at, and others for their neighbours
 ENOUGH = 20  # held-out pictures, to say what is near
@@ -64,13 +64,13 @@ def given_to_translation(data: ImageData) -> set[str]:
 
 @dataclass(frozen=True)
 class Crowd:
-    """Pictures in [0, 1], small, and the class of each: of the real ones theirs, of made ones what was asked for."""
+    """PictureSet in [0, 1], small, and the class of each: of the real ones theirs, of made ones what was asked for."""
 
     pictures: Tensor
     labels: Tensor | None
 
     @classmethod
-    def small(cls, pictures: Pictures, labels: Tensor | None) -> "Crowd":
+    def small(cls, pictures: PictureSet, labels: Tensor | None) -> "Crowd":
         return cls(shrunk(pictures), labels)
 
 
@@ -97,7 +97,7 @@ def of_generation(made: Crowd, real: Crowd, data: ImageData) -> dict[str, Mark]:
     return asked | _modes(made, real, data, reader) | marks
 
 
-def of_translation(translated: Pictures, real: Pictures, data: ImageData, direction: str) -> dict[str, Mark]:
+def of_translation(translated: PictureSet, real: PictureSet, data: ImageData, direction: str) -> dict[str, Mark]:
     """`real` are held-out pictures of the domain that was to be reached."""
     if not given_to_translation(data):
         return {}
@@ -164,7 +164,7 @@ def _training(data: ImageData) -> Crowd:
 
 
 def _domains(data: ImageData) -> Crowd:
-    """Pictures of the training's domains; a label is the number of the domain."""
+    """PictureSet of the training's domains; a label is the number of the domain."""
     pictures, labels = [], []
     for batch in _met(data):
         ones = torch.ones(len(batch["a"]), dtype=torch.long)

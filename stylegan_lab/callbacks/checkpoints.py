@@ -54,6 +54,12 @@ class Checkpoints(L.Callback):
         if self._is_due(pl_module):
             self.save(trainer, pl_module)
 
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Scores that were owed at the last iteration are paid, which no other iteration will say."""
+        assert isinstance(pl_module, Module)
+        if pl_module.iteration:
+            self.save(trainer, pl_module)
+
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """What breaks between two iterations, such as a picture that is gone, loses none of those played."""
         assert isinstance(pl_module, Module)

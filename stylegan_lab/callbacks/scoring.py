@@ -1,6 +1,6 @@
 """Scoring: the validation split's exam every so often, with the weights that will be used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -124,6 +124,7 @@ class Scoring(L.Callback):
         self._owed = state_dict["owed"]
 
 
-def scores_owed(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether a training that goes on from there begins with scores that were put off."""
-    return bool(checkpoint.get("callbacks", {}).get(Scoring.__name__, {}).get("owed"))
+def owes_scores(callbacks: Iterable[L.Callback], checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a training with these callbacks that goes on from there begins with scores that were put off."""
+    owed = checkpoint.get("callbacks", {}).get(Scoring.__name__, {}).get("owed")
+    return bool(owed) and any(isinstance(each, Scoring) for each in callbacks)

@@ -1,4 +1,4 @@
-"""`stylegan-lab evaluate`: the exam of a held-out split, beside what is reached without a model."""
+"""`stylegan-lab evaluate`: the exam of a split, beside what is reached without a model."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -32,7 +32,7 @@ Scores = dict[str, float]
 def main(arguments: list[str]) -> int:
     parser = run_parser(
         "evaluate",
-        "Score a run's pictures against held-out ones; writes scores.json and a picture into the run.",
+        "Score a run's pictures against real ones; writes scores.json and a picture into the run.",
         "runs/demo/20260101-120000-ab12 --checkpoint best",
     )
     parser.add_argument(
@@ -76,7 +76,9 @@ def evaluate(
         config.metrics.update(OmegaConf.load(choose("--metrics", name, more_metrics())))
     metrics = build_metrics(config)
     if split == "train" and not isinstance(module, GenerativeModule):
-        raise Mistake("--split train is for generators: a translator is asked to translate what no training saw")
+        raise Mistake(
+            "--split train is for generators: a translator is asked what no training saw; give --split val, or none"
+        )
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     data = build_data(config)
     main, *more = exams(module, data, split, count).items()

@@ -10,7 +10,7 @@ from stylegan_lab.mistake import Mistake
 
 COMMANDS = {
     "train": "train one experiment, or a sweep of them",
-    "evaluate": "score a run against held-out pictures",
+    "evaluate": "score a run against held-out pictures, or those of its training",
     "score": "score a folder of pictures against another, with no run",
     "compare": "put runs side by side: settings, scores, cost",
     "translate": "translate pictures with a run",

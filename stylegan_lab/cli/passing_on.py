@@ -2,24 +2,44 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
-PASSED_ON = ("SIGTERM", "SIGUSR1")  # Ctrl-C and a closed terminal reach all by themselves
+ASKS = ("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP")  # Ctrl-C reaches all by itself
+
+
+class PassingOn:
+    """To processes, by number; one that is told of later hears what was asked before."""
+
+    def __init__(self) -> None:
+        self._processes: list[int] = []
+        self._asked: list[int] = []
+
+    def to(self, process: int) -> None:
+        self._processes.append(process)
+        for number in self._asked:
+            _ask(process, number)
+
+    def hear(self, number: int, _: Any) -> None:
+        self._asked.append(number)
+        for process in self._processes:
+            _ask(process, number)
 
 
 @contextmanager
-def passing_on(to: Callable[[], Iterable[int]]) -> Iterator[None]:
-    """`to` says which processes there are, by number."""
-
-    def pass_on(number: int, _: object) -> None:
-        for process in to():
-            with suppress(ProcessLookupError):
-                os.kill(process, number)
-
-    before = {name: signal.signal(getattr(signal, name), pass_on) for name in PASSED_ON if hasattr(signal, name)}
+def passing_on() -> Iterator[PassingOn]:
+    passing = PassingOn()
+    known = [number for name in ASKS if (number := getattr(signal, name, None)) is not None]
+    heard = [number for number in known if signal.getsignal(number) != signal.SIG_IGN]  # as of SIGHUP under nohup
+    before = {number: signal.signal(number, passing.hear) for number in heard}
     try:
-        yield
+        yield passing
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ask(process: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, number)

@@ -96,8 +96,9 @@ class Reproduction:
         overrides = [*self.baseline.training(seed), "evaluate=false", "logger=none", *self.given]
         started: list[subprocess.Popen[bytes]] = []
         try:
-            with passing_on(lambda: [process.pid for process in started]):
+            with passing_on() as passing:
                 started.append(subprocess.Popen(command(overrides, run.folder)))
+                passing.to(started[0].pid)
                 code = started[0].wait()
         except KeyboardInterrupt:  # which the training heard too
             for process in started:
@@ -185,6 +186,8 @@ def why_not_here(baseline: Baseline, given: Sequence[str]) -> str:
         build_data(config)
     except Mistake as mistake:
         return str(mistake).splitlines()[0]
+    if baseline.split == "train" and "latents" not in config.model:
+        return "split: train is for generators; give split: test"
     unknown = [name for name in baseline.numbers if name.split("/")[-1] not in {*measured, *BETTER}]
     return f"{', '.join(unknown)} cannot be measured here" if unknown else ""
 

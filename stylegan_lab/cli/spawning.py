@@ -30,9 +30,10 @@ def spawn(arguments: Sequence[str], ranks: int) -> None:
         context.Process(target=_train, args=(list(arguments), shared | {"LOCAL_RANK": str(rank)}))
         for rank in range(ranks)
     ]
-    with passing_on(lambda: [process.pid for process in started if process.is_alive()]):
+    with passing_on() as passing:
         for process in started:
             process.start()
+            passing.to(process.pid)
         interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             _join(started)

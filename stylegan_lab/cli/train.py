@@ -146,8 +146,6 @@ def fit(run: Any, experiment: Any, choices: dict[str, str], overrides: list[str]
 
 def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str], overrides: list[str]) -> None:
     from stylegan_lab.callbacks.interruption import listening
-    from stylegan_lab.callbacks.scoring import scores_owed
-    from stylegan_lab.checkpoint import read_checkpoint
     from stylegan_lab.cli.together import together
     from stylegan_lab.cli.trouble import told
     from stylegan_lab.environment import describe_environment
@@ -157,8 +155,7 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
     from stylegan_lab.manifest import Manifest
 
     config = recorded(experiment.config)
-    contents = read_checkpoint(start) if start else {"iteration": 0}
-    played, owed = contents["iteration"], scores_owed(contents)
+    played, owed = stands(start, experiment) if start else (0, False)
     if start and played >= experiment.iterations and not owed:
         print(f"run        {run.folder}")
         print(f"nothing is left to play: {start.name} is at iteration {played}; iterations=N gives it more")
@@ -182,6 +179,15 @@ def play(run: Any, experiment: Any, start: Path | None, choices: dict[str, str],
         trainer.fit(experiment.module, datamodule=experiment.data, ckpt_path=start)
     if trainer.is_global_zero:
         run.tell(f"all {experiment.iterations} iterations are played")
+
+
+def stands(start: Path, experiment: Any) -> tuple[int, bool]:
+    """How many iterations are played there, and whether scores are owed."""
+    from stylegan_lab.callbacks.scoring import owes_scores
+    from stylegan_lab.checkpoint import read_checkpoint
+
+    contents = read_checkpoint(start)
+    return contents["iteration"], owes_scores(experiment.callbacks.values(), contents)
 
 
 def go_on_with_job(config: DictConfig, choices: dict[str, str]) -> None:

@@ -35,7 +35,7 @@ def stops(runs: Sequence[Entrant]) -> list[Stop]:
 
 def evaluated(run: Entrant) -> Path | None:
     """The picture of its latest evaluation: inputs, outputs, truths."""
-    return next((path for split in ("test", "val") if (path := run.folder / f"{split}.png").is_file()), None)
+    return next((path for split in ("test", "val", "train") if (path := run.folder / f"{split}.png").is_file()), None)
 
 
 def data_uri(path: Path) -> str | None:

@@ -59,8 +59,8 @@ def scores_of(evaluation: Mapping[str, Any]) -> dict[str, Score]:
 
 
 def yardsticks_of(evaluation: Mapping[str, Any]) -> dict[str, float]:
-    """Of a translation its inputs, of a generator pictures of the training."""
-    plain = evaluation.get("untranslated") or evaluation.get("training") or {}
+    """Of a translation its inputs, of a generator pictures of the training, or, held against those, what is held out."""
+    plain = evaluation.get("untranslated") or evaluation.get("training") or evaluation.get("held_out") or {}
     return {name: float(value) for name, value in plain.items() if isinstance(value, int | float) and value == value}
 
 

@@ -113,13 +113,9 @@ class ImageData(L.LightningDataModule):
         count = len(dataset)  # type: ignore[arg-type]
         return getattr(dataset, "distinct", (count, count))
 
-    def training_pictures(self, count: int) -> dict[str, Tensor]:
-        """As many as one batch, plain, the same whatever the seed."""
-        return self.collated(self.plain_samples(), self._first_draws(count))
-
     def training_batches(self, count: int, seed: int = 0) -> Iterator[dict[str, Tensor]]:
-        """The same some at a time; of the order of a seed."""
-        dataset, draws = self.plain_samples(), self._first_draws(count, seed)
+        """So many samples, or all there are, plain and in the order of a seed, that of the data notwithstanding."""
+        dataset, draws = self.plain_samples(), [(0, index) for index in shuffled(self.samples, seed, 0)[:count]]
         for start in range(0, len(draws), self.batch_size):
             yield self.collated(dataset, draws[start : start + self.batch_size])
 
@@ -129,9 +125,6 @@ class ImageData(L.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         return {name: from_bytes(value) if value.dtype == torch.uint8 else value for name, value in batch.items()}
-
-    def _first_draws(self, count: int, seed: int = 0) -> list[tuple[int, int]]:
-        return [(0, index) for index in shuffled(self.samples, seed, 0)[:count]]
 
     def _processes(self) -> str | None:
         """How workers are started: a plain fork would inherit the locks of background threads (loggers), and may hang on one."""

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_lab.fetch import cache_folder
-from stylegan_lab.images.album import Pictures
+from stylegan_lab.images.gallery import PictureSet
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.whole import written_whole
 
@@ -37,11 +37,11 @@ class Classifier:
     classes: int
 
     @torch.no_grad()
-    def read(self, images: Pictures) -> Tensor:
+    def read(self, images: PictureSet) -> Tensor:
         """The likeliest class of each picture (N, C, H, W) in [0, 1]."""
         return torch.cat([self.net(_seen(part.cpu())).argmax(dim=1) for part in images.split(AT_ONCE)])
 
-    def share_read_as(self, images: Pictures, labels: Tensor) -> float:
+    def share_read_as(self, images: PictureSet, labels: Tensor) -> float:
         return float((self.read(images) == labels.cpu()).float().mean())
 
 
@@ -63,13 +63,13 @@ def classification_accuracy(made: Tensor, labels: Tensor, real: Tensor, truth: T
     return classifier(made, labels, classes).share_read_as(real, truth)
 
 
-def shrunk(images: Pictures) -> Tensor:
+def shrunk(images: PictureSet) -> Tensor:
     """As large as a classifier sees them, in [0, 1]."""
     side = _side(images)
-    sizes = [
-        F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True) for part in images.split(AT_ONCE)
-    ]
-    return torch.cat(sizes)
+    small = torch.empty(len(images), images.shape[1], side, side)
+    for place, part in zip(small.split(AT_ONCE), images.split(AT_ONCE), strict=True):
+        place.copy_(F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True))
+    return small
 
 
 def _net(channels: int, side: int, classes: int, seed: int) -> nn.Module:
@@ -86,7 +86,7 @@ def _seen(images: Tensor) -> Tensor:
     return shrunk(images) * 2 - 1
 
 
-def _side(images: Pictures) -> int:
+def _side(images: PictureSet) -> int:
     return min(SIDE, -(-images.shape[-1] // STRIDE) * STRIDE)
 
 

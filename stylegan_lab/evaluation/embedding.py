@@ -14,7 +14,7 @@ from torch import Tensor
 from stylegan_lab.choice import choose
 from stylegan_lab.evaluation.crowd import Crowd
 from stylegan_lab.fetch import cache_folder
-from stylegan_lab.images.album import Pictures
+from stylegan_lab.images.gallery import PictureSet, content
 from stylegan_lab.whole import written_whole
 
 VERSION = 1  # of what is done here; another number, other vectors
@@ -56,17 +56,17 @@ class Embedding:
     def protocol(self) -> str:
         return f"{self.what} at {self.size}x{self.size} ({FILTERS[self.resize]}), weights' SHA-256 {self.sha256}"
 
-    def __call__(self, images: Pictures) -> Crowd:
-        """Pictures (N, C, H, W) in [0, 1]; all metrics of one set share its crowd."""
-        return self.remembered(_content(images), lambda: self.over(images.split(BATCH)))
+    def __call__(self, images: PictureSet) -> Crowd:
+        """PictureSet (N, C, H, W) in [0, 1]; all metrics of one set share its crowd."""
+        return self.remembered(content(images), lambda: self.over(images.split(BATCH)))
 
-    def learn(self, images: Pictures, vectors: Tensor) -> None:
+    def learn(self, images: PictureSet, vectors: Tensor) -> None:
         """What others have made of these pictures."""
-        self.remembered(_content(images), lambda: Crowd(vectors))
+        self.remembered(content(images), lambda: Crowd(vectors))
 
-    def known(self, images: Pictures) -> Crowd:
+    def known(self, images: PictureSet) -> Crowd:
         """The same for pictures that come again, in other processes too: kept in the cache folder."""
-        return self.kept(_content(images), lambda: self.over(images.split(BATCH)))
+        return self.kept(content(images), lambda: self.over(images.split(BATCH)))
 
     def kept(self, content: str, make: Callable[[], Crowd]) -> Crowd:
         return self.remembered(content, lambda: self._from_disk(content, make))
@@ -110,11 +110,3 @@ class Embedding:
     def _place(self, content: str) -> Path:
         key = f"{VERSION} {self.name} {self.protocol} {content}"
         return cache_folder() / "features" / f"{hashlib.sha256(key.encode()).hexdigest()}.pt"
-
-
-def _content(images: Pictures) -> str:
-    """Equal where pictures are, in the 8 bits in which they are measured."""
-    facts = hashlib.sha256(f"{tuple(images.shape)} ".encode())
-    for part in images.split(BATCH):
-        facts.update((part * 255).round().clamp(0, 255).to(torch.uint8).cpu().contiguous().numpy().data)
-    return facts.hexdigest()

@@ -19,7 +19,7 @@ from stylegan_lab.evaluation.sliced_wasserstein import (
     palette_distance,
     sliced_wasserstein,
 )
-from stylegan_lab.images.album import Pictures
+from stylegan_lab.images.gallery import PictureSet
 from stylegan_lab.mistake import Mistake
 
 Against = Literal["truth", "target", "input"]
@@ -39,7 +39,7 @@ class Metric:
     smallest: int = 1  # pixels a side of them
     in_parts: bool = False  # whether it looks at some pictures at a time, else it is given all as tensors
 
-    def __call__(self, images: Pictures, other: Pictures) -> float:
+    def __call__(self, images: PictureSet, other: PictureSet) -> float:
         if self.sees is None:
             return self.measure(images, other) if self.in_parts else self.measure(images[:], other[:])
         return self.measure(self.sees(images), self.sees.known(other))

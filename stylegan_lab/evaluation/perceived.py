@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stylegan_lab.choice import choose
 from stylegan_lab.evaluation.metrics import Metric
+from stylegan_lab.images.gallery import PictureSet
 from stylegan_lab.losses.lpips import Heads, Lpips
 from stylegan_lab.losses.style import gram
 from stylegan_lab.nets.features.alexnet import alexnet
@@ -62,7 +63,7 @@ def style_distance(net: str = "vgg19", weights: str = "imagenet") -> dict[str, M
     build, known, layers, smallest = choose("metrics: style_distance", net, STYLE)
     features = build(weights)
 
-    def apart(images: Tensor, target: Tensor) -> float:
+    def apart(images: PictureSet, target: PictureSet) -> float:
         ours, theirs = (_mean_grams(each, features, layers) for each in (images, target))
         shares = [(one - other).square().sum() / other.square().sum() for one, other in zip(ours, theirs, strict=True)]
         return float(torch.stack(shares).mean())
@@ -71,11 +72,15 @@ def style_distance(net: str = "vgg19", weights: str = "imagenet") -> dict[str, M
         f"squared distance of mean Gram matrices over the target's square, mean of {', '.join(layers)}, at the pictures' own "
         f"size; {_told(features, known, weights)}"
     )
-    return {f"style_{net}{_untrained(weights)}": Metric(apart, "target", "lower", protocol, smallest=smallest)}
+    return {
+        f"style_{net}{_untrained(weights)}": Metric(
+            apart, "target", "lower", protocol, smallest=smallest, in_parts=True
+        )
+    }
 
 
 @torch.no_grad()
-def _mean_grams(images: Tensor, features: Features, layers: tuple[str, ...]) -> list[Tensor]:
+def _mean_grams(images: PictureSet, features: Features, layers: tuple[str, ...]) -> list[Tensor]:
     sums: list[Any] = [0.0] * len(layers)
     for batch in _batches(images):
         maps = features(batch, layers)
@@ -83,7 +88,7 @@ def _mean_grams(images: Tensor, features: Features, layers: tuple[str, ...]) -> 
     return [total / len(images) for total in sums]
 
 
-def _batches(images: Tensor) -> Iterator[Tensor]:
+def _batches(images: PictureSet) -> Iterator[Tensor]:
     """In [-1, 1] and in colour, where a GPU is, there."""
     for batch in images.split(BATCH):
         yield (

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_lab.evaluation.metrics import METRICS, Against, Metric, check_enough
-from stylegan_lab.images.album import Pictures
 from stylegan_lab.images.convert import to_unit
+from stylegan_lab.images.gallery import PictureSet
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Domains:
     def reversed(self) -> "Domains":
         return Domains(self.b, self.a, self.paired)
 
-    def others(self) -> dict[Against, Pictures]:
+    def others(self) -> dict[Against, PictureSet]:
         """What translations of `a` are held against. What needs a truth is left out where there is none."""
-        known: dict[Against, Pictures] = {"target": self.b, "input": self.untranslated()}
+        known: dict[Against, PictureSet] = {"target": self.b, "input": self.untranslated()}
         return known | {"truth": self.b} if self.paired else known
 
 
@@ -44,9 +44,9 @@ def gather(batches: Iterable[Mapping[str, Tensor]], paired: bool) -> Domains:
 
 
 def score(
-    pictures: Pictures, others: Mapping[Against, Pictures], metrics: Mapping[str, Metric] = METRICS
+    pictures: PictureSet, others: Mapping[Against, PictureSet], metrics: Mapping[str, Metric] = METRICS
 ) -> dict[str, float]:
-    """Pictures in [0, 1] by every metric that compares them with one of the `others`."""
+    """PictureSet in [0, 1] by every metric that compares them with one of the `others`."""
     possible = {name: metric for name, metric in metrics.items() if metric.against in others}
     for name, metric in possible.items():
         check_enough(name, metric, min(pictures.shape[-2:]), len(pictures), len(others[metric.against]))

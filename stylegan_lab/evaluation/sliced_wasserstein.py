@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_lab.images.album import Pictures
+from stylegan_lab.images.gallery import PictureSet
 
 PATCH = 7
 PATCHES_PER_IMAGE = 128
@@ -18,7 +18,7 @@ SMALLEST_LEVEL = 16  # pixels
 SEED = 20180226
 
 
-def sliced_wasserstein(images: Pictures, target: Pictures) -> float:
+def sliced_wasserstein(images: PictureSet, target: PictureSet) -> float:
     """Between the patches of two sets of images in [0, 1], averaged over the levels of their Laplacian pyramids.
 
     Unlike the first published code, patches are not standardised per channel: palette counts, and so does contrast.
@@ -29,18 +29,18 @@ def sliced_wasserstein(images: Pictures, target: Pictures) -> float:
     return float(torch.stack(apart).mean())
 
 
-def palette_distance(images: Pictures, target: Pictures) -> float:
+def palette_distance(images: PictureSet, target: PictureSet) -> float:
     """Between the colours of two sets of images in [0, 1], wherever in the picture they stand."""
     count = _as_many(images, target)
     return float(crowd_distance(_colours(images, count), _colours(target, count)))
 
 
-def _as_many(one: Pictures, other: Pictures) -> int:
+def _as_many(one: PictureSet, other: PictureSet) -> int:
     """Of each. The smaller set counts again from its beginning; of very many, some from all over the set count."""
     return min(max(len(one), len(other)), MOST)
 
 
-def _some_at_a_time(images: Pictures, count: int) -> Iterator[tuple[int, Tensor]]:
+def _some_at_a_time(images: PictureSet, count: int) -> Iterator[tuple[int, Tensor]]:
     """As many pictures, those at the number of the first and after it."""
     places = torch.arange(count)
     places = places % len(images) if len(images) < count else places * len(images) // count
@@ -72,7 +72,7 @@ def _halved(images: Tensor) -> Tensor:
     return F.conv2d(F.pad(images, (2, 2, 2, 2), mode="reflect"), kernel, stride=2, groups=images.shape[1])
 
 
-def _patches_of(images: Pictures, level: int, count: int) -> Tensor:
+def _patches_of(images: PictureSet, level: int, count: int) -> Tensor:
     some = _some_at_a_time(images, count)
     return torch.cat([_patches(_laplacian_pyramid(part)[level], first, count) for first, part in some])
 
@@ -90,7 +90,7 @@ def _patches(level: Tensor, first: int, count: int) -> Tensor:
     return cut.reshape(len(image), PATCH * PATCH * channels)
 
 
-def _colours(images: Pictures, count: int) -> Tensor:
+def _colours(images: PictureSet, count: int) -> Tensor:
     """Of pixels drawn from all of them; of all, if they are few."""
     pixels = images.shape[-2] * images.shape[-1]
     there = count * pixels

@@ -54,7 +54,7 @@ class Baseline:
     split: Literal["test", "val", "train"] = "test"  # train: of a generator
     checkpoint: str = "last"
     raw: bool = False
-    n: int | None = None  # pictures measured, of a generator: made; None: as many as are held out
+    n: int | None = None  # pictures measured, of a generator: made; None: as many as the split has
     needs: list[str] = field(default_factory=list)  # what no checkout brings along
     lacks: str = ""  # of its protocol, what cannot be done yet: a sentence; until then nothing it scores counts
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from stylegan_lab.cli import reproduce
 from stylegan_lab.cli.main import run
+from stylegan_lab.cli.passing_on import passing_on
 from stylegan_lab.instantiate import recorded
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.reproduction import baseline
@@ -84,6 +86,8 @@ def test_what_is_recorded_is_not_trained_again_and_what_is_not_is(monkeypatch: p
     played: list[list[str]] = []
 
     class Training:
+        pid = os.getpid()
+
         def __init__(self, words: list[str]) -> None:
             played.append(words)
 
@@ -112,6 +116,17 @@ time.sleep(60)"""
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="has other signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR2", "SIGHUP"])
+def test_what_was_asked_before_there_was_a_training_is_passed_on(name: str) -> None:
+    number = getattr(signal, name)
+    with passing_on() as passing:
+        os.kill(os.getpid(), number)
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        passing.to(process.pid)
+        assert process.wait(30) == -number
+
+
 def test_what_cannot_be_run_here_says_why_and_is_not_run(
     things: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,12 +137,14 @@ def test_what_cannot_be_run_here_says_why_and_is_not_run(
     )
     (things / "blind.yaml").write_text(SMALL.replace("ssim:", "fid_of_dreams:"))
     (things / "dark.yaml").write_text(SMALL.replace("numbers:", "lacks: it is to be seen by moonlight\nnumbers:"))
+    (things / "seen.yaml").write_text(SMALL.replace("n: 4", "n: 4\nsplit: train"))
     (things / "none.yaml").write_text(SMALL.split("numbers:")[0] + "numbers: {}\n")
     for name, why in {
         "thing": "it takes 1 GPU hours, and no GPU is visible here",
         "lost": "stylegan-lab data download horse2zebra",
         "blind": "fid_of_dreams cannot be measured here",
         "dark": "not run: it is to be seen by moonlight",
+        "seen": "split: train is for generators; give split: test",
         "none": "its paper gives no number",
     }.items():
         assert run(["reproduce", name, "--results", "results"]) == 1

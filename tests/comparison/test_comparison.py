@@ -16,7 +16,7 @@ from stylegan_lab.comparison.as_json import as_json
 from stylegan_lab.comparison.comparison import compare
 from stylegan_lab.comparison.found import find_runs
 from stylegan_lab.comparison.page import page
-from stylegan_lab.comparison.score import Protocol
+from stylegan_lab.comparison.score import Protocol, scores_of
 from stylegan_lab.comparison.significance import beyond, holm, permutation, welch
 from stylegan_lab.comparison.table import as_csv, as_markdown, as_text
 from stylegan_lab.mistake import Mistake
@@ -243,6 +243,15 @@ def test_tests_of_means_are_symmetric_and_blind_to_scale() -> None:
     assert permutation([1, 2, 3, 4], [5, 6, 7, 8]) == pytest.approx(2 / 70)
     assert welch([1.0], other) is None and welch([1, 1], [2, 2]) == 0
     assert holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]
+
+
+@pytest.mark.parametrize("row", ["untranslated", "training", "held_out"])
+def test_other_pictures_are_seen_by_what_no_model_made(row: str) -> None:
+    one, other = (
+        scores_of({"split": "x", "metrics": {"fid_x": 5.0}, row: {"fid_x": plain}})["x/fid_x"].protocol
+        for plain in (3.0, 9.0)
+    )
+    assert not one.agrees(other) and one.agrees(one)
 
 
 def test_what_one_protocol_has_and_the_other_has_not_is_told_in_words() -> None:

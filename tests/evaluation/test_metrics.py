@@ -1,6 +1,7 @@
 """Metrics beside closed forms and laws: nothing is nearer than itself, and a known change costs what it should."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -65,6 +66,19 @@ def test_ssim_of_two_flat_pictures_is_the_closed_form() -> None:
     x, y, c = 0.2, 0.6, 0.01**2
     flat = METRICS["ssim"].measure(torch.full((1, 3, 32, 32), x), torch.full((1, 3, 32, 32), y))
     assert flat == pytest.approx((2 * x * y + c) / (x**2 + y**2 + c), rel=1e-3)
+
+
+@pytest.mark.parametrize("distance", [sliced_wasserstein, palette_distance])
+def test_it_does_not_matter_how_many_pictures_are_in_memory(
+    distance: Callable[..., float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = torch.Generator().manual_seed(0)
+    one, other = (torch.rand(count, 3, 40, 32, generator=dice) for count in (13, 9))
+    monkeypatch.setattr("stylegan_lab.evaluation.sliced_wasserstein.AT_ONCE", 100)
+    at_once = distance(one, other)
+    for few in (5, 1):
+        monkeypatch.setattr("stylegan_lab.evaluation.sliced_wasserstein.AT_ONCE", few)
+        assert distance(one, other) == pytest.approx(at_once, rel=1e-6)
 
 
 def test_ms_ssim_takes_as_many_scales_as_there_is_room_for() -> None:

@@ -207,3 +207,6 @@ def test_weights_begin_within_their_range_and_pixels_drop_out() -> None:
     image = torch.rand(1, 1, 8, 8)
     assert not torch.equal(critic(image).logits[0], critic(image).logits[0])
     assert torch.equal(critic.eval()(image).logits[0], critic(image).logits[0])
+    told = FullyConnectedCritic(size=8, classes=3, dropout=0, input_dropout=1.0)
+    one, other = (told(image, label[None]).logits[0] for label in torch.eye(3)[:2])
+    assert not torch.equal(one, other), "but not what class is meant"

@@ -112,10 +112,13 @@ def test_a_signal_while_scores_are_taken_puts_them_off(every: int, scored: list[
     assert attempt.wait() == 143
     assert time.monotonic() - began < 15, "not the 30 s that scoring would take"
     assert newest(tmp_path).name == f"00000{every}.ckpt"
+    command.append("callbacks.checkpoints.monitor=null")  # so that no score is a reason to save
     assert Attempt(command, tmp_path, die_once_scored).wait() == -signal.SIGKILL
     assert Attempt(command, tmp_path).wait() == 0
     assert [row["iteration"] for row in rows(tmp_path) if "val/l1" in row] == scored, "when the run went on, and once"
     assert max(row["iteration"] for row in rows(tmp_path)) == 8
+    again = Attempt(command, tmp_path)
+    assert again.wait() == 0 and "nothing is left to play" in again.said(), "nor are they taken once more"
 
 
 def test_a_run_leaves_before_its_time_is_over_and_goes_on(tmp_path: Path) -> None:

@@ -9,17 +9,6 @@ from stylegan_lab.mistake import at_least
 from stylegan_lab.nets.verdict import Verdict
 
 
-def _draw_weights(net: nn.Module, name: str, most: float | None) -> None:
-    """Evenly from `-most` to it, and no biases; None: as torch has them."""
-    if most is None:
-        return
-    at_least(name, most, 0)
-    for layer in net.modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.uniform_(layer.weight, -most, most)
-            nn.init.zeros_(layer.bias)
-
-
 class FullyConnectedGenerator(nn.Module):
     """`layers` of `channels` rectified units, then a value for each pixel and channel, within `unit` a sigmoid's."""
 
@@ -65,7 +54,7 @@ class Maxout(nn.Module):
 
 
 class FullyConnectedCritic(nn.Module):
-    """`layers` of `channels` maxout units with dropout, of the pixels too if that is asked for; a class lies beside them."""
+    """`layers` of `channels` maxout units with dropout, of the pixels too if that is asked for; a class lies beside the pixels."""
 
     def __init__(
         self,
@@ -88,11 +77,22 @@ class FullyConnectedCritic(nn.Module):
         at_least("adversary.input_dropout", input_dropout, 0)
         widths = [image_channels * size * size + classes, *[channels] * layers]
         hidden = [part for one, two in pairwise(widths) for part in (Maxout(one, two, pieces), nn.Dropout(dropout))]
-        first = [nn.Dropout(input_dropout)] if input_dropout else []
-        self.layers = nn.Sequential(*first, *hidden, nn.Linear(channels, 1))
+        self.input_dropout = nn.Dropout(input_dropout)
+        self.layers = nn.Sequential(*hidden, nn.Linear(channels, 1))
         self.unit = unit
         _draw_weights(self, "adversary.weight_range", weight_range)
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Verdict:
-        flat = (image.flatten(1) + 1) / 2 if self.unit else image.flatten(1)
+        flat = self.input_dropout((image.flatten(1) + 1) / 2 if self.unit else image.flatten(1))
         return Verdict((self.layers(flat if condition is None else torch.cat([flat, condition], dim=1)),))
+
+
+def _draw_weights(net: nn.Module, name: str, most: float | None) -> None:
+    """Evenly from `-most` to it, and no biases; None: as torch has them."""
+    if most is None:
+        return
+    at_least(name, most, 0)
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.uniform_(layer.weight, -most, most)
+            nn.init.zeros_(layer.bias)

@@ -123,9 +123,10 @@ def test_training_pictures_can_be_had_plain(tmp_path: Path, layout: str, changes
     root = tmp_path / "root" / "one" if layout == "flat" else tmp_path / "root"
     photos(tmp_path / "root" / "one", 6), photos(tmp_path / "root" / "two", 6, first=100)
     data = data_of(f"data={layout}", f"data.root={root}", *changes, "augment.flip.probability=1")
-    pictures = data.training_pictures(4)
-    for name in pictures.keys() & {"image", "a", "b"}:
-        plain = pictures[name]
+    few, *more = data.training_batches(4)
+    assert len(more) == 1
+    for name in few.keys() & {"image", "a", "b"}:
+        plain = torch.cat([few[name], more[0][name]])
         assert plain.shape == (4, 3, 16, 16) and (plain[:, 1, 0, 0] > plain[:, 1, 0, -1] + 0.1).all()
     if layout == "labelled":
         assert data.class_counts().tolist() == [4, 4]  # type: ignore[attr-defined]
