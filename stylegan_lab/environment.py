@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 PACKAGES = ("stylegan_lab", "torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "wandb", "numpy", "pillow")
+CODE = (":/stylegan_lab", ":/conf", ":/hydra_plugins", ":/baselines/*.yaml")  # where a new file makes a difference
 RECORDED = ":(top,exclude)baselines/results"  # is written by what runs; it changes no code
 
 
@@ -50,7 +51,8 @@ def commit_of_code() -> str | None:
     """The commit of the checkout this code runs from, with + if it was changed since; None when installed."""
     try:
         commit = _git("rev-parse", "HEAD")
-        changes = _git("status", "--porcelain", "--", ":/", RECORDED)
+        changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", RECORDED)
+        changes += _git("status", "--porcelain", "--", *CODE)
     except (OSError, subprocess.SubprocessError):
         return None
     return commit + ("+" if changes else "")

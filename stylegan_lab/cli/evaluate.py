@@ -82,7 +82,13 @@ def evaluate(
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     data = build_data(config)
     main, *more = exams(module, data, split, count).items()
-    exam, answers = main[1], sat(main[1], module, data.batch_size)
+    exam = main[1]
+    if count not in (None, exam.count):
+        raise Mistake(
+            f"--n {count} is for generators: a translator is asked for every picture that is held out, here {exam.count}; "
+            "leave it out"
+        )
+    answers = sat(exam, module, data.batch_size)
     rows = {exam.answer: score(answers, exam.others, metrics)}
     references = {name: score(images, exam.others, metrics) for name, images in exam.references().items()}
     marks = exam.marks(answers)
@@ -113,6 +119,7 @@ def evaluate(
     if not raw:  # whose scores would stand under the same names
         mirror(run, config, scores, picture)
     print(table(rows | references, told))
+    print(f"counts     {', '.join(f'{number:,} {what}' for what, number in counts(exam).items())}; the {split} split")
     print(f"picture    {picture}  (rows: {exam.legend})")
     print(f"scores     {run.scores}")
     print(f"run        {run.folder}")

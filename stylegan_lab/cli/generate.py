@@ -22,6 +22,8 @@ from stylegan_lab.modules.generative import GenerativeModule
 from stylegan_lab.runs import find_run
 
 AT_ONCE = 16
+PICTURES = 64
+STOPS = 8  # of a film
 FRAMES = 30  # from a picture to the next
 PER_SECOND = 20
 
@@ -33,7 +35,7 @@ def main(arguments: list[str]) -> int:
         "runs/dcgan/20260101-120000-ab12 digits.png --n 64",
     )
     parser.add_argument("target", metavar="OUT", type=Path, help="a picture for a grid, a film, or a folder")
-    parser.add_argument("--n", type=int, default=64, help="how many pictures (64)")
+    parser.add_argument("--n", type=int, help=f"how many pictures ({PICTURES}; of a film {STOPS})")
     parser.add_argument(
         "--class", dest="label", metavar="CLASS", help="of a run with classes: which, by name or number"
     )
@@ -43,9 +45,15 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--mix", action="store_true", help="coarse features of each picture with fine ones of the next")
     parser.add_argument(
-        "--interpolate", metavar="FRAMES", type=int, help="so many frames from each picture to the next"
+        "--interpolate",
+        metavar="FRAMES",
+        type=int,
+        help=f"so many frames from each picture to the next; of a film {FRAMES}, if not given",
     )
     options = parser.parse_args(arguments)
+    suffix = options.target.suffix.lower()
+    if options.n is None:
+        options.n = STOPS if suffix in FILMS else PICTURES
     at_least("--n", options.n, 1)
     at_least("--seed", options.seed, 0)
     if options.interpolate is not None:
@@ -62,7 +70,6 @@ def main(arguments: list[str]) -> int:
         )
     module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     make = Maker(module, options.label, options.seed, options.truncation, options.mix)
-    suffix = options.target.suffix.lower()
     if suffix in FILMS or options.interpolate is not None:
         frames = make.between(options.n, options.interpolate or FRAMES)
         if suffix in FILMS:

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from stylegan_lab.callbacks.interruption import CODES, OUT_OF_TIME
 from stylegan_lab.cli.passing_on import passing_on
 from stylegan_lab.cli.quiet import quiet
 from stylegan_lab.cli.resuming import settings_of, settings_that_differ
@@ -31,6 +33,8 @@ from stylegan_lab.reproduction.table import text, told
 from stylegan_lab.reproduction.verdict import Verdict, verdict, why_not_run
 from stylegan_lab.runs import Run, find_run
 from stylegan_lab.sweeps.playing import command
+
+INTERRUPTED = {*CODES.values(), OUT_OF_TIME}
 
 
 def main(arguments: list[str]) -> int:
@@ -105,10 +109,17 @@ class Reproduction:
                 process.wait()
             raise
         if code:
-            raise Mistake(
+            why = Mistake(
                 f"{self.baseline.name}, seed {seed}: its training left with {code}; repeat the command to go on"
             )
+            raise why if code not in INTERRUPTED else left(code, why)
         record(self.baseline, seed, run, self.results, time.monotonic() - before if anew else None)
+
+
+def left(code: int, why: Mistake) -> SystemExit:
+    """As the training did, so that a queue knows that there is more to do."""
+    print(f"stylegan-lab: {why}", file=sys.stderr)
+    return SystemExit(code)
 
 
 def record(baseline: Baseline, seed: int, run: Run, results: Results, seconds: float | None = None) -> None:

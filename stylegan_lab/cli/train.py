@@ -52,6 +52,8 @@ def main(arguments: list[str]) -> int:
                 train(config, flags)
             except Mistake as mistake:
                 mistakes.append(mistake)
+            except OmegaConfBaseException as error:
+                mistakes.append(in_our_words(error, overrides))
             return None
         code, why = play_job()
         failures.extend([why] if code else [])

@@ -79,6 +79,11 @@ def main(arguments: list[str]) -> int:
             bad.append(str(unreadable))
             continue
         if options.half is not None:
+            if not is_pair(picture):
+                print(
+                    f"{source} is not twice as wide as high; its {options.half} half is taken all the same",
+                    file=sys.stderr,
+                )
             picture = half_of(picture, options.half)
         elif half is not None and is_pair(picture):
             print(f"{source} is twice as wide as high; if it shows a pair: --half {half}", file=sys.stderr)
@@ -167,7 +172,10 @@ def _mirrored(batch: Tensor, height: int, width: int) -> Tensor:
 def pairs_of_paths(source: Path, target: Path) -> list[tuple[Path, Path]]:
     """What is read and what is written, subfolders kept; mistakes are found before any work is done."""
     if source.is_file():
-        return [(source, target if target.suffix.lower() in SUFFIXES else target / f"{source.stem}.png")]
+        out = target if target.suffix.lower() in SUFFIXES else target / f"{source.stem}.png"
+        if out.resolve() == source.resolve():
+            raise Mistake(f"{out} is the picture itself, which its translation would replace; give another OUT")
+        return [(source, out)]
     if not source.is_dir():
         raise Mistake(f"{source} does not exist; give a picture or a folder of pictures")
     if target.suffix.lower() in SUFFIXES:
@@ -175,6 +183,10 @@ def pairs_of_paths(source: Path, target: Path) -> list[tuple[Path, Path]]:
     works = [(path, (target / path.relative_to(source)).with_suffix(".png")) for path in picture_files(source)]
     if not works:
         raise Mistake(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    if any(path.resolve() == out.resolve() for path, out in works):
+        raise Mistake(
+            f"{target} is where {source} is: translations would take the place of the pictures; give another folder"
+        )
     if len({out for _, out in works}) < len(works):
         raise Mistake(f"{source} holds pictures that differ only by suffix; they would be written to one file")
     return works

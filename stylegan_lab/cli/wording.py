@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationKeyError
 
 from stylegan_lab.choice import nearest
 from stylegan_lab.conf_dir import CONF
@@ -23,7 +24,15 @@ def in_our_words(error: Exception, arguments: Sequence[str]) -> Mistake:
         return Mistake(f"{error.override} is not understood: settings are KEY=VALUE, lists KEY=[A,B]")
     if isinstance(error, ConfigCompositionException) and (found := re.match(r"Could not override '(.+)'", str(error))):
         return _unknown_key(found[1], arguments)
+    if isinstance(error, InterpolationKeyError) and (found := re.search(r"'data\.(\w+)' not found", str(error))):
+        return _lacking(found[1], str(error.full_key))
     return Mistake(" ".join(str(error).split("\n\n")[0].split()))
+
+
+def _lacking(name: str, key: str) -> Mistake:
+    """A setting that is taken from the data, of data that have no such thing."""
+    hint = "; data=labelled takes a folder for each class" if name == "classes" else ""
+    return Mistake(f"{key} is that of the data, and these have no {name}{hint}; or give {key} itself")
 
 
 def _unknown_choice(missing: str, options: list[str]) -> Mistake:

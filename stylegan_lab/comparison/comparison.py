@@ -161,7 +161,10 @@ def ordered(comparison: Comparison) -> Comparison:
 
 
 def _full(name: str, there: Sequence[str]) -> str | None:
-    return name if name in there else next((each for each in there if each.split("/", 1)[1] == name), None)
+    """Without a split that of the test is meant, if there is one."""
+    of_splits = [each for each in there if each.split("/", 1)[1] == name]
+    tests = [each for each in of_splits if each.startswith("test/")]
+    return name if name in there else next(iter(tests or of_splits), None)
 
 
 def _names(groups: Sequence[Sequence[Path]]) -> list[str]:

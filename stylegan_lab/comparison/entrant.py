@@ -59,7 +59,7 @@ def read_run(folder: Path) -> Entrant:
     budget, iteration = _budget(folder), int(rows[-1].get("iteration", 0)) if rows else 0
     iteration = max([iteration, *(int(each.get("iteration", 0)) for each in evaluations)])
     scores: dict[str, Score] = {}
-    for each in (scores_on_the_way(rows, watched), *map(scores_of, evaluations)):
+    for each in (scores_on_the_way(rows, watched, (config or {}).get("data") or {}), *map(scores_of, evaluations)):
         scores |= each
     if not rows:
         told.append("nothing is recorded of it: killed before its first line, or just begun")

@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+WHAT_IS_HELD_OUT = (  # of the data's settings
+    "root", "a", "b", "source", "target", "domains", "classes", "size", "channels", "world", "val_scenes", "val_stacks",
+    "val_share", "val_list", "split_seed", "sides", "factor",
+)  # fmt: skip
 ALIKE = 1e-3  # by how much of itself a yardstick may move between machines and versions
 
 
@@ -64,10 +68,14 @@ def yardsticks_of(evaluation: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in plain.items() if isinstance(value, int | float) and value == value}
 
 
-def scores_on_the_way(rows: Sequence[Mapping[str, float]], told: Mapping[str, Any]) -> dict[str, Score]:
-    """The last that were taken while training, as the run's protocol.json tells of them."""
+def scores_on_the_way(
+    rows: Sequence[Mapping[str, float]], told: Mapping[str, Any], data: Mapping[str, Any]
+) -> dict[str, Score]:
+    """The last that were taken while training, as the run's protocol.json tells of them. No yardstick is taken then: that other
+    pictures are held out is told by the settings of the `data`."""
     how, better = told.get("protocol") or {}, told.get("better") or {}
     general = {"taken": "while training", "ema": told.get("ema"), **(told.get("counts") or {})}
+    general |= {f"data.{name}": data[name] for name in WHAT_IS_HELD_OUT if name in data}
     return {
         name: Score(float(value), Protocol(general | {"how": how.get(name)}), int(row["iteration"]), better.get(name))
         for row in rows

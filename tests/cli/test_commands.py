@@ -101,6 +101,8 @@ def test_evaluate_repeats_the_scores_and_keeps_their_history(trained: Path, caps
 def test_translators_are_not_asked_what_they_have_seen(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", str(trained), "--split", "train"]) == 2
     assert "--split train is for generators" in capsys.readouterr().err
+    assert run(["evaluate", str(trained), "--n", "3"]) == 2
+    assert "--n 3 is for generators" in capsys.readouterr().err
 
 
 def test_scores_during_training_are_of_the_averaged_weights_too(trained: Path) -> None:
@@ -134,6 +136,16 @@ def test_a_folder_is_translated_subfolders_kept_and_both_ways(trained: Path) -> 
     assert run(["translate", str(trained), "in", "back", "--direction", "b2a"]) == 0
     assert sorted(str(path) for path in Path("out").rglob("*.png")) == ["out/a.png", "out/deep/b.png"]
     assert not torch.equal(read_picture(Path("out/a.png")), read_picture(Path("back/a.png")))
+
+
+def test_a_translation_never_takes_the_place_of_its_picture(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in").mkdir()
+    Image.effect_noise((32, 32), 80).convert("RGB").save("in/a.png")
+    before = Path("in/a.png").read_bytes()
+    for source, target in (("in", "in"), ("in", "./in"), ("in/a.png", "in/a.png"), ("in/a.png", "in")):
+        assert run(["translate", str(trained), source, target]) == 2
+        assert "give another" in capsys.readouterr().err
+    assert Path("in/a.png").read_bytes() == before
 
 
 def test_half_of_a_picture_is_translated(trained: Path) -> None:
@@ -429,6 +441,10 @@ MISTAKES = {
     "parts that do not come out even": (
         "train data.batch_size=4 accumulate=3",
         "give accumulate=2, or another data.batch_size",
+    ),
+    "a model of classes and data without any": (
+        "train experiment=smoke model=cgan data=scenes_unpaired",
+        "model.classes is that of the data, and these have no classes; data=labelled takes a folder for each class",
     ),
     "no such run": ("evaluate nothing", "nothing is neither a run's folder"),
     "no such run to resume": ("train resume=nothing", "nothing is neither a run's folder"),

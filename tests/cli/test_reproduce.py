@@ -111,7 +111,9 @@ os.kill({os.getpid()}, signal.SIGTERM)
 time.sleep(60)"""
     monkeypatch.setattr(reproduce, "command", lambda *_: [sys.executable, "-c", training])
     before = signal.getsignal(signal.SIGTERM)
-    assert run(["reproduce", "thing", "--results", "results"]) == 2
+    with pytest.raises(SystemExit) as left:
+        run(["reproduce", "thing", "--results", "results"])
+    assert left.value.code == 143
     assert "thing, seed 0: its training left with 143; repeat the command to go on" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
 

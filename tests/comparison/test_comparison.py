@@ -13,10 +13,10 @@ import pytest
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.comparison.as_json import as_json
-from stylegan_lab.comparison.comparison import compare
+from stylegan_lab.comparison.comparison import _full, compare
 from stylegan_lab.comparison.found import find_runs
 from stylegan_lab.comparison.page import page
-from stylegan_lab.comparison.score import Protocol, scores_of
+from stylegan_lab.comparison.score import Protocol, scores_of, scores_on_the_way
 from stylegan_lab.comparison.significance import beyond, holm, permutation, welch
 from stylegan_lab.comparison.table import as_csv, as_markdown, as_text
 from stylegan_lab.mistake import Mistake
@@ -252,6 +252,20 @@ def test_other_pictures_are_seen_by_what_no_model_made(row: str) -> None:
         for plain in (3.0, 9.0)
     )
     assert not one.agrees(other) and one.agrees(one)
+
+
+def test_scores_on_the_way_of_other_held_out_pictures_are_not_compared() -> None:
+    def score(**data: object) -> Protocol:
+        return scores_on_the_way([{"iteration": 2, "val/l1": 0.5}], {}, data)["val/l1"].protocol
+
+    assert score(target="ink", batch_size=1).agrees(score(target="ink", batch_size=4, workers=2))
+    assert score(target="ink").unlike(score(target="ukiyoe")) == "data.target ink and ukiyoe"
+
+
+def test_without_a_split_that_of_the_test_is_meant() -> None:
+    assert _full("ssim", ["val/l1", "val/ssim", "test/ssim"]) == "test/ssim"
+    assert _full("l1", ["val/l1", "val/ssim", "test/ssim"]) == _full("val/l1", ["val/l1"]) == "val/l1"
+    assert _full("psnr", ["val/l1"]) is None
 
 
 def test_what_one_protocol_has_and_the_other_has_not_is_told_in_words() -> None:

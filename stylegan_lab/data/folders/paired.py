@@ -162,8 +162,8 @@ class PairedFolders(FolderData):
             told = ", ".join(f"{shown(path)} is {width}x{height}" for path, (width, height) in list(odd.items())[:TOLD])
             more = f", and {len(odd) - TOLD:,} more" if len(odd) > TOLD else ""
             raise Mistake(
-                f"{len(odd):,} of {len(whole):,} pictures are not twice as wide as high, as the others are that hold two side by "
-                f"side: {told}{more}. Remove them, or scale what is a pair to that shape"
+                f"{len(odd):,} of {len(whole):,} pictures {'is' if len(odd) == 1 else 'are'} not twice as wide as high, as "
+                f"the others are that hold two side by side: {told}{more}. Remove them, or scale what is a pair to that shape"
             )
 
     def pairs(self, domains: list[Pictures]) -> Blocks:

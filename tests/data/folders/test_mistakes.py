@@ -179,7 +179,7 @@ def test_missing_mates_are_listed(tmp_path: Path) -> None:
 def test_what_is_no_pair_among_pairs_side_by_side_is_refused(tmp_path: Path) -> None:
     photos(tmp_path, 12, size=(32, 16)), photo(tmp_path / "cover.png", size=(32, 32))
     for data in ("paired", "auto"):
-        with pytest.raises(Mistake, match="1 of 13 pictures are not twice as wide as high.*cover.png is 32x32. Remove"):
+        with pytest.raises(Mistake, match="1 of 13 pictures is not twice as wide as high.*cover.png is 32x32. Remove"):
             assert data_of(f"data={data}", f"data.root={tmp_path}").samples
     photos(tmp_path / "others", 12, size=(48, 16)), photo(tmp_path / "others" / "one.png", size=(32, 16))
     assert data_of("data=paired", f"data.root={tmp_path / 'others'}").samples > 9, "pairs of any shape, if most are"
