@@ -51,11 +51,24 @@ def run(arguments: list[str]) -> int:
     except Mistake as mistake:
         if os.environ.get(DEBUG):
             raise
+        if is_interrupted(mistake):
+            return interrupted()
         print(f"stylegan-lab: {mistake}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before anything is played, or after
-        print("stylegan-lab: interrupted", file=sys.stderr)
-        return 130
+        return interrupted()
+
+
+def is_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: a parser that is interrupted may stumble over its own clearing up, and then tells of that."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def interrupted() -> int:
+    print("stylegan-lab: interrupted", file=sys.stderr)
+    return 130
 
 
 def usage() -> str:

@@ -153,14 +153,15 @@ def settings_that_differ(
 
 def settings_of(run: Run) -> dict[str, Any]:
     text = run.read("config.yaml")
+    damaged = Mistake(
+        f"{run.folder} cannot go on: its config.yaml is damaged. Put it right, or start anew in another folder"
+    )
     try:
         config: Any = OmegaConf.to_container(OmegaConf.create(text))
-    except Exception:  # of a parser for each kind of damage
-        config = None
+    except Exception as error:  # of a parser for each kind of damage
+        raise damaged from error
     if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
-        raise Mistake(
-            f"{run.folder} cannot go on: its config.yaml is damaged. Put it right, or start anew in another folder"
-        )
+        raise damaged
     return config
 
 

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from stylegan_lab.checkpoint import read_checkpoint, write_checkpoint
-from stylegan_lab.cli.main import COMMANDS, run
+from stylegan_lab.cli.main import COMMANDS, is_interrupted, run
+from stylegan_lab.cli.resuming import settings_of
 from stylegan_lab.images.read import read_picture
 from stylegan_lab.loggers.record import read_record
 from stylegan_lab.mistake import Mistake
+from stylegan_lab.runs import Run
 from tests.loggers.wandb_file import parts
 
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false"]
@@ -136,6 +139,24 @@ def test_a_folder_is_translated_subfolders_kept_and_both_ways(trained: Path) -> 
     assert run(["translate", str(trained), "in", "back", "--direction", "b2a"]) == 0
     assert sorted(str(path) for path in Path("out").rglob("*.png")) == ["out/a.png", "out/deep/b.png"]
     assert not torch.equal(read_picture(Path("out/a.png")), read_picture(Path("back/a.png")))
+
+
+def test_what_breaks_behind_a_ctrl_c_is_an_interruption(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stumbling(_: str) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AttributeError("in the middle of nothing")
+
+    monkeypatch.setattr(OmegaConf, "create", stumbling)
+    with pytest.raises(Mistake, match="damaged") as caught:
+        settings_of(Run(trained))
+    assert is_interrupted(caught.value) and not is_interrupted(Mistake("no"))
+    monkeypatch.setattr("stylegan_lab.cli.evaluate.main", lambda _: settings_of(Run(trained)))
+    assert run(["evaluate"]) == 130
+    assert "interrupted" in capsys.readouterr().err
 
 
 def test_a_translation_never_takes_the_place_of_its_picture(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
