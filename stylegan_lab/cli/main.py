@@ -61,9 +61,13 @@ def run(arguments: list[str]) -> int:
 
 def is_interrupted(error: BaseException | None) -> bool:
     """Whether Ctrl-C is behind it: a parser that is interrupted may stumble over its own clearing up, and then tells of that."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+    seen: list[BaseException] = []  # for causes may go round in a circle
+    while error is not None and error not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.append(error)
         error = error.__cause__ or error.__context__
-    return error is not None
+    return False
 
 
 def interrupted() -> int:

@@ -154,6 +154,9 @@ def test_what_breaks_behind_a_ctrl_c_is_an_interruption(
     with pytest.raises(Mistake, match="damaged") as caught:
         settings_of(Run(trained))
     assert is_interrupted(caught.value) and not is_interrupted(Mistake("no"))
+    round_about = Mistake("one"), Mistake("other")
+    round_about[0].__cause__, round_about[1].__cause__ = round_about[1], round_about[0]
+    assert not is_interrupted(round_about[0])
     monkeypatch.setattr("stylegan_lab.cli.evaluate.main", lambda _: settings_of(Run(trained)))
     assert run(["evaluate"]) == 130
     assert "interrupted" in capsys.readouterr().err
