@@ -21,7 +21,7 @@ SEED = 0  # of what is generated
 
 
 class Exam(Protocol):
-    """PictureSet are in [0, 1], through the 8 bits in which they would be saved."""
+    """Pictures are in [0, 1], through the 8 bits in which they would be saved."""
 
     answer: str  # what a module's pictures are called
     legend: str  # of the rows of `shown`

@@ -64,7 +64,7 @@ def given_to_translation(data: ImageData) -> set[str]:
 
 @dataclass(frozen=True)
 class Crowd:
-    """PictureSet in [0, 1], small, and the class of each: of the real ones theirs, of made ones what was asked for."""
+    """Pictures in [0, 1], small, and the class of each: of the real ones theirs, of made ones what was asked for."""
 
     pictures: Tensor
     labels: Tensor | None
@@ -164,7 +164,7 @@ def _training(data: ImageData) -> Crowd:
 
 
 def _domains(data: ImageData) -> Crowd:
-    """PictureSet of the training's domains; a label is the number of the domain."""
+    """Pictures of the training's domains; a label is the number of the domain."""
     pictures, labels = [], []
     for batch in _met(data):
         ones = torch.ones(len(batch["a"]), dtype=torch.long)

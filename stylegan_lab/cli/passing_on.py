@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-ASKS = ("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP")  # Ctrl-C reaches all by itself
+from stylegan_lab.callbacks.interruption import CODES
+
+ASKS = [name for name in CODES if name != "SIGINT"]  # Ctrl-C reaches all by itself
 
 
 class PassingOn:

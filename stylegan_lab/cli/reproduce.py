@@ -125,8 +125,9 @@ def left(code: int, why: Mistake) -> SystemExit:
 def record(baseline: Baseline, seed: int, run: Run, results: Results, seconds: float | None = None) -> None:
     from stylegan_lab.cli.evaluate import evaluate
 
-    metrics = composed(baseline, seed).metrics
-    scores = evaluate(run, baseline.checkpoint, baseline.split, baseline.raw, count=baseline.n, instead=metrics)
+    config = composed(baseline, seed)
+    count = baseline.n if generates(config) else None  # a translator is asked for what is held out, however many
+    scores = evaluate(run, baseline.checkpoint, baseline.split, baseline.raw, count=count, instead=config.metrics)
     if baseline.n not in (None, scores["n"]):
         raise Mistake(f"{baseline.name}: {scores['n']} pictures were measured, and its protocol says {baseline.n}")
     if missing := [name for name in baseline.numbers if name not in numbers_of(scores)]:
@@ -197,10 +198,14 @@ def why_not_here(baseline: Baseline, given: Sequence[str]) -> str:
         build_data(config)
     except Mistake as mistake:
         return str(mistake).splitlines()[0]
-    if baseline.split == "train" and "latents" not in config.model:
+    if baseline.split == "train" and not generates(config):
         return "split: train is for generators; give split: test"
     unknown = [name for name in baseline.numbers if name.split("/")[-1] not in {*measured, *BETTER}]
     return f"{', '.join(unknown)} cannot be measured here" if unknown else ""
+
+
+def generates(config: DictConfig) -> bool:
+    return "latents" in config.model
 
 
 def composed(baseline: Baseline, seed: int, given: Sequence[str] = ()) -> DictConfig:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_lab.fetch import cache_folder
-from stylegan_lab.images.gallery import PictureSet
+from stylegan_lab.images.gallery import PictureSet, in_parts
 from stylegan_lab.mistake import Mistake
 from stylegan_lab.whole import written_whole
 
@@ -66,10 +66,7 @@ def classification_accuracy(made: Tensor, labels: Tensor, real: Tensor, truth: T
 def shrunk(images: PictureSet) -> Tensor:
     """As large as a classifier sees them, in [0, 1]."""
     side = _side(images)
-    small = torch.empty(len(images), images.shape[1], side, side)
-    for place, part in zip(small.split(AT_ONCE), images.split(AT_ONCE), strict=True):
-        place.copy_(F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True))
-    return small
+    return in_parts(images, side, lambda part: F.interpolate(part, (side, side), mode="bilinear", antialias=True))
 
 
 def _net(channels: int, side: int, classes: int, seed: int) -> nn.Module:

@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_lab.images.gallery import PictureSet
+from stylegan_lab.images.gallery import PictureSet, in_parts
 
-AT_ONCE = 1024  # pictures
 SIDE = 16  # pixels; what is finer may differ while the pictures are the same
 
 
@@ -16,7 +15,5 @@ def diversity(pictures: PictureSet, reference: PictureSet) -> float:
 
 
 def _spread(pictures: PictureSet) -> Tensor:
-    small = torch.empty(len(pictures), pictures.shape[1], SIDE, SIDE)
-    for place, part in zip(small.split(AT_ONCE), pictures.split(AT_ONCE), strict=True):
-        place.copy_(F.adaptive_avg_pool2d(part.float(), SIDE))
+    small = in_parts(pictures, SIDE, lambda part: F.adaptive_avg_pool2d(part, SIDE))
     return torch.var(small, dim=0, unbiased=False).mean().sqrt()

@@ -57,7 +57,7 @@ class Embedding:
         return f"{self.what} at {self.size}x{self.size} ({FILTERS[self.resize]}), weights' SHA-256 {self.sha256}"
 
     def __call__(self, images: PictureSet) -> Crowd:
-        """PictureSet (N, C, H, W) in [0, 1]; all metrics of one set share its crowd."""
+        """Pictures (N, C, H, W) in [0, 1]; all metrics of one set share its crowd."""
         return self.remembered(content(images), lambda: self.over(images.split(BATCH)))
 
     def learn(self, images: PictureSet, vectors: Tensor) -> None:

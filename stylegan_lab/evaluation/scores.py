@@ -46,7 +46,7 @@ def gather(batches: Iterable[Mapping[str, Tensor]], paired: bool) -> Domains:
 def score(
     pictures: PictureSet, others: Mapping[Against, PictureSet], metrics: Mapping[str, Metric] = METRICS
 ) -> dict[str, float]:
-    """PictureSet in [0, 1] by every metric that compares them with one of the `others`."""
+    """Pictures in [0, 1] by every metric that compares them with one of the `others`."""
     possible = {name: metric for name, metric in metrics.items() if metric.against in others}
     for name, metric in possible.items():
         check_enough(name, metric, min(pictures.shape[-2:]), len(pictures), len(others[metric.against]))

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from torch import Tensor
 from stylegan_lab.mistake import Mistake
 
 AT_ONCE = 32  # pictures whose bytes are hashed
+SCALED_AT_ONCE = 1024
 
 
 class PictureSet(Protocol):
@@ -66,6 +67,14 @@ class Gallery:
 
     def split(self, size: int) -> Iterator[Tensor]:
         return (self[start : start + size] for start in range(0, len(self), size))
+
+
+def in_parts(pictures: PictureSet, side: int, scale: Callable[[Tensor], Tensor]) -> Tensor:
+    """All of them at `side` pixels, scaled some at a time."""
+    small = torch.empty(len(pictures), pictures.shape[1], side, side)
+    for place, part in zip(small.split(SCALED_AT_ONCE), pictures.split(SCALED_AT_ONCE), strict=True):
+        place.copy_(scale(part.float()))
+    return small
 
 
 def content(pictures: PictureSet) -> str:

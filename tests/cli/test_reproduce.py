@@ -65,6 +65,12 @@ def test_a_run_is_scored_by_the_metrics_of_its_baseline_and_not_by_its_own(thing
     assert "legacy" in said["protocol"]["fid_untrained"]
 
 
+def test_other_counts_than_its_protocol_says_are_refused(things: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (things / "thing.yaml").write_text(SMALL.replace("n: 4", "n: 5"))
+    assert run(["reproduce", "thing", "--run", trained(), "--results", "results"]) == 2
+    assert "thing: 4 pictures were measured, and its protocol says 5" in capsys.readouterr().err
+
+
 def test_devices_may_differ_while_they_share_the_same_batch(capsys: pytest.CaptureFixture[str]) -> None:
     (thing,) = baseline.read_baselines(["thing"])  # a step of it sees 2
     reproduce.check_batch(thing, ranks=1, each=2)

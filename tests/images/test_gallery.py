@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stylegan_lab.data.glyphs_data import GlyphsData
-from stylegan_lab.evaluation import classifier, diversity, sliced_wasserstein
+from stylegan_lab.evaluation import classifier, sliced_wasserstein
 from stylegan_lab.evaluation.crowd_metrics import crowd_metrics
 from stylegan_lab.evaluation.embeddings import EMBEDDINGS
 from stylegan_lab.evaluation.metrics import METRICS, Metric
@@ -47,7 +47,7 @@ def test_it_is_the_pictures_it_was_made_of() -> None:
 
 def test_a_generators_scores_are_those_of_a_tensor_and_look_at_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sliced_wasserstein, "MOST", FEW)
-    monkeypatch.setattr(diversity, "AT_ONCE", FEW)
+    monkeypatch.setattr("stylegan_lab.images.gallery.SCALED_AT_ONCE", FEW)
     monkeypatch.setattr(classifier, "AT_ONCE", FEW)
     made, real = pictures(2 * FEW + 9), to_unit(pictures(FEW + 9, seed=1) ** 1.5 * 2 - 1)
     seen = crowd_metrics(EMBEDDINGS["untrained"](), ["kid"])
