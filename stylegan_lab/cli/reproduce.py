@@ -98,16 +98,14 @@ class Reproduction:
         run = Run((self.runs / self.baseline.name / f"seed{seed}-{self.baseline.fingerprint[:6]}").absolute())
         anew, before = not run.metrics.exists(), time.monotonic()
         overrides = [*self.baseline.training(seed), "evaluate=false", "logger=none", *self.given]
-        started: list[subprocess.Popen[bytes]] = []
-        try:
-            with passing_on() as passing:
-                started.append(subprocess.Popen(command(overrides, run.folder)))
-                passing.to(started[0].pid)
-                code = started[0].wait()
-        except KeyboardInterrupt:  # which the training heard too
-            for process in started:
+        with passing_on() as passing:
+            process = subprocess.Popen(command(overrides, run.folder))
+            passing.to(process.pid)
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:  # which the training heard too
                 process.wait()
-            raise
+                raise
         if code:
             why = Mistake(
                 f"{self.baseline.name}, seed {seed}: its training left with {code}; repeat the command to go on"

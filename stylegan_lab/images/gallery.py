@@ -36,7 +36,7 @@ class Gallery:
     def __init__(self, batches: Iterable[Tensor]) -> None:
         count, shape = 0, torch.Size()
         with _room(count):
-            file = tempfile.TemporaryFile()  # noqa: SIM115, the mapped file stays open for as long as it is looked at
+            file = tempfile.TemporaryFile()  # noqa: SIM115, closed below, once it is mapped
         with file:
             for batch in batches:
                 shape = shape or batch.shape[1:]

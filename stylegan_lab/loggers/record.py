@@ -59,8 +59,8 @@ def cut_record(path: Path, iteration: int, scores_owed: bool = False) -> None:
         return
 
     def stays(row: Mapping[str, float]) -> bool:
-        at_once = row["iteration"] == iteration and scores_owed and any(name.startswith("val/") for name in row)
-        return row["iteration"] <= iteration and not at_once
+        owed = scores_owed and row["iteration"] == iteration and any(name.startswith("val/") for name in row)
+        return row["iteration"] <= iteration and not owed
 
     kept = [row for row in read_record(path) if stays(row)]
     write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
