@@ -4,23 +4,35 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := dev,track,sweep,cluster
 READY := $(VENV)/.ready
+TRAINS := $(VENV)/.trains
+# uv is faster than pip, and does not read the settings of pip, which gets a try where uv fails. Neither compiles what may never be
+# imported: Python does so when it is, unless it must not write.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile)
+UV := $(and $(shell command -v uv),uv pip install --python $(BIN)/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all chaos check lint types docs notebooks clean
+.PHONY: help install demo test test-all chaos bench check lint types docs notebooks clean
 
 help: ## say what every target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(READY) ## make .venv with the pinned versions of constraints.txt
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else "Python 3.10 to 3.13 is needed, this is %d.%d; say which: make $(MAKECMDGOALS) PYTHON=python3.12" % v)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+define pip_install
+	$(if $(UV),$(UV) --quiet -c constraints.txt -e $(1) || )$(PIP) --quiet -c constraints.txt -e $(1)
+endef
+
+$(READY): $(TRAINS)
+	$(call pip_install,'.[$(EXTRAS)]')
 	@touch $@
 
-demo: install ## train photo -> ukiyo-e for two minutes, score it, show where the pictures are
+$(TRAINS): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else "Python 3.10 to 3.13 is needed, this is %d.%d; say which: make $(MAKECMDGOALS) PYTHON=python3.12" % v)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(call pip_install,.)
+	@touch $@
+
+demo: $(TRAINS) ## train photo -> ukiyo-e for two minutes, score it, show where the images are
 	$(BIN)/stylegan-lab train experiment=demo
 
 test: lint types ## lint, types and the suite, but for what takes minutes
@@ -30,7 +42,10 @@ test-all: lint types ## the whole suite, with its coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov=stylegan_lab --cov-report=term:skip-covered
 
 chaos: install ## kill runs at random, resume them, compare them bit for bit: some minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/survival --kills=20
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training --kills=20
+
+bench: install ## measure training steps, data, evaluation, start-up, overhead and two runs at once: half an hour
+	$(BIN)/python -m benchmarks.bench
 
 check: lint types ## what can be said in seconds, before each commit
 

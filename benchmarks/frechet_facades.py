@@ -1,10 +1,10 @@
-"""The Fréchet distance between the first and the second 200 facade photos, and what changes to the second do to it.
+"""The Fréchet distance between the first and the second 200 facade photos, and how changes of the second set affect it.
 
 python benchmarks/frechet_facades.py FACADES WEIGHTS.safetensors
 
-FACADES holds the 400 training pictures of pix2pix's facades, 1.jpg to 400.jpg, the photo in the left half; the weights are those
-of SqueezeNet 1.1. 456.3 is the reference for the first number: fewer pictures (200) than dimensions (512) leave the covariances
-without full rank. The other rows say how a net that was never trained ranks the same changes.
+FACADES contains the 400 training images of pix2pix's facades, 1.jpg to 400.jpg, with the photo in the left half. The
+weights are those of SqueezeNet 1.1. The reference for the first distance is 456.3; with fewer images (200) than
+dimensions (512) the covariances do not have full rank. The same distances by an untrained network are recorded too.
 """
 
 import json
@@ -17,28 +17,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_lab.evaluation.crowd import Crowd
-from stylegan_lab.evaluation.embeddings import squeezenet, untrained
-from stylegan_lab.evaluation.frechet import frechet_distance
-from stylegan_lab.evaluation.kernel_distance import kernel_distance
-from stylegan_lab.fetch import digest
-from stylegan_lab.images.convert import to_unit
-from stylegan_lab.images.read import read_pixels
+from stylegan_lab.evaluation.feature_extractors import FeatureSet, squeezenet, untrained_vgg16
+from stylegan_lab.evaluation.feature_metrics import frechet_distance, kernel_distance
+from stylegan_lab.files.download import file_digest
+from stylegan_lab.images.image_io import read_pixels
+from stylegan_lab.images.value_range import to_unit
 
 RESULTS = Path(__file__).parent / "results" / "frechet_facades.json"
 REFERENCE = 456.3
 
 
-def blurred(images: Tensor, deviation: float) -> Tensor:
-    reach = round(3 * deviation)
-    line = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * deviation**2))
-    row = (line / line.sum()).expand(3, 1, 1, -1)
-    padded = F.pad(images, (reach,) * 4, mode="reflect")
+def blurred(images: Tensor, sigma: float) -> Tensor:
+    radius = round(3 * sigma)
+    kernel = torch.exp(-torch.arange(-radius, radius + 1).square() / (2 * sigma**2))
+    row = (kernel / kernel.sum()).expand(3, 1, 1, -1)
+    padded = F.pad(images, (radius,) * 4, mode="reflect")
     return F.conv2d(F.conv2d(padded, row, groups=3), row.transpose(2, 3), groups=3)
 
 
-def noisy(images: Tensor, deviation: float) -> Tensor:
-    return images + deviation * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+def noisy(images: Tensor, sigma: float) -> Tensor:
+    return images + sigma * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
 
 
 CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -58,22 +56,22 @@ def main() -> None:
     first, second = photos.split(200)
     sets = {name: to_unit(change(second) * 2 - 1) for name, change in CHANGES.items()} | {"labels": labels[200:]}
     rows: dict[str, dict[str, float]] = {name: {} for name in sets}
-    embeddings = [squeezenet(str(weights)), untrained()]
+    embeddings = [squeezenet(str(weights)), untrained_vgg16()]
     for embedding in embeddings:
         real = embedding(first)
-        itself = frechet_distance(real, Crowd(real.vectors.flip(0)))
-        print(f"{embedding.name}: with itself {itself:.1e}")
+        self_distance = frechet_distance(real, FeatureSet(real.vectors.flip(0)))
+        print(f"{embedding.name}: distance to itself {self_distance:.1e}")
         for name, images in sets.items():
             fake = embedding(images)
             rows[name][f"fid_{embedding.name}"] = frechet_distance(fake, real)
             rows[name][f"kid_{embedding.name}"] = kernel_distance(fake, real)
             print(f"{name:16} {rows[name]}", flush=True)
-    found = rows["none"]["fid_squeezenet"]
-    print(f"reference {REFERENCE}, here {found:.4f}")
+    measured = rows["none"]["fid_squeezenet"]
+    print(f"reference {REFERENCE}, measured {measured:.4f}")
     results = {
         "command": "python benchmarks/frechet_facades.py FACADES WEIGHTS.safetensors",
         "machine": {"platform": platform.platform(), "torch": torch.__version__},
-        "weights": digest(weights), "pictures": "photos 1 to 200 against 201 to 400, 256x256",
+        "weights": file_digest(weights), "images": "photos 1 to 200 against 201 to 400, 256x256",
         "protocol": {f"fid_{each.name}": each.protocol for each in embeddings},
         "reference": REFERENCE, "rows": rows,
     }  # fmt: skip

@@ -1,7 +1,7 @@
-"""What each model's ranks must send, when that hurts, and what two ranks on this machine's processors do (docs/scaling.md).
+"""Communication and speed of data-parallel training (docs/scaling.md).
 
-python benchmarks/scaling.py              # bytes of each model, from its parameters; how fast samples are made
-python benchmarks/scaling.py --measure 3  # and three rounds of one process and two ranks, in turn
+python benchmarks/scaling.py              # bytes that each model sends per iteration, and the speed of data loading
+python benchmarks/scaling.py --measure 3  # also the speed of two ranks against one process on this CPU, three rounds of each
 """
 
 import argparse
@@ -20,14 +20,15 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from stylegan_lab.conf_dir import CONF
-from stylegan_lab.experiment import build_data, build_module
-from stylegan_lab.loggers.record import read_record
-from stylegan_lab.losses.terms import Terms
-from stylegan_lab.modules.module import Module, Player
+from stylegan_lab.config.paths import CONF
+from stylegan_lab.losses.losses import Losses
+from stylegan_lab.models.base import BaseModel
+from stylegan_lab.models.player import Player
+from stylegan_lab.runs.metrics_file import read_metrics
+from stylegan_lab.training.experiment import build_data, build_module
 
 RESULTS = Path(__file__).parent / "results" / "scaling.json"
-# Each model as its paper has it, at the smallest size its nets take: bytes do not depend on it.
+# The settings of each paper, at the smallest image size the networks accept: bytes do not depend on it.
 MODELS = {
     "cyclegan": ["data.size=64"],
     "cut": ["data.size=64"],
@@ -43,14 +44,15 @@ LINKS = {
     "PCIe 4": 20e9,
     "100 Gbit/s": 10e9,
     "25 Gbit/s": 2.5e9,
-}  # bytes a second, as all-reduces reach them
-LATENCY = 50e-6  # seconds, of one message
+}  # bytes per second reached by all-reduces
+LATENCY = 50e-6  # seconds per message
 TRAINING = [
     "experiment=demo", "logger=none", "evaluate=false", "iterations=40", "precision=32", "data.size=64",
-    "callbacks.scoring.every=0", "callbacks.samples.every=100000", "callbacks.alarms.every=0", "callbacks.checkpoints.every=0",
+    "callbacks.validation.every=0", "callbacks.samples.every=100000", "callbacks.gan_failures.every=0",
+    "callbacks.checkpointing.every=0",
     "trainer.log_every_n_steps=10", "output_dir=run",
 ]  # fmt: skip
-WAYS = {
+LAYOUTS = {
     "one process": ["strategy=cpu", "data.batch_size=2"],
     "two ranks": ["strategy=ddp", "strategy.accelerator=cpu", "strategy.devices=2", "data.batch_size=2"],
 }
@@ -61,29 +63,29 @@ def composed(*overrides: str) -> Any:
         return compose("train", [*overrides, "features.weights=random"])
 
 
-def sent(model: str) -> dict[str, float]:
-    """What one rank hands over in an iteration: the gradients of whoever moves, at each turn."""
+def communication(model: str) -> dict[str, float]:
+    """What one rank sends per iteration: the gradients of the networks that each optimizer step updates."""
     config = composed(f"model={model}", *MODELS[model], "data.batch_size=1")
     module, data = build_module(config), build_data(config)
-    turns: list[int] = []
+    steps: list[int] = []  # gradient elements sent by each optimizer step
 
-    def descend(_: Module, player: Any, *__: Any) -> Terms:
-        moving = [player] if isinstance(player, Player) else player
-        turns.append(sum(each.numel() for one in moving for each in one.parameters()))
-        return Terms({})
+    def optimize(_: BaseModel, player: Any, *__: Any) -> Losses:
+        players = [player] if isinstance(player, Player) else player
+        steps.append(sum(parameter.numel() for each in players for parameter in each.parameters()))
+        return Losses({})
 
     module.iteration = 1
-    before, Module.descend = Module.descend, descend  # type: ignore[method-assign]
+    original, BaseModel.optimize = BaseModel.optimize, optimize  # type: ignore[method-assign]
     try:
         (batch,) = (batch for _, batch in zip(range(1), train_batches(data), strict=False))
         with torch.no_grad():
             module.training_step(batch, 0)
     finally:
-        Module.descend = before  # type: ignore[method-assign]
-    everything = sum(each.numel() for player in module.players for each in player.parameters())
+        BaseModel.optimize = original  # type: ignore[method-assign]
+    total = sum(each.numel() for player in module.players for each in player.parameters())
     return {
-        "parameters": everything, "turns": len(turns), "bytes": 4 * sum(turns),
-        "bytes_if_all_were_sent_each_turn": 4 * everything * len(turns),
+        "parameters": total, "optimizer_steps": len(steps), "bytes": 4 * sum(steps),
+        "bytes_if_all_were_sent_each_step": 4 * total * len(steps),
     }  # fmt: skip
 
 
@@ -92,29 +94,29 @@ def train_batches(data: Any) -> Iterator[Any]:
         yield data.on_after_batch_transfer(batch, 0)
 
 
-def spent_sending(of: dict[str, float], bandwidth: float, ranks: int) -> float:
-    """Seconds: a ring hands 2 (n - 1) / n of the bytes over each link."""
-    return 2 * (ranks - 1) / ranks * of["bytes"] / bandwidth + of["turns"] * 2 * (ranks - 1) * LATENCY
+def seconds_sending(sent: dict[str, float], bandwidth: float, ranks: int) -> float:
+    """A ring all-reduce sends 2 (n - 1) / n of the bytes over each link."""
+    return 2 * (ranks - 1) / ranks * sent["bytes"] / bandwidth + sent["optimizer_steps"] * 2 * (ranks - 1) * LATENCY
 
 
 def samples_per_second(size: int, seconds: float = 3.0) -> float:
-    """Of one loader worker."""
+    """The speed of one DataLoader worker."""
     samples = build_data(composed(f"data.size={size}")).train_samples()
-    began, count = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
         _ = samples[(0, count)]
         count += 1
-    return count / (time.perf_counter() - began)
+    return count / (time.perf_counter() - start)
 
 
-def images_per_second(way: str) -> float:
-    """The median over a training's record, but for its first line."""
+def images_per_second(layout: str) -> float:
+    """The median over the log of a training without its first line."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "stylegan_lab", "train", *TRAINING, *WAYS[way]]
+        command = [sys.executable, "-m", "stylegan_lab", "train", *TRAINING, *LAYOUTS[layout]]
         subprocess.run(
             command, cwd=folder, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL
         )
-        rows = read_record(Path(folder) / "run" / "metrics.jsonl")
+        rows = read_metrics(Path(folder) / "run" / "metrics.jsonl")
     return statistics.median([row["images_per_second"] for row in rows if "images_per_second" in row][1:])
 
 
@@ -125,28 +127,33 @@ def main() -> None:
     torch.set_num_threads(1)
     results: dict[str, Any] = {
         "machine": {"platform": platform.platform(), "cpu_count": os.cpu_count(), "torch": torch.__version__, "gpus": []},
-        "sent": {model: sent(model) for model in MODELS},
+        "sent": {model: communication(model) for model in MODELS},
         "samples_per_second_per_worker": {size: samples_per_second(size) for size in (64, 128, 256)},
     }  # fmt: skip
-    print("| model | parameters | turns | MB an iteration | MB, were all sent each turn |\n|---|---|---|---|---|")
-    for model, of in results["sent"].items():
+    print(
+        "| model | parameters | optimizer steps | MB per iteration | MB if all parameters were sent each step "
+        "|\n|---|---|---|---|---|"
+    )
+    for model, sent in results["sent"].items():
         print(
-            f"| `{model}` | {of['parameters'] / 1e6:.2f} M | {of['turns']} | {of['bytes'] / 1e6:.1f} "
-            f"| {of['bytes_if_all_were_sent_each_turn'] / 1e6:.1f} |"
+            f"| `{model}` | {sent['parameters'] / 1e6:.2f} M | {sent['optimizer_steps']} | {sent['bytes'] / 1e6:.1f} "
+            f"| {sent['bytes_if_all_were_sent_each_step'] / 1e6:.1f} |"
         )
     print(f"\nms spent sending on 2 / 8 / 32 GPUs\n\n| model | {' | '.join(LINKS)} |\n|---|{'---|' * len(LINKS)}")
-    for model, of in results["sent"].items():
-        cells = (" / ".join(f"{1e3 * spent_sending(of, speed, n):.1f}" for n in (2, 8, 32)) for speed in LINKS.values())
+    for model, sent in results["sent"].items():
+        cells = (
+            " / ".join(f"{1e3 * seconds_sending(sent, speed, n):.1f}" for n in (2, 8, 32)) for speed in LINKS.values()
+        )
         print(f"| `{model}` | {' | '.join(cells)} |")
-    print(f"\nsamples a second, of one worker, by size: {results['samples_per_second_per_worker']}")
+    print(f"\nsamples per second of one worker, by size: {results['samples_per_second_per_worker']}")
     if rounds:
-        seen: dict[str, list[float]] = {way: [] for way in WAYS}
+        speeds: dict[str, list[float]] = {layout: [] for layout in LAYOUTS}
         for _ in range(rounds):
-            for way in WAYS:
-                seen[way].append(images_per_second(way))
-        ratios = [two / one for one, two in zip(*seen.values(), strict=True)]
+            for layout in LAYOUTS:
+                speeds[layout].append(images_per_second(layout))
+        ratios = [two / one for one, two in zip(*speeds.values(), strict=True)]
         results["two_ranks"] = {
-            "command": " ".join(TRAINING), "ways": WAYS, "images_per_second": seen, "ratios": ratios,
+            "command": " ".join(TRAINING), "ways": LAYOUTS, "images_per_second": speeds, "ratios": ratios,
             "ratio": statistics.median(ratios), "load_average": os.getloadavg(),
         }  # fmt: skip
         print(f"two ranks over one process: {results['two_ranks']['ratio']:.2f} ({ratios})")

@@ -1,11 +1,15 @@
-"""Writes baselines.md from baselines/ and its results, so that the page cannot go stale: `make docs`; a test compares."""
+"""Write docs/baselines.md from baselines/ and the recorded results (`make docs`); a test checks that the page is current."""
 
 from pathlib import Path
 
-from stylegan_lab.reproduction.baseline import STANDINGS, Baseline, read_baselines
-from stylegan_lab.reproduction.result import RECORDED, Results
-from stylegan_lab.reproduction.table import markdown
-from stylegan_lab.reproduction.verdict import Verdict, verdict, why_not_run
+from stylegan_lab.reporting.baselines.baseline import SOURCE_TYPES, Baseline, read_baselines
+from stylegan_lab.reporting.baselines.result import RECORDED_RESULTS, BaselineResults
+from stylegan_lab.reporting.baselines.status import (
+    BaselineStatus,
+    baseline_status,
+    baselines_as_markdown,
+    why_not_run,
+)
 
 HEAD = """# Baselines
 
@@ -15,8 +19,9 @@ Written by `make docs` from `baselines/*.yaml` and the results recorded in `base
 stylegan-lab reproduce    # this table, in the terminal
 ```
 
-With a name it trains what is not recorded yet, each seed in a run of its own below `runs/reproduce`, scores it by the baseline's
-protocol, records that and prints how far off it is. A repeated command goes on with what was interrupted.
+With a name, `reproduce` trains the seeds that have no recorded result, each in its own run below
+`runs/reproduce`, evaluates them by the baseline's protocol, records the results and prints the
+differences. Run the same command again to resume an interrupted training.
 
 ```console
 stylegan-lab reproduce pix2pix_scenes
@@ -24,59 +29,63 @@ stylegan-lab reproduce pix2pix_facades_64 data.root=datasets/facades/train
 stylegan-lab reproduce pix2pix_scenes --run runs/pix2pix_scenes/20260101-120000-ab12 --results mine
 ```
 
-## How a status comes about
+## Status
 
-Held against what is expected is the mean over the seeds that a baseline asks for. A number holds if it is no worse than expected by
-more than its tolerance; better always holds, and the difference shows it.
+The mean over a baseline's seeds is compared with the expected score. A score is reached if it is
+worse than expected by no more than the tolerance; a better score always counts as reached.
 
-- *reproduced*: every number holds, for every seed, from code that stands in a commit.
-- *partly*: some numbers hold and others do not, or seeds are missing, or the code was changed and not committed.
-- *failed*: none holds.
-- *not run*: it was not run. What keeps it from being run, such as weights, data or a GPU that no checkout brings along, is said.
-  So is what its protocol asks for and an evaluation cannot do yet: until then no score of it counts.
+- *reproduced*: all scores are reached, with all seeds, and the code was committed.
+- *partial*: some scores are reached and others are not, or seeds are missing, or the code was not committed.
+- *failed*: no score is reached.
+- *not run*: there is no result. The table gives the reason, such as weights, data or a GPU that the
+  repository does not include, or a protocol that evaluation does not support yet.
 
-A result carries the fingerprint of the baseline it was recorded for: whoever changes a tolerance, a number, a protocol's split or
-checkpoint, or an override has made another baseline, under which nothing is recorded yet. So what is expected stands written before
-what it judges is run. It carries a print of the experiment's settings too, and no longer counts once these are edited. Its commits
-are those of every sitting of the training and of what scored it.
+A result stores two fingerprints: one of the baseline (expected scores, tolerances, overrides,
+seeds, split and checkpoint) and one of the settings of its experiment. If either changes, the
+result no longer counts. So the expected score is always written down before the run that it is
+compared with. A result also stores the commits of every session of the training and of the
+evaluation.
 
-## The papers'
+## Scores of papers
 
-Costs are estimates until someone pays them.
+Costs are estimates where nothing was trained.
 
 """
 MIDDLE = """
-## On embedded pictures, and on real ones at 64 px
+## Scores of this project
 
-What this project says of itself in the headers of its [configs](configs.md), and what a model has to beat. Tolerances of the
-former are two deviations of a single run among the seeds that the header names, and never less than what its rounding hides.
-Those at 64 px reproduce no paper's number: they say whether minutes of training beat what is had without a model.
+Scores in the headers of this project's [configs](configs.md), on data of the package, with a
+tolerance of two standard deviations over the seeds, and at least the rounding error. The baselines
+at 64 px reproduce no paper: they compare a few minutes of training on real images with the scores
+reached without a model.
 
 """
 TAIL = """
-## What each is
+## Definitions
 
 """
 
 
 def page() -> str:
-    results = Results(RECORDED)
-    verdicts = [_verdict(each, results) for each in read_baselines()]
-    own = [each for each in verdicts if each.baseline.standing in ("recorded", "bar")]
-    papers = [each for each in verdicts if each not in own]
-    described = "".join(_described(each.baseline) for each in [*papers, *own])
-    return HEAD + markdown(papers) + MIDDLE + markdown(own) + TAIL + described
+    results = BaselineResults(RECORDED_RESULTS)
+    statuses = [_status(each, results) for each in read_baselines()]
+    own = [each for each in statuses if each.baseline.source_type in ("own_runs", "no_model")]
+    papers = [each for each in statuses if each not in own]
+    definitions = "".join(_definition(each.baseline) for each in [*papers, *own])
+    return HEAD + baselines_as_markdown(papers) + MIDDLE + baselines_as_markdown(own) + TAIL + definitions
 
 
-def _verdict(baseline: Baseline, results: Results) -> Verdict:
-    return verdict(baseline, results.of(baseline), why_not_run(baseline, results.outdated(baseline)))
+def _status(baseline: Baseline, results: BaselineResults) -> BaselineStatus:
+    return baseline_status(
+        baseline, results.for_baseline(baseline), why_not_run(baseline, results.why_outdated(baseline))
+    )
 
 
-def _described(baseline: Baseline) -> str:
+def _definition(baseline: Baseline) -> str:
     overrides = "".join(f" `{each}`" for each in [f"experiment={baseline.experiment}", *baseline.overrides])
     return (
-        f"- **{baseline.name}**: {baseline.title}.{overrides}. {baseline.source}: {STANDINGS[baseline.standing]}. "
-        f"Protocol: {baseline.protocol}. {baseline.told_cost}.\n"
+        f"- **{baseline.name}**: {baseline.title}.{overrides}. {baseline.source}: {SOURCE_TYPES[baseline.source_type]}. "
+        f"Protocol: {baseline.protocol}. {baseline.cost_text}.\n"
     )
 
 

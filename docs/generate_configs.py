@@ -1,17 +1,17 @@
-"""Writes configs.md from conf/, so that the page cannot go stale: `make docs`; a test compares."""
+"""Write docs/configs.md from conf/ (`make docs`); a test checks that the page is current."""
 
 from pathlib import Path
 
-from stylegan_lab.conf_dir import CONF
+from stylegan_lab.config.paths import CONF
 
 HEAD = """# Config groups
 
-Written by `make docs` from `conf/`. A group's choice is `group=choice` on the command line or `override /group: choice` in
-an experiment; each of its settings is `group.setting=value`.
+Written by `make docs` from `conf/`. Choose an option of a group with `group=option` on the command line, or with
+`override /group: option` in an experiment; change one of its settings with `group.setting=value`.
 
 ```bash
 stylegan-lab train experiment=smoke --cfg job     # the composed configuration
-stylegan-lab train experiment=smoke --info defaults-tree    # where each part comes from
+stylegan-lab train experiment=smoke --info defaults-tree    # the file that each part comes from
 ```
 
 """
@@ -32,7 +32,7 @@ def _group(group: Path) -> str:
 
 
 def _without_defaults(text: str) -> str:
-    """The settings a user sets; what Hydra itself is told is left out."""
+    """The settings a user sets, without Hydra's own configuration."""
     return text[text.index("# The budget") : text.index("\nhydra:")]
 
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from stylegan_lab.cli.data_list import size
-from stylegan_lab.data.sets.catalogue import SETS, PaperSet
+from stylegan_lab.cli.data import size_text
+from stylegan_lab.data.download.catalog import DATASETS, PaperDataset
 
 HEAD = """# The papers' data sets
 
-Written by `make docs` from `stylegan_lab/data/sets/catalogue.py`.
+Written by `make docs` from `stylegan_lab/data/download/catalog.py`.
 
 ```bash
 stylegan-lab data list                # what there is, and which of it is here
@@ -26,13 +26,13 @@ stylegan-lab data download edges2shoes --root /mnt/large --keep-archive
 Sets are put below `datasets`, or below `$STYLEGAN_LAB_DATA`, where `data=NAME` looks for them; with `--root` elsewhere, give
 `data.root=FOLDER/NAME`.
 
-| `data=` | what | pictures | to fetch | SHA-256 | folders | terms |
+| `data=` | what | images | to fetch | SHA-256 | folders | terms |
 |---|---|---|---|---|---|---|
 """
 TAIL = """
 Nothing here is given out by this project, and none of its licences covers them: each set comes from those who publish it
 (`data list NAME` says whence), on their terms. Where terms have to be accepted, a download asks for `--accept-terms`.
-Cityscapes may not be given out by others: `data list cityscapes` says how to get it. `ae_photos` are pictures to translate, with
+Cityscapes may not be given out by others: `data list cityscapes` says how to get it. `ae_photos` are images to translate, with
 nothing to train on. A dash stands for what nobody publishes; sizes with *about* are rounded by those who publish them.
 
 `facades` and `maps` are pix2pix's pairs; `facades_unpaired` and `maps_unpaired` are CycleGAN's two domains of the same. Numbers,
@@ -59,16 +59,16 @@ stand in their official split.
 
 
 def page() -> str:
-    return HEAD + "".join(_row(each) for each in SETS.values()) + TAIL
+    return HEAD + "".join(_row(each) for each in DATASETS.values()) + TAIL
 
 
-def _row(each: PaperSet) -> str:
+def _row(each: PaperDataset) -> str:
     hashed = "yes" if each.files and all(file.expected.sha256 for file in each.files) else "–"
     cells = (
         f"`{each.name}`",
-        each.what,
-        each.pictures or "–",
-        size(each).replace("unknown", "–"),
+        each.contents,
+        each.images or "–",
+        size_text(each).replace("unknown", "–"),
         hashed,
         each.layout,
         each.terms,

@@ -1,4 +1,4 @@
-"""The door through which `-m` comes: Hydra takes sweepers from this package alone; what it does stands in stylegan_lab.sweeps."""
+"""Hydra's entry point for `-m`: Hydra only finds sweepers in the hydra_plugins package. The code is in stylegan_lab.sweeps."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ from omegaconf import DictConfig
 
 class StyleganLabSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self._asked = (hydra_context, task_function, config)
+        self._setup = (hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        from stylegan_lab.sweeps.sweep import sweep  # late: Hydra looks through every plugin at each start
+        from stylegan_lab.sweeps.sweep import run_sweep  # imported late: Hydra imports every plugin at each start
 
-        return sweep(arguments, *self._asked)
+        return run_sweep(arguments, *self._setup)
 
 
 @dataclass

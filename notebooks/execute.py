@@ -1,6 +1,6 @@
-"""Run notebooks in this process, and keep what their cells show: python notebooks/execute.py [NAME ...]
+"""Run notebooks in this process, and save the outputs of their cells: python notebooks/execute.py [NAME ...]
 
-Without a kernel: plain Python, and `%%writefile`. The cell tagged `parameters` may be followed by other values.
+No Jupyter kernel is needed. Of the magics only `%%writefile` works. Tests override the values of the cell tagged `parameters`.
 """
 
 import ast
@@ -19,70 +19,70 @@ from typing import Any
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
-PROGRESS = re.compile(r"^\d+/\d+  .*\n(?=\d+/\d+  )", re.MULTILINE)  # all but the last line of it
+PROGRESS = re.compile(r"^\d+/\d+  .*\n(?=\d+/\d+  )", re.MULTILINE)  # all progress lines but the last
 
 
 def execute(
     notebook: Mapping[str, Any], values: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The notebook with its outputs, run in the current folder, and what its names stand for at the end."""
-    cells, names, count = [], {"__name__": "__main__"}, 0
+    """Run a notebook in the current folder. Returns it with its outputs, and the variables at its end."""
+    cells, variables, count = [], {"__name__": "__main__"}, 0
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             count += 1
-            cell = {**cell, "execution_count": count, "outputs": list(shown("".join(cell["source"]), names))}
+            cell = {**cell, "execution_count": count, "outputs": list(run_cell("".join(cell["source"]), variables))}
             if "parameters" in cell["metadata"].get("tags", []):
-                names |= values or {}
+                variables |= values or {}
         cells.append(cell)
-    return {**notebook, "cells": cells}, names
+    return {**notebook, "cells": cells}, variables
 
 
-def shown(source: str, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What a cell prints, the value of its last line, its figures."""
+def run_cell(source: str, variables: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the outputs of a cell: what it prints, the value of its last line, and its figures."""
     import matplotlib.pyplot as plt
 
     if source.startswith("%%writefile "):
         first, text = source.split("\n", 1)
         path = Path(first.split()[1])
         path.write_text(text)
-        yield printed(f"Writing {path}\n")
+        yield stream(f"Writing {path}\n")
         return
     code = ast.parse(source)
     last = ast.Expression(code.body.pop().value) if isinstance(code.body[-1], ast.Expr) else None  # type: ignore[attr-defined]
-    said = io.StringIO()
-    with redirect_stdout(said):
-        exec(compile(code, "cell", "exec"), names)
-        value = eval(compile(last, "cell", "eval"), names) if last else None
-    if text := said.getvalue():
-        yield printed(PROGRESS.sub("", text.replace(f"{Path.cwd()}{os.sep}", "")))
+    stdout = io.StringIO()
+    with redirect_stdout(stdout):
+        exec(compile(code, "cell", "exec"), variables)
+        value = eval(compile(last, "cell", "eval"), variables) if last else None
+    if text := stdout.getvalue():
+        yield stream(PROGRESS.sub("", text.replace(f"{Path.cwd()}{os.sep}", "")))
     if value is not None and not source.rstrip().endswith(";"):
-        yield {"output_type": "execute_result", "execution_count": None, "data": seen(value), "metadata": {}}
+        yield {"output_type": "execute_result", "execution_count": None, "data": display_data(value), "metadata": {}}
     for number in plt.get_fignums():
-        drawn = io.BytesIO()
-        plt.figure(number).savefig(drawn, dpi=60, bbox_inches="tight")
+        figure = io.BytesIO()
+        plt.figure(number).savefig(figure, dpi=60, bbox_inches="tight")
         plt.close(number)
-        yield {"output_type": "display_data", "data": seen(Image.open(drawn).convert("RGB")), "metadata": {}}
+        yield {"output_type": "display_data", "data": display_data(Image.open(figure).convert("RGB")), "metadata": {}}
 
 
-def seen(value: Any) -> dict[str, str]:
-    """Pictures in 256 colours, which are enough to look at, and small."""
+def display_data(value: Any) -> dict[str, str]:
+    """Images are reduced to 256 colors, to keep the notebooks small."""
     if isinstance(value, Image.Image):
-        small = io.BytesIO()
-        value.convert("RGB").quantize(256).save(small, "PNG", optimize=True)
+        png = io.BytesIO()
+        value.convert("RGB").quantize(256).save(png, "PNG", optimize=True)
         return {
-            "image/png": base64.b64encode(small.getvalue()).decode(),
+            "image/png": base64.b64encode(png.getvalue()).decode(),
             "text/plain": f"{value.width} x {value.height}",
         }
     data = {"text/plain": value if isinstance(value, str) else repr(value)}
     return data | ({"text/html": value._repr_html_()} if hasattr(value, "_repr_html_") else {})
 
 
-def printed(text: str) -> dict[str, Any]:
+def stream(text: str) -> dict[str, Any]:
     return {"output_type": "stream", "name": "stdout", "text": text}
 
 
 @contextmanager
-def folder_of_its_own() -> Iterator[None]:
+def temporary_folder() -> Iterator[None]:
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -92,11 +92,11 @@ def folder_of_its_own() -> Iterator[None]:
             os.chdir(before)
 
 
-def main(chosen: list[str]) -> None:
+def main(selected: list[str]) -> None:
     os.environ["MPLBACKEND"] = "agg"
     for path in sorted(HERE.glob("*.ipynb")):
-        if not chosen or path.stem in chosen:
-            with folder_of_its_own():
+        if not selected or path.stem in selected:
+            with temporary_folder():
                 notebook, _ = execute(json.loads(path.read_text(encoding="utf-8")))
             path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             print(f"{path.name}  {path.stat().st_size // 1000} kB")

@@ -1,27 +1,29 @@
-"""Every test works in a folder of its own, alone with itself: no network, no W&B account, one thread."""
+"""Every test runs in a temporary folder, without network or W&B account, on one thread."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from stylegan_lab.conf_dir import CONF
+from stylegan_lab.config.paths import CONF
 
 torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_cache_of_the_user_s(tmp_path_factory: pytest.TempPathFactory) -> None:
+def cache_in_a_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["STYLEGAN_LAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -31,10 +33,17 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(environment)
+    for name, module in list(sys.modules.items()):  # a package that the test wrote, such as mylab
+        contents = vars(module) if type(module) is ModuleType else {}
+        places = [contents.get("__file__")]
+        with suppress(AttributeError):  # a namespace whose parent was taken away
+            places += contents.get("__path__") or []
+        if any(isinstance(place, str) and Path(place).is_relative_to(tmp_path) for place in places):
+            del sys.modules[name]
 
 
 @pytest.fixture
-def composed() -> Callable[..., DictConfig]:
+def compose_config() -> Callable[..., DictConfig]:
     """Compose a training's config from overrides."""
 
     def compose_with(*overrides: str) -> DictConfig:
@@ -45,7 +54,7 @@ def composed() -> Callable[..., DictConfig]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=3, help="how often each run of the chaos test is killed")
+    parser.addoption("--kills", type=int, default=3, help="how often the chaos test kills each run")
 
 
 @pytest.fixture

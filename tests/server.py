@@ -1,4 +1,4 @@
-"""An HTTP server on this machine that gives files, and misbehaves as it is told."""
+"""A local HTTP server whose responses can be broken on purpose."""
 
 import hashlib
 import threading
@@ -9,35 +9,37 @@ from typing import Any
 
 
 class Server:
-    """What it has is in `files`; `asked` are the requests so far, each with its Range."""
+    """Serves `files`. `requests` lists the requests so far, each with its Range header."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str | None]] = []
-        self.behaviour: dict[str, Callable[[BaseHTTPRequestHandler, bytes], None]] = {}
-        self.ends = threading.Event()
+        self.requests: list[tuple[str, str | None]] = []
+        self.responses: dict[str, Callable[[BaseHTTPRequestHandler, bytes], None]] = {}
+        self.stopped = threading.Event()
         self.ranges = True
 
-    def put(self, path: str, data: bytes, behaviour: "Callable[[Any, bytes], None] | None" = None) -> str:
+    def add_file(self, path: str, data: bytes, response: "Callable[[Any, bytes], None] | None" = None) -> str:
         self.files[path] = data
-        self.behaviour.pop(path, None)
-        if behaviour:
-            self.behaviour[path] = behaviour
+        self.responses.pop(path, None)
+        if response:
+            self.responses[path] = response
         return self.url(path)
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
     @contextmanager
-    def serving(self) -> "Iterator[Server]":
+    def running(self) -> "Iterator[Server]":
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                server.asked.append((self.path, self.headers.get("Range")))
+                server.requests.append((self.path, self.headers.get("Range")))
                 data = server.files.get(self.path, b"")
-                behave = server.behaviour.get(self.path, server.give if self.path in server.files else failing(404))
-                behave(self, data)
+                respond = server.responses.get(
+                    self.path, server.send_file if self.path in server.files else error_response(404)
+                )
+                respond(self, data)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -49,18 +51,18 @@ class Server:
         try:
             yield self
         finally:
-            self.ends.set()
+            self.stopped.set()
             http.shutdown()
             http.server_close()
 
-    def give(self, handler: BaseHTTPRequestHandler, data: bytes) -> None:
-        """As a good server: whole, or from where it is asked to go on if that is still the same file."""
+    def send_file(self, handler: BaseHTTPRequestHandler, data: bytes) -> None:
+        """Send the whole file, or the requested range if the file has not changed."""
         tag = f'"{hashlib.sha256(data).hexdigest()[:8]}"'
         begin = handler.headers.get("Range", "") if self.ranges else ""
         same = handler.headers.get("If-Range", tag) == tag
         start = int(begin.removeprefix("bytes=").rstrip("-")) if begin and same else 0
         if start and start >= len(data):
-            return failing(416)(handler, data)
+            return error_response(416)(handler, data)
         handler.send_response(206 if start else 200)
         if start:
             handler.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
@@ -70,19 +72,19 @@ class Server:
         handler.wfile.write(data[start:])
         return None
 
-    def stalling(self, after: int) -> Callable[[Any, bytes], None]:
-        """Sends so much, and then nothing, but keeps the line."""
+    def stalled_response(self, after: int) -> Callable[[Any, bytes], None]:
+        """Send `after` bytes, then nothing, and keep the connection open."""
 
-        def behave(handler: BaseHTTPRequestHandler, data: bytes) -> None:
-            heads(handler, len(data))
+        def respond(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+            send_headers(handler, len(data))
             handler.wfile.write(data[:after])
             handler.wfile.flush()
-            self.ends.wait(20)
+            self.stopped.wait(20)
 
-        return behave
+        return respond
 
 
-def heads(
+def send_headers(
     handler: BaseHTTPRequestHandler, length: int | None, tag: str = '"one"', kind: str = "application/zip"
 ) -> None:
     handler.send_response(200)
@@ -94,30 +96,30 @@ def heads(
     handler.end_headers()
 
 
-def cut(after: int, length: int | None = None, tag: str = '"one"') -> Callable[[Any, bytes], None]:
-    """Ends before what it said (the whole, or `length`)."""
+def truncated_response(after: int, length: int | None = None, tag: str = '"one"') -> Callable[[Any, bytes], None]:
+    """Send fewer bytes than announced (the whole file, or `length`)."""
 
-    def behave(handler: BaseHTTPRequestHandler, data: bytes) -> None:
-        heads(handler, len(data) if length is None else length, tag)
+    def respond(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+        send_headers(handler, len(data) if length is None else length, tag)
         handler.wfile.write(data[:after])
 
-    return behave
+    return respond
 
 
-def failing(code: int) -> Callable[[Any, bytes], None]:
-    def behave(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+def error_response(code: int) -> Callable[[Any, bytes], None]:
+    def respond(handler: BaseHTTPRequestHandler, _: bytes) -> None:
         handler.send_response(code)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
 
-    return behave
+    return respond
 
 
-def leading_to(url: str) -> Callable[[Any, bytes], None]:
-    def behave(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+def redirect(url: str) -> Callable[[Any, bytes], None]:
+    def respond(handler: BaseHTTPRequestHandler, _: bytes) -> None:
         handler.send_response(302)
         handler.send_header("Location", url)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
 
-    return behave
+    return respond

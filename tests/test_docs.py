@@ -1,4 +1,4 @@
-"""What the docs show is what runs: the files of each page are written, its commands are given, in order."""
+"""The docs are executable: the files and commands of each page are written and run in order."""
 
 import importlib.util
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stylegan_lab.callbacks import interruption
+from stylegan_lab.callbacks import preemption
 from stylegan_lab.cli.main import run
 from stylegan_lab.evaluation.metrics import METRICS
 
@@ -23,11 +23,11 @@ LONG = {
     "laptop-to-cluster.md",
     "troubleshooting.md",
     "interruptions.md",
-}  # whose commands start many processes
+}  # their commands start many processes
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, marks=pytest.mark.slow if page in LONG else ()) for page in PAGES])
-def test_pages_do_as_they_say(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_pages_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("STYLEGAN_LAB_CACHE", str(tmp_path / "cache"))
     (tmp_path / "mylab").mkdir()
@@ -37,9 +37,9 @@ def test_pages_do_as_they_say(page: str, tmp_path: Path, monkeypatch: pytest.Mon
         assert run(["train", "experiment=smoke", "logger=none", "output_dir=RUN"]) == 0
     for name in ("photo.png", "style.png"):
         Image.effect_noise((48, 40), 80).convert("RGB").save(name)
-    if "my_pictures" in text:
+    if "my_images" in text:
         for name in ("trainA/1.png", "trainA/2.png", "trainB/3.png", "trainB/4.png", "testA/5.png", "testB/6.png"):
-            place = tmp_path / "my_pictures" / name
+            place = tmp_path / "my_images" / name
             place.parent.mkdir(parents=True, exist_ok=True)
             Image.effect_noise((48, 40), 80).convert("RGB").save(place)
     for fence in FENCE.finditer(text):
@@ -50,22 +50,20 @@ def test_pages_do_as_they_say(page: str, tmp_path: Path, monkeypatch: pytest.Mon
         elif fence["kind"] == "bash":
             for line in fence["body"].splitlines():
                 command(line.split(" #")[0])
-    for name in [name for name in sys.modules if name.split(".")[0] == "mylab"]:
-        del sys.modules[name]
 
 
 def command(line: str) -> None:
     program, *words = shlex.split(line)
-    if program == "torchrun" or "strategy=ddp" in words:  # whose processes repeat the command that started them
+    if program == "torchrun" or "strategy=ddp" in words:  # their processes repeat the command that started them
         start = ["-m", "torch.distributed.run"] if program == "torchrun" else ["-m", "stylegan_lab"]
         subprocess.run([sys.executable, *start, *words], check=True)
     elif program == "stylegan-lab":
-        interruption.BEGAN = time.monotonic()  # as in a process of its own
+        preemption.PROCESS_START = time.monotonic()  # as in a process of its own
         assert run(words) == 0, line
     elif program == "python":
         subprocess.run([sys.executable, *words], check=True, env={"PYTHONPATH": ".", "PATH": "/usr/bin:/bin"})
     else:
-        pytest.fail(f"a command that no test runs: {line}")
+        pytest.fail(f"no test runs this command: {line}")
 
 
 @pytest.mark.parametrize("page", ["baselines", "configs", "datasets"])
@@ -77,26 +75,28 @@ def test_generated_pages_are_up_to_date(page: str) -> None:
     assert (DOCS / f"{page}.md").read_text(encoding="utf-8") == generate.page(), "run `make docs`"
 
 
-def test_commands_that_need_the_network_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the page about data sets are given to a download that fetches nothing."""
-    asked = []
-    monkeypatch.setattr("stylegan_lab.cli.data_download.download", lambda each, *_: asked.append(each.name) or Path())
+def test_commands_that_need_the_network_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The download commands of the data sets page are run with a stub that fetches nothing."""
+    downloaded = []
+    monkeypatch.setattr(
+        "stylegan_lab.data.download.dataset.download_dataset", lambda each, *_: downloaded.append(each.name) or Path()
+    )
     (fence,) = [
         fence for fence in FENCE.finditer((DOCS / "datasets.md").read_text("utf-8")) if fence["kind"] == "console"
     ]
     lines = [line for line in fence["body"].splitlines() if " data download " in line]
     for line in lines:
         command(line)
-    assert len(asked) == len(lines) >= 3
+    assert len(downloaded) == len(lines) >= 3
 
 
-def test_the_metrics_page_gives_each_protocol() -> None:
+def test_the_metrics_page_lists_each_protocol() -> None:
     text = (DOCS / "metrics.md").read_text()
     for name, metric in METRICS.items():
         assert f"`{name}`" in text and metric.protocol in " ".join(text.split()), name
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_of_pages_exist() -> None:
     for page in [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,9 +1,8 @@
-"""Notebooks run as they stand, on tiny settings, and were committed with what they show."""
+"""The notebooks run unchanged on tiny settings, and are committed with their outputs."""
 
 import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 TINY = ["experiment=smoke", "evaluate=false", "logger=none"]
 VALUES: dict[str, dict[str, Any]] = {
     "quickstart": {"overrides": TINY},
-    "losses": {"overrides": TINY, "turns": 10, "steps": 3},
+    "losses": {"overrides": TINY, "toy_steps": 10, "steps": 3},
     "variant": {"overrides": TINY},
     "compare": {"overrides": [*TINY, "evaluate=true"], "seeds": (0, 1)},
     "reproduce": {},
@@ -21,12 +20,12 @@ VALUES: dict[str, dict[str, Any]] = {
 ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 
 
-def read(name: str) -> dict[str, Any]:
+def read_notebook(name: str) -> dict[str, Any]:
     notebook: dict[str, Any] = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
     return notebook
 
 
-def code(notebook: dict[str, Any]) -> list[dict[str, Any]]:
+def code_cells(notebook: dict[str, Any]) -> list[dict[str, Any]]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
@@ -40,20 +39,16 @@ def execute() -> Any:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_they_run(name: str, execute: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebooks_run(name: str, execute: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
-    before = set(sys.modules)
-    ran, _ = execute(read(name), VALUES[name])
-    for module in set(sys.modules) - before:
-        if module.split(".")[0] == "mylab":
-            del sys.modules[module]
-    kinds = [[output["output_type"] for output in cell["outputs"]] for cell in code(ran)]
-    assert kinds == [[output["output_type"] for output in cell["outputs"]] for cell in code(read(name))]
+    ran, _ = execute(read_notebook(name), VALUES[name])
+    kinds = [[output["output_type"] for output in cell["outputs"]] for cell in code_cells(ran)]
+    assert kinds == [[output["output_type"] for output in cell["outputs"]] for cell in code_cells(read_notebook(name))]
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_they_are_committed_with_their_outputs_and_small(name: str) -> None:
-    cells = code(read(name))
+def test_notebooks_are_small_and_committed_with_their_outputs(name: str) -> None:
+    cells = code_cells(read_notebook(name))
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     shown = [output for cell in cells for output in cell["outputs"]]
     assert any("image/png" in output.get("data", {}) for output in shown)
@@ -62,25 +57,25 @@ def test_they_are_committed_with_their_outputs_and_small(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_they_define_nothing_but_files(name: str) -> None:
-    """What is missing there belongs into the package."""
-    for cell in code(read(name)):
+def test_notebooks_define_no_functions_or_classes(name: str) -> None:
+    """Code that a notebook needs belongs in the package."""
+    for cell in code_cells(read_notebook(name)):
         source = "".join(cell["source"])
         assert source.startswith("%%writefile") or not re.search(r"^\s*(def|class) ", source, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_their_links_lead_somewhere(name: str) -> None:
-    text = "".join("".join(cell["source"]) for cell in read(name)["cells"] if cell["cell_type"] == "markdown")
+def test_links_of_notebooks_exist(name: str) -> None:
+    text = "".join("".join(cell["source"]) for cell in read_notebook(name)["cells"] if cell["cell_type"] == "markdown")
     for target in re.findall(r"\]\(([^)#]+)", text):
         assert (NOTEBOOKS / target).exists(), target
 
 
-def test_cells_show_what_they_print_their_last_value_and_figures(execute: Any) -> None:
-    source = "import matplotlib.pyplot as plt\nprint('said')\nplt.plot([0, 1])\nvalue"
+def test_cells_show_printed_text_their_last_value_and_figures(execute: Any) -> None:
+    source = "import matplotlib.pyplot as plt\nprint('printed')\nplt.plot([0, 1])\nvalue"
     parameters = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": ["value = 1"]}
     cell = {"cell_type": "code", "metadata": {}, "source": [source]}
     ran, names = execute({"cells": [parameters, cell]}, {"value": 2})
-    said, value, figure = ran["cells"][1]["outputs"]
-    assert said["text"] == "said\n" and value["data"] == {"text/plain": "2"} and "image/png" in figure["data"]
+    printed, value, figure = ran["cells"][1]["outputs"]
+    assert printed["text"] == "printed\n" and value["data"] == {"text/plain": "2"} and "image/png" in figure["data"]
     assert names["value"] == 2 and ran["cells"][1]["execution_count"] == 2

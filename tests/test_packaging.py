@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from stylegan_lab.cli.main import COMMANDS, run
-from stylegan_lab.conf_dir import BASELINES, CONF
-from stylegan_lab.instantiate import instantiate
+from stylegan_lab.config.instantiate import instantiate
+from stylegan_lab.config.paths import BASELINES, CONF
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel and an sdist, built without network."""
     out = tmp_path_factory.mktemp("dist")
     code = f"import hatchling.build as b; b.build_wheel({str(out)!r}); b.build_sdist({str(out)!r})"
@@ -25,27 +25,27 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def names(built: Path, kind: str) -> list[str]:
+def file_names(distributions: Path, kind: str) -> list[str]:
     if kind == "wheel":
-        with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        with zipfile.ZipFile(next(distributions.glob("*.whl"))) as wheel:
             return wheel.namelist()
-    with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
+    with tarfile.open(next(distributions.glob("*.tar.gz"))) as sdist:
         return [name.split("/", 1)[1] for name in sdist.getnames()]
 
 
 @pytest.mark.parametrize(("kind", "home"), [("wheel", "stylegan_lab/"), ("sdist", "")])
-def test_every_config_and_module_travels(kind: str, home: str, built: Path) -> None:
-    packed = set(names(built, kind))
+def test_every_config_and_module_travels(kind: str, home: str, distributions: Path) -> None:
+    packed = set(file_names(distributions, kind))
     assert {f"{home}conf/{path.relative_to(CONF)}" for path in CONF.rglob("*.yaml")} <= packed
     assert {f"{home}baselines/{path.relative_to(BASELINES)}" for path in BASELINES.rglob("*.*")} <= packed
-    code = [path for kind in ("py", "css", "js") for path in (ROOT / "stylegan_lab").rglob(f"*.{kind}")]
+    code = [path for kind in ("py", "css", "js", "j2") for path in (ROOT / "stylegan_lab").rglob(f"*.{kind}")]
     assert {str(path.relative_to(ROOT)) for path in code} <= packed
     assert "hydra_plugins/stylegan_lab_sweeper.py" in packed and "hydra_plugins/__init__.py" not in packed
     assert not any(name.startswith("tests/") for name in packed)
 
 
-def test_the_wheel_works_from_any_folder(built: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+def test_the_wheel_works_from_any_folder(distributions: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(next(distributions.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "site")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     code = "import stylegan_lab; print(stylegan_lab.__file__); from stylegan_lab.cli.main import main; main()"
@@ -57,8 +57,8 @@ def test_the_wheel_works_from_any_folder(built: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "runs" / "smoke").glob("*/checkpoints/last.ckpt"))
 
 
-def test_the_wheel_sweeps_too(built: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+def test_the_wheel_sweeps_too(distributions: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(next(distributions.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "site")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     code = (

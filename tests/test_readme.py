@@ -1,4 +1,4 @@
-"""The README's commands are run as they stand."""
+"""The commands and code of the README run unchanged."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from stylegan_lab.cli.main import run
-from stylegan_lab.conf_dir import CONF
+from stylegan_lab.config.paths import CONF
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,7 +20,7 @@ EXPERIMENT = next(block for kind, block in BLOCKS if kind == "yaml")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a smoke run in it, and a photo."""
+    """A folder with a smoke run and a photo."""
     place = tmp_path_factory.mktemp("readme")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
@@ -29,32 +29,32 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def the_run(folder: Path) -> str:
+def run_folder(folder: Path) -> str:
     return str(next((folder / "runs" / "smoke").iterdir()))
 
 
-def test_it_opens_with_the_two_commands() -> None:
+def test_the_readme_starts_with_two_make_commands() -> None:
     assert COMMANDS[:2] == ["make demo", "make test"]
     targets = re.findall(r"^(\w+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {"demo", "test", "install", "help"} <= set(targets)
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("stylegan-lab")])
-def test_its_commands_run(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_the_readme_run(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    words = shlex.split(command.replace("RUN", the_run(folder)).replace("iterations=4000", "iterations=10"))
+    words = shlex.split(command.replace("RUN", run_folder(folder)).replace("iterations=4000", "iterations=10"))
     assert run(words[1:]) == 0
 
 
-def test_its_experiment_composes(tmp_path: Path) -> None:
+def test_the_experiment_of_the_readme_composes(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "ink.yaml").write_text(EXPERIMENT)
     assert run(["train", f"hydra.searchpath=[file://{tmp_path}]", "experiment=ink", "dry_run=true"]) == 0
 
 
-def test_its_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_python_code_of_the_readme_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = next(block for kind, block in BLOCKS if kind == "python")
-    exec(code.replace("RUN", the_run(folder)), {})
+    exec(code.replace("RUN", run_folder(folder)), {})
     assert "('a2b', 'b2a')" in capsys.readouterr().out
 
 
@@ -63,15 +63,13 @@ def test_its_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     [
         "model",
         "loss",
-        "translator",
-        "critic",
         "generator",
-        "adversary",
+        "discriminator",
+        "discriminator_augment",
         "latents",
-        "decoder",
-        "coder",
+        "style_encoder",
         "features",
-        "fit",
+        "resize",
         "augment",
         "degrade",
         "data",
@@ -82,7 +80,7 @@ def test_its_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
         "sweep",
     ],
 )
-def test_its_table_names_every_choice(group: str) -> None:
+def test_the_table_of_the_readme_names_every_choice(group: str) -> None:
     (row,) = [line for line in README.splitlines() if line.startswith("|") and f"`{group}`" in line]
     for path in (CONF / group).glob("*.yaml"):
         assert f"`{path.stem}`" in row or path.stem.endswith("_r1"), f"{group}={path.stem} is missing"

@@ -1,4 +1,4 @@
-"""A W&B server on this machine, as far as runs and `wandb sync` ask one: it remembers lines of history and files, by run."""
+"""A local stand-in for a W&B server, with what runs and `wandb sync` need. It stores history and files by run."""
 
 import gzip
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class WandbServer:
-    """`history` by run, `files` by name, `artifacts` by name with their aliases; `runs` as they were first told of."""
+    """`history` by run, `files` by name, `artifacts` by name with their aliases; `runs` as first created."""
 
     def __init__(self) -> None:
         self.history: dict[str, list[dict[str, Any]]] = {}
@@ -30,9 +30,9 @@ class WandbServer:
             def do_POST(self) -> None:
                 body = _body(self)
                 if self.path == "/graphql":
-                    asked = json.loads(body)
-                    found = re.search(r"(?:query|mutation)\s+(\w+)", asked["query"])
-                    reply: Any = server.answer(found[1] if found else "", asked.get("variables") or {})
+                    request = json.loads(body)
+                    found = re.search(r"(?:query|mutation)\s+(\w+)", request["query"])
+                    reply: Any = server.answer(found[1] if found else "", request.get("variables") or {})
                 elif self.path.endswith("/file_stream"):
                     reply = server.append(self.path.split("/")[-2], json.loads(body))
                 else:
@@ -60,7 +60,7 @@ class WandbServer:
             daemon_threads = True
 
             def handle_error(self, *_: Any) -> None:
-                """Whoever asked has gone."""
+                """Do nothing: the client has disconnected."""
 
         http = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{http.server_port}"
@@ -71,7 +71,7 @@ class WandbServer:
             http.shutdown()
             http.server_close()
 
-    def answer(self, what: str, given: dict[str, Any]) -> Any:
+    def answer(self, operation: str, variables: dict[str, Any]) -> Any:
         answers = {
             "RunResumeStatus": self._resume,
             "UpsertBucket": self._run,
@@ -80,19 +80,19 @@ class WandbServer:
             "Viewer": lambda _: {"viewer": {**ENTITY, "entity": "me", "username": "me", "teams": {"edges": []}}},
             "ServerFeaturesQuery": lambda _: {"serverInfo": {"features": []}},
         }
-        return answers.get(what, lambda _: {})(given)
+        return answers.get(operation, lambda _: {})(variables)
 
-    def append(self, run: str, given: dict[str, Any]) -> Any:
-        """Lines take the place of those that are there from their offset on."""
-        if lines := given.get("files", {}).get("wandb-history.jsonl"):
+    def append(self, run: str, variables: dict[str, Any]) -> Any:
+        """Replace the lines of history from an offset on."""
+        if lines := variables.get("files", {}).get("wandb-history.jsonl"):
             self.history.setdefault(run, [])[lines["offset"] :] = [json.loads(line) for line in lines["content"]]
         return {}
 
-    def _resume(self, given: dict[str, Any]) -> Any:
-        rows = self.history.get(given["name"])
+    def _resume(self, variables: dict[str, Any]) -> Any:
+        rows = self.history.get(variables["name"])
         known = rows and {
-            "id": given["name"],
-            "name": given["name"],
+            "id": variables["name"],
+            "name": variables["name"],
             "historyLineCount": len(rows),
             "eventsLineCount": 0,
             "logLineCount": 0,
@@ -100,26 +100,26 @@ class WandbServer:
             "eventsTail": "[]",
             "summaryMetrics": "{}",
             "config": "{}",
-            "wandbConfig": '{"t": 1}',  # by which it is seen that the run had begun
+            "wandbConfig": '{"t": 1}',  # shows that the run has been started
             "tags": [],
         }
-        return {"model": {"id": "1", "name": given["project"], "entity": ENTITY, "bucket": known}}
+        return {"model": {"id": "1", "name": variables["project"], "entity": ENTITY, "bucket": known}}
 
-    def _run(self, given: dict[str, Any]) -> Any:
-        self.runs.setdefault(given["name"], given)
-        project = {"id": "1", "name": given["project"], "entity": ENTITY}
-        names = {"id": given["name"], "name": given["name"], "displayName": given["displayName"]}
+    def _run(self, variables: dict[str, Any]) -> Any:
+        self.runs.setdefault(variables["name"], variables)
+        project = {"id": "1", "name": variables["project"], "entity": ENTITY}
+        names = {"id": variables["name"], "name": variables["name"], "displayName": variables["displayName"]}
         return {"upsertBucket": {"bucket": {**names, "historyLineCount": 0, "project": project}, "inserted": True}}
 
-    def _artifact(self, given: dict[str, Any]) -> Any:
-        told = given["input"]
-        self.artifacts.append((told["artifactCollectionName"], {each["alias"] for each in told["aliases"]}))
-        there = {"id": str(len(self.artifacts)), "state": "COMMITTED", "artifactSequence": {"latestArtifact": None}}
-        return {"createArtifact": {"artifact": there}}
+    def _artifact(self, variables: dict[str, Any]) -> Any:
+        artifact = variables["input"]
+        self.artifacts.append((artifact["artifactCollectionName"], {each["alias"] for each in artifact["aliases"]}))
+        created = {"id": str(len(self.artifacts)), "state": "COMMITTED", "artifactSequence": {"latestArtifact": None}}
+        return {"createArtifact": {"artifact": created}}
 
-    def _put(self, given: dict[str, Any]) -> Any:
-        files = [{"name": name, "uploadUrl": f"{self.url}/put/{name}"} for name in given["files"]]
-        return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}
+    def _put(self, variables: dict[str, Any]) -> Any:
+        files = [{"name": name, "uploadUrl": f"{self.url}/put/{name}"} for name in variables["files"]]
+        return {"createRunFiles": {"runID": variables["run"], "uploadHeaders": [], "files": files}}
 
 
 ENTITY = {"id": "1", "name": "me"}

@@ -1,36 +1,39 @@
-"""Sample grids: the same held-out pictures, translated again every so often, so that progress can be seen."""
+"""Sample grids: images of the same held-out inputs at regular intervals, which show the progress of a training."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
+from lightning.fabric.utilities import move_data_to_device
 
-from stylegan_lab.callbacks.watching import looking
+from stylegan_lab.callbacks.ema import evaluation_mode
+from stylegan_lab.errors import check_at_least
 from stylegan_lab.images.grid import grid
-from stylegan_lab.images.write import write_picture
-from stylegan_lab.mistake import at_least
-from stylegan_lab.modules.module import Module
-from stylegan_lab.runs import Run
+from stylegan_lab.images.image_io import write_image
+from stylegan_lab.models.base import BaseModel
+from stylegan_lab.runs.run import Run
 
 
-class Samples(L.Callback):
-    """Every `every` iterations and at the end: `samples/<iteration>.png`, `count` columns."""
+class SampleGrids(L.Callback):
+    """Writes `samples/<iteration>.png` every `every` iterations and at the end."""
 
-    def __init__(self, every: int = 1000, count: int = 8) -> None:
-        at_least("callbacks.samples.every", every, 1)
-        at_least("callbacks.samples.count", count, 1)
-        self.every, self.count = every, count
+    needs: ClassVar = ("sample_rows",)  # of the module
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, Module)
-        if pl_module.iteration % self.every == 0 or pl_module.iteration == pl_module.budget:
-            self._draw(trainer, pl_module)
+    def __init__(self, every: int = 1000, num_images: int = 8) -> None:
+        check_at_least("callbacks.samples.every", every, 1)
+        check_at_least("callbacks.samples.num_images", num_images, 1)
+        self.every, self.num_images = every, num_images
 
-    def _draw(self, trainer: L.Trainer, module: Module) -> None:
-        batch = {name: images.to(module.device) for name, images in trainer.datamodule.first("val", self.count).items()}  # type: ignore[attr-defined]
-        with looking(trainer, module):
-            rows = module.sample(batch)
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: BaseModel, *_: Any) -> None:
+        if pl_module.iteration % self.every == 0 or pl_module.iteration == pl_module.max_iterations:
+            self._write_grid(trainer, pl_module)
+
+    def _write_grid(self, trainer: L.Trainer, module: BaseModel) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        batch = move_data_to_device(data.first_batch("val", self.num_images), module.device)
+        with evaluation_mode(trainer, module):
+            rows = module.sample_rows(batch)
         if trainer.is_global_zero:
-            path = write_picture(grid(rows), Run.of(trainer).samples / f"{module.iteration:06d}.png")
+            path = write_image(grid(rows), Run.from_trainer(trainer).samples / f"{module.iteration:06d}.png")
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     logger.log_image("samples", [str(path)], step=module.iteration)

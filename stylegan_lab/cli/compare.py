@@ -1,78 +1,61 @@
-"""`stylegan-lab compare`: what runs were asked, scored and cost, side by side; needs no GPU and no network."""
+"""`stylegan-lab compare`: settings, scores and cost of runs in one table; needs no GPU and no network."""
 
 import json
 import random
 import shutil
+from argparse import Namespace
 from pathlib import Path
 
-from stylegan_lab.cli.handing_over import write_file
-from stylegan_lab.cli.run_parser import Parser
-from stylegan_lab.comparison.as_json import as_json
-from stylegan_lab.comparison.comparison import Comparison, compare
-from stylegan_lab.comparison.found import find_runs
-from stylegan_lab.comparison.page import page
-from stylegan_lab.comparison.table import as_csv, as_markdown, as_text
-from stylegan_lab.comparison.votes import read_votes
-from stylegan_lab.mistake import Mistake, at_least
+from stylegan_lab.console import format_json
+from stylegan_lab.errors import UserError, check_at_least
+from stylegan_lab.files.atomic_write import write_output_file
+from stylegan_lab.reporting.comparison import TEXT_WIDTH, RunComparison, compare_runs
+from stylegan_lab.reporting.comparison_page import comparison_page
+from stylegan_lab.reporting.comparison_table import as_csv, as_markdown, as_text
+from stylegan_lab.reporting.preference_study.votes import read_votes
+from stylegan_lab.runs.reader import find_runs
 
-WIDTH = 160  # of a table that no terminal shows
-FORMS = {
+FORMATS = {
     "csv": as_csv,
-    "json": lambda comparison: as_json(comparison.as_json(), indent=2),
+    "json": lambda comparison: format_json(comparison.as_json(), indent=2),
     "markdown": as_markdown,
 }
 
 
-def main(arguments: list[str]) -> int:
-    parser = Parser(
-        prog="stylegan-lab compare",
-        description="Settings that differ, scores (mean and spread over seeds) and cost of runs, read from their folders.",
-        epilog="example: stylegan-lab compare runs/demo runs/sweeps/20260101-120000 --html page.html",
-    )
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="run folders, folders that hold runs, sweeps, patterns")
-    parser.add_argument(
-        "--scores", default="", metavar="NAMES", help="those to show, as test/ssim,val/psnr; the first one sorts"
-    )
-    for name in FORMS:
-        parser.add_argument(f"--{name}", nargs="?", const="-", metavar="FILE", help=f"as {name}; without FILE, printed")
-    parser.add_argument("--html", metavar="FILE", help="one page with curves and samples, which needs no network")
-    parser.add_argument(
-        "--blind", metavar="FILE", help="a page that asks people which of two unlabelled pictures is better"
-    )
-    parser.add_argument("--questions", type=int, default=60, metavar="N", help="at most so many on that page (60)")
-    parser.add_argument("--votes", nargs="+", default=[], metavar="FILES", help="answers that were saved on such pages")
-    options = parser.parse_args(arguments)
-    asked = [name for name in options.scores.split(",") if name]
-    wanted = {name: place for name in FORMS if (place := getattr(options, name)) is not None}
-    if sum(place == "-" for place in wanted.values()) > 1:
-        raise Mistake(f"{' and '.join(f'--{name}' for name in wanted)} would be printed together; give a FILE each")
-    comparison = compare(find_runs(options.runs), asked)
+def main(options: Namespace) -> int:
+    score_names = [name for name in options.scores.split(",") if name]
+    outputs = {name: path for name in FORMATS if (path := getattr(options, name)) is not None}
+    if sum(path == "-" for path in outputs.values()) > 1:
+        raise UserError(
+            f"{' and '.join(f'--{name}' for name in outputs)}: only one can be printed; give a FILE to the others"
+        )
+    comparison = compare_runs(find_runs(options.runs), score_names)
     if options.votes:
-        comparison = comparison.judged(read_votes([Path(path) for path in options.votes]))
-    if options.blind:
-        _ask(comparison, Path(options.blind), options.questions)
+        comparison = comparison.with_votes(read_votes([Path(path) for path in options.votes]))
+    if options.preference_study:
+        _write_study(comparison, Path(options.preference_study), options.questions)
     if options.html:
-        write_file("--html", Path(options.html), page(comparison))
-    if not wanted and not options.html and not options.blind:
-        print(as_text(comparison, shutil.get_terminal_size((WIDTH, 24)).columns))
-    for name, place in wanted.items():
-        _hand_over(comparison, name, place)
+        write_output_file("--html", Path(options.html), comparison_page(comparison))
+    if not outputs and not options.html and not options.preference_study:
+        print(as_text(comparison, shutil.get_terminal_size((TEXT_WIDTH, 24)).columns))
+    for name, path in outputs.items():
+        _output(comparison, name, path)
     return 0
 
 
-def _hand_over(comparison: Comparison, name: str, place: str) -> None:
-    text = FORMS[name](comparison)
-    if place == "-":
+def _output(comparison: RunComparison, name: str, path: str) -> None:
+    text = FORMATS[name](comparison)
+    if path == "-":
         print(text)
     else:
-        write_file(f"--{name}", Path(place), f"{text}\n")
+        write_output_file(f"--{name}", Path(path), f"{text}\n")
 
 
-def _ask(comparison: Comparison, path: Path, most: int) -> None:
-    from stylegan_lab.comparison.blind import blind
+def _write_study(comparison: RunComparison, path: Path, num_questions: int) -> None:
+    from stylegan_lab.reporting.preference_study.study import build_study
 
-    at_least("--questions", most, 1)
-    text, key = blind(comparison, most, random.SystemRandom())
-    write_file("--blind", path, text)
-    write_file("--blind", path.with_suffix(".key.json"), json.dumps(key, indent=1) + "\n")
-    print(f"send       {path.name} to judges, and keep the key; then: stylegan-lab compare RUNS --votes FILES")
+    check_at_least("--questions", num_questions, 1)
+    text, key = build_study(comparison, num_questions, random.SystemRandom())
+    write_output_file("--preference-study", path, text)
+    write_output_file("--preference-study", path.with_suffix(".key.json"), json.dumps(key, indent=1) + "\n")
+    print(f"send       {path.name} to voters, and keep the key. Later: stylegan-lab compare RUNS --votes FILES")

@@ -1,4 +1,4 @@
-"""Shell completion: `eval "$(stylegan-lab -sc install=bash)"`; Hydra completes a training's settings, we its commands."""
+"""Shell completion: `eval "$(stylegan-lab -sc install=bash)"`; Hydra completes settings, this file commands."""
 
 import os
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ from stylegan_lab.cli.main import COMMANDS
 
 
 def main(arguments: list[str]) -> int:
-    """`-sc install=SHELL` prints what a shell is to evaluate; `-sc query=SHELL` answers it."""
+    """`-sc install=SHELL` prints the code that a shell evaluates; `-sc query=SHELL` answers its queries."""
     if arguments[1:2] != [] and arguments[1].startswith("query="):
         program, *words = os.environ["COMP_LINE"].split(" ")
         if words[:1] != ["train"] or len(words) < 2:
-            print(" ".join(offered(words)))
+            print(" ".join(completions(words)))
             return 0
         os.environ["COMP_LINE"] = " ".join([program, *words[1:]])
     from stylegan_lab.cli import train
@@ -20,14 +20,14 @@ def main(arguments: list[str]) -> int:
     return train.main(arguments)
 
 
-def offered(words: list[str]) -> Iterable[str]:
-    """What may stand where the last of the words is being written."""
+def completions(words: list[str]) -> Iterable[str]:
+    """The words that can take the place of the last, unfinished one."""
     if words[:1] != ["data"] or len(words) < 2:
         return COMMANDS
     if len(words) == 2:
         return VERBS
     if len(words) == 3 and words[1] in ("list", "download"):
-        from stylegan_lab.data.sets.catalogue import SETS
+        from stylegan_lab.data.download.catalog import DATASETS
 
-        return SETS
+        return DATASETS
     return []

@@ -1,25 +1,31 @@
-"""`stylegan-lab COMMAND ...`: finds the command, and tells a user's mistakes without a traceback."""
+"""`stylegan-lab COMMAND ...`: runs a command, and prints a user's errors without a traceback."""
 
 import os
 import sys
-from collections.abc import Callable
 from importlib import import_module, metadata
+from keyword import iskeyword
 
-from stylegan_lab.choice import nearest
-from stylegan_lab.mistake import Mistake
+from stylegan_lab.cli.parsers import PARSERS
+from stylegan_lab.errors import UserError
+from stylegan_lab.suggestions import did_you_mean
+from stylegan_lab.training.warning_filters import silence_warnings
 
 COMMANDS = {
     "train": "train one experiment, or a sweep of them",
-    "evaluate": "score a run against held-out pictures, or those of its training",
-    "score": "score a folder of pictures against another, with no run",
-    "compare": "put runs side by side: settings, scores, cost",
-    "translate": "translate pictures with a run",
-    "generate": "make pictures from noise with a run",
-    "stylize": "paint a photo in the style of a picture",
-    "reproduce": "train a baseline and hold it against what its paper says",
-    "sync": "upload to W&B what was written offline",
+    "evaluate": "score a run on held-out images, or on its training images",
+    "score": "score a folder of images against another, without a run",
+    "compare": "compare runs: settings, scores, cost",
+    "watch": "show the progress of a training",
+    "translate": "translate images with a run",
+    "export": "write a run as safetensors, ONNX or torch.export, or for the Hugging Face hub",
+    "generate": "generate images from noise with a run",
+    "stylize": "render a photo in the style of an image",
+    "reproduce": "train a baseline and compare it with its paper",
+    "import": "make a run of a generator trained with other code",
+    "sync": "upload offline runs to W&B",
     "data": "check, preview, prepare, list or download data",
 }
+
 DEBUG = "STYLEGAN_LAB_DEBUG"
 
 
@@ -27,9 +33,9 @@ def main() -> None:
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read along, such as `head`, has read enough
+    except BrokenPipeError:  # the reader of the pipe, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 128 + 13  # as the shell counts a SIGPIPE
+        code = 128 + 13  # the exit code of a SIGPIPE in a shell
     sys.exit(code)
 
 
@@ -45,38 +51,41 @@ def run(arguments: list[str]) -> int:
         if name in ("-sc", "--shell-completion"):
             name, rest = "completion", arguments
         elif name not in COMMANDS:
-            raise Mistake(f"no command {name}{nearest(name, COMMANDS)}; commands: {', '.join(COMMANDS)}")
-        command: Callable[[list[str]], int] = import_module(f"stylegan_lab.cli.{name}").main
-        return command(rest)
-    except Mistake as mistake:
+            raise UserError(f"unknown command {name}{did_you_mean(name, COMMANDS)}; commands: {', '.join(COMMANDS)}")
+        given = PARSERS[name](rest) if name in PARSERS else rest
+        silence_warnings()
+        module = f"{name}_" if iskeyword(name) else name
+        code: int = import_module(f"stylegan_lab.cli.{module}").main(given)
+        return code
+    except UserError as error:
         if os.environ.get(DEBUG):
             raise
-        if is_interrupted(mistake):
-            return interrupted()
-        print(f"stylegan-lab: {mistake}", file=sys.stderr)
+        if is_interrupted(error):
+            return report_interrupt()
+        print(f"stylegan-lab: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # before anything is played, or after
-        return interrupted()
+    except KeyboardInterrupt:  # before training starts, or after it
+        return report_interrupt()
 
 
 def is_interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind it: a parser that is interrupted may stumble over its own clearing up, and then tells of that."""
-    seen: list[BaseException] = []  # for causes may go round in a circle
-    while error is not None and error not in seen:
+    """Whether Ctrl-C caused this error: an interrupted parser may fail while cleaning up, and report that failure instead."""
+    visited: list[BaseException] = []  # causes may form a cycle
+    while error is not None and error not in visited:
         if isinstance(error, KeyboardInterrupt):
             return True
-        seen.append(error)
+        visited.append(error)
         error = error.__cause__ or error.__context__
     return False
 
 
-def interrupted() -> int:
+def report_interrupt() -> int:
     print("stylegan-lab: interrupted", file=sys.stderr)
     return 130
 
 
 def usage() -> str:
-    commands = "\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items())
+    commands = "\n".join(f"  {name:10} {description}" for name, description in COMMANDS.items())
     return f"""usage: stylegan-lab COMMAND ...
 
 {commands}
@@ -87,6 +96,6 @@ examples:
   stylegan-lab translate runs/demo/20260101-120000-ab12 photos/ prints/
   stylegan-lab compare runs/demo --html page.html
 
-`stylegan-lab COMMAND --help` says more.
-eval "$(stylegan-lab -sc install=bash)" completes commands and settings.
- {DEBUG}=1 shows the traceback behind a message."""
+`stylegan-lab COMMAND --help` explains a command.
+eval "$(stylegan-lab -sc install=bash)" installs tab completion of commands and settings.
+{DEBUG}=1 shows the traceback behind a message."""

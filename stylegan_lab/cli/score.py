@@ -1,4 +1,4 @@
-"""`stylegan-lab score`: how alike two folders of pictures are, with no run. Every number is written with its protocol."""
+"""`stylegan-lab score`: compute metrics between two folders of images, without a run. Each score is reported with its protocol."""
 
 import hashlib
 from argparse import Namespace
@@ -12,199 +12,162 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stylegan_lab.better import SIGNS
-from stylegan_lab.choice import choose
-from stylegan_lab.cli.handing_over import check_place, write_file
-from stylegan_lab.cli.run_parser import Parser
-from stylegan_lab.comparison.as_json import as_json
-from stylegan_lab.data.folders.listing import pictures_below, same_name
-from stylegan_lab.data.folders.reading import size_of
-from stylegan_lab.evaluation.crowd import Crowd
-from stylegan_lab.evaluation.crowd_metrics import COMPARISONS, crowd_metrics
-from stylegan_lab.evaluation.embedding import FILTERS, Embedding
-from stylegan_lab.evaluation.embeddings import EMBEDDINGS
-from stylegan_lab.evaluation.metrics import METRICS, Metric, check_enough
-from stylegan_lab.evaluation.perceived import LPIPS, STYLE, lpips, style_distance
-from stylegan_lab.fetch import digest
-from stylegan_lab.images.convert import to_unit
-from stylegan_lab.images.read import read_picture
-from stylegan_lab.images.scale import scaled
-from stylegan_lab.images.unreadable import Unreadable, shown
-from stylegan_lab.mistake import Mistake, at_least
+from stylegan_lab.console import format_json
+from stylegan_lab.data.folders.listing import images_below, normalized_name
+from stylegan_lab.data.folders.reading import image_size
+from stylegan_lab.errors import UserError
+from stylegan_lab.evaluation.feature_extractors import EXTRACTORS, FILTERS, FeatureSet, MetricFeatures
+from stylegan_lab.evaluation.feature_metrics import FEATURE_COMPARISONS, feature_metrics
+from stylegan_lab.evaluation.metric_direction import ARROWS
+from stylegan_lab.evaluation.metrics import METRICS, Metric, check_metric_inputs
+from stylegan_lab.evaluation.perceptual_metrics import LPIPS_NETS, STYLE_NETS, lpips, style_distance
+from stylegan_lab.files.atomic_write import check_writable, write_output_file
+from stylegan_lab.files.download import file_digest
+from stylegan_lab.images.image_io import read_image
+from stylegan_lab.images.open_image import UnreadableImageError, display_name
+from stylegan_lab.images.transforms.resize import resize_images
+from stylegan_lab.images.value_range import to_unit
+from stylegan_lab.suggestions import lookup
 
-PLAIN = {name: metric for name, metric in METRICS.items() if metric.against != "input"}
-SEEN: dict[str, Callable[..., dict[str, Metric]]] = {
-    **{f"lpips_{net}": partial(lpips, net) for net in LPIPS},
-    **{f"style_{net}": partial(style_distance, net) for net in STYLE},
+IMAGE_METRICS = {name: metric for name, metric in METRICS.items() if metric.reference != "input"}
+
+PERCEPTUAL_METRICS: dict[str, Callable[..., dict[str, Metric]]] = {
+    **{f"lpips_{net}": partial(lpips, net) for net in LPIPS_NETS},
+    **{f"style_{net}": partial(style_distance, net) for net in STYLE_NETS},
 }
-TRUTHS = [*(name for name, metric in PLAIN.items() if metric.against == "truth"), "lpips_..."]
-TOLD = 3  # of the files that cannot be read
+
+MAX_LISTED = 3  # unreadable files, or image sizes, in a message
 
 
-def main(arguments: list[str]) -> int:
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    at_least("--batch-size", options.batch_size, 1)
-    if options.size is not None:
-        at_least("--size", options.size, 8)
+def main(options: Namespace) -> int:
     if options.json is not None:
-        check_place("--json", options.json)
-    metrics = _metrics(options)
-    real, fake = (Folder(folder, options.size, options.batch_size) for folder in (options.real, options.fake))
-    if paired := [name for name, metric in metrics.items() if metric.against == "truth"]:
-        fake.as_mates_of(real, paired[0])
+        check_writable("--json", options.json)
+    metrics = _build_metrics(options)
+    real, fake = (ImageFolder(folder, options.size, options.batch_size) for folder in (options.real, options.fake))
+    if paired := [name for name, metric in metrics.items() if metric.reference == "truth"]:
+        fake.sort_like(real, paired[0])
     width, height = _common_size(real, fake)
     for name, metric in metrics.items():
         try:
-            check_enough(name, metric, min(width, height), len(real.paths), len(fake.paths))
-        except Mistake as mistake:
-            raise Mistake(f"{mistake}; --metrics chooses others") from None
+            check_metric_inputs(name, metric, min(width, height), len(real.paths), len(fake.paths))
+        except UserError as error:
+            raise UserError(f"{error}; choose other metrics with --metrics") from None
     scores = {name: _score(metric, fake, real) for name, metric in metrics.items()}
     document = {
         "schema": 1,
-        "real": {"folder": str(real.folder), "n": len(real.paths), "sha256": real.content},
-        "fake": {"folder": str(fake.folder), "n": len(fake.paths), "sha256": fake.content},
+        "real": {"folder": str(real.folder), "n": len(real.paths), "sha256": real.sha256},
+        "fake": {"folder": str(fake.folder), "n": len(fake.paths), "sha256": fake.sha256},
         "size": f"{width}x{height}",
         "metrics": scores,
         "protocol": {name: metric.protocol for name, metric in metrics.items()},
     }
     print(_table(document, metrics))
     if options.json is not None:
-        write_file("--json", options.json, as_json(document, indent=2) + "\n")
+        write_output_file("--json", options.json, format_json(document, indent=2) + "\n")
     return 0
 
 
-class Folder:
-    """The pictures below a folder, as tensors in [0, 1], some at a time; scaled to `size` if there is one."""
+class ImageFolder:
+    """The images below a folder, read in batches as tensors in [0, 1] and resized to `size`, unless it is None."""
 
     def __init__(self, folder: Path, size: int | None, batch_size: int) -> None:
         self.folder, self.size, self.batch_size = folder, size, batch_size
-        self.paths = pictures_below(folder)
+        self.paths = images_below(folder)
         if not self.paths:
-            raise Mistake(f"{shown(folder)} holds no pictures")
+            raise UserError(f"{display_name(folder)} holds no images")
 
     @cached_property
     def sizes(self) -> Counter[tuple[int, int]]:
-        """How many there are of each (width, height)."""
-        seen: Counter[tuple[int, int]] = Counter()
-        bad = []
+        sizes: Counter[tuple[int, int]] = Counter()
+        unreadable = []
         for path in self.paths:
             try:
-                seen[size_of(path)] += 1
-            except Unreadable as unreadable:
-                bad.append(str(unreadable))
-        if bad:
-            others = f"\nand {len(bad) - TOLD} others" if len(bad) > TOLD else ""
-            raise Mistake("\n".join(bad[:TOLD]) + others + "\na score of the rest would be of another set; remove them")
-        return seen
+                sizes[image_size(path)] += 1
+            except UnreadableImageError as error:
+                unreadable.append(str(error))
+        if unreadable:
+            others = f"\nand {len(unreadable) - MAX_LISTED} others" if len(unreadable) > MAX_LISTED else ""
+            advice = "\nremove unreadable files, or the scores would describe another set"
+            raise UserError("\n".join(unreadable[:MAX_LISTED]) + others + advice)
+        return sizes
 
     @cached_property
-    def content(self) -> str:
-        """The hash of all that is in the files."""
-        return hashlib.sha256("".join(digest(path) for path in self.paths).encode()).hexdigest()
+    def sha256(self) -> str:
+        return hashlib.sha256("".join(file_digest(path) for path in self.paths).encode()).hexdigest()
 
-    def as_mates_of(self, other: "Folder", why: str) -> None:
-        """In the order of the other folder's pictures, each beside that of its name."""
-        mine = {self._name(path): path for path in self.paths}
+    def sort_like(self, other: "ImageFolder", metric: str) -> None:
+        """Sort the images like the images of the same names in the other folder, as `metric` needs it."""
+        by_name = {self._name(path): path for path in self.paths}
         names = [other._name(path) for path in other.paths]
-        if missing := sorted(set(names) ^ mine.keys()):
-            raise Mistake(
-                f"{why} compares pictures of one name, and {shown(missing[0])} is in only one of {shown(other.folder)} and "
-                f"{shown(self.folder)}" + (f", like {len(missing) - 1} others" if len(missing) > 1 else "")
+        if unpaired := sorted(set(names) ^ by_name.keys()):
+            raise UserError(
+                f"{metric} compares images of the same name, but {display_name(unpaired[0])} is in only one of "
+                f"{display_name(other.folder)} and {display_name(self.folder)}"
+                + (f", like {len(unpaired) - 1} others" if len(unpaired) > 1 else "")
             )
-        self.paths = [mine[name] for name in names]
+        self.paths = [by_name[name] for name in names]
 
     def _name(self, path: Path) -> str:
-        return same_name(path.relative_to(self.folder).with_suffix("").as_posix())
+        return normalized_name(path.relative_to(self.folder).with_suffix("").as_posix())
 
     def batches(self) -> Iterator[Tensor]:
         for start in range(0, len(self.paths), self.batch_size):
-            yield torch.stack([self._picture(path) for path in self.paths[start : start + self.batch_size]])
+            yield torch.stack([self._read(path) for path in self.paths[start : start + self.batch_size]])
 
-    def crowd(self, embedding: Embedding) -> Crowd:
-        return embedding.kept(f"{self.content} {self.size}", lambda: embedding.over(self.batches()))
+    def feature_set(self, features: MetricFeatures) -> FeatureSet:
+        """Compute the features of all images, or read them from the cache."""
+        return features.cached_by_hash(f"{self.sha256} {self.size}", lambda: features.extract(self.batches()))
 
     @cached_property
     def images(self) -> Tensor:
         return torch.cat(list(self.batches()))
 
-    def _picture(self, path: Path) -> Tensor:
-        picture = read_picture(path)
-        return to_unit(picture if self.size is None else scaled(picture, self.size, self.size))
+    def _read(self, path: Path) -> Tensor:
+        image = read_image(path)
+        return to_unit(image if self.size is None else resize_images(image, self.size, self.size))
 
 
-def _score(metric: Metric, fake: Folder, real: Folder) -> float:
-    if metric.sees is None:
-        return metric(fake.images, real.images)
-    return metric.measure(fake.crowd(metric.sees), real.crowd(metric.sees))
-
-
-def _metrics(options: Namespace) -> dict[str, Metric]:
-    """Of features, unless they are built in and need none."""
-    build = choose("--features", options.features, EMBEDDINGS)
-    names = list(COMPARISONS) if options.metrics is None else options.metrics.split(",")
+def _build_metrics(options: Namespace) -> dict[str, Metric]:
+    """Build the metrics of --metrics: image metrics, perceptual metrics, and feature metrics with the network of --features."""
+    build = lookup("--features", options.features, EXTRACTORS)
+    names = list(FEATURE_COMPARISONS) if options.metrics is None else options.metrics.split(",")
     weights = {} if options.weights is None else {"weights": options.weights}
-    metrics = {name: PLAIN[name] for name in names if name in PLAIN}
+    metrics = {name: IMAGE_METRICS[name] for name in names if name in IMAGE_METRICS}
     for name in names:
-        metrics |= SEEN[name](**weights) if name in SEEN else {}
-    if compared := [name for name in names if name not in PLAIN and name not in SEEN]:
+        metrics |= PERCEPTUAL_METRICS[name](**weights) if name in PERCEPTUAL_METRICS else {}
+    if others := [name for name in names if name not in IMAGE_METRICS and name not in PERCEPTUAL_METRICS]:
         if weights and "weights" not in signature(build).parameters:
-            raise Mistake(f"--weights {options.weights}: features of {options.features} are made without any")
-        resize = choose("--resize", options.resize, dict.fromkeys(FILTERS, options.resize))
-        metrics |= crowd_metrics(build(resize=resize, **weights), compared)
+            raise UserError(f"--weights {options.weights}: --features {options.features} uses no weights file")
+        resize = lookup("--resize", options.resize, dict.fromkeys(FILTERS, options.resize))
+        metrics |= feature_metrics(build(resize=resize, **weights), others)
     return metrics
 
 
-def _common_size(real: Folder, fake: Folder) -> tuple[int, int]:
-    """Width and height. Pictures of several sizes are compared only when it is said at which."""
+def _score(metric: Metric, fake: ImageFolder, real: ImageFolder) -> float:
+    if metric.features is None:
+        return metric(fake.images, real.images)
+    return metric.compute(fake.feature_set(metric.features), real.feature_set(metric.features))
+
+
+def _common_size(real: ImageFolder, fake: ImageFolder) -> tuple[int, int]:
+    """The (width, height) of all images. Images of several sizes are compared only with --size."""
     sizes = real.sizes + fake.sizes
     if real.size is not None:
         return real.size, real.size
     if len(sizes) > 1:
-        told = ", ".join(f"{width}x{height}" for (width, height), _ in sizes.most_common(TOLD))
-        raise Mistake(
-            f"{shown(real.folder)} and {shown(fake.folder)} hold pictures of {len(sizes)} sizes ({told}"
-            f"{', ...' if len(sizes) > TOLD else ''}), and what is scaled differs from what is not; give --size N, to "
-            "which all are scaled first"
+        listed = ", ".join(f"{width}x{height}" for (width, height), _ in sizes.most_common(MAX_LISTED))
+        raise UserError(
+            f"{display_name(real.folder)} and {display_name(fake.folder)} hold images of {len(sizes)} sizes ({listed}"
+            f"{', ...' if len(sizes) > MAX_LISTED else ''}); give --size N to resize all of them first"
         )
     (size,) = sizes
     return size
 
 
 def _table(document: dict[str, Any], metrics: Mapping[str, Metric]) -> str:
-    first = max(map(len, metrics)) + 4
-    lines = [
-        f"{name} {SIGNS[metric.better]}".ljust(first) + f"{document['metrics'][name]:.5g}"
-        for name, metric in metrics.items()
-    ]
-    seen = {metric.sees.protocol: None for metric in metrics.values() if metric.sees is not None}
-    counts = f"{document['fake']['n']} pictures against {document['real']['n']} real ones, {document['size']}"
-    return "\n".join([*lines, counts, *(f"features: {each}" for each in seen)])
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="stylegan-lab score",
-        description="How alike two folders of pictures are. Numbers are named after the features that see the pictures, and "
-        "compare only with numbers of the same features, counts and size.",
-        epilog="example: stylegan-lab score photos/ translations/ --features squeezenet --metrics fid,kid",
-    )
-    parser.add_argument("real", metavar="REAL", type=Path, help="a folder of real pictures")
-    parser.add_argument("fake", metavar="FAKE", type=Path, help="a folder of those to be judged")
-    parser.add_argument(
-        "--features", default="untrained", help=f"{', '.join(EMBEDDINGS)}; untrained (the default) needs no download"
-    )
-    parser.add_argument("--weights", metavar="FILE", help="the features' weights, where they are not to be fetched")
-    parser.add_argument(
-        "--metrics",
-        metavar="A,B",
-        help=f"of {', '.join([*COMPARISONS, 'is', *PLAIN, *SEEN])}; the default is the first six. Those held "
-        f"against a truth ({', '.join(TRUTHS)}) take pictures of the same names in both folders",
-    )
-    parser.add_argument("--size", metavar="N", type=int, help="scale every picture to NxN first")
-    parser.add_argument(
-        "--resize", default="clean", help=f"to the features' own size: {', or '.join(FILTERS.values())}"
-    )
-    parser.add_argument("--batch-size", metavar="N", type=int, default=32, help="pictures at a time")
-    parser.add_argument("--json", metavar="OUT", type=Path, help="write the scores with all that belongs to them")
-    return parser
+    width = max(map(len, metrics)) + 4
+    labels = {name: f"{name} {ARROWS[metric.direction]}" for name, metric in metrics.items()}
+    lines = [f"{label:{width}}{document['metrics'][name]:.5g}" for name, label in labels.items()]
+    protocols = {metric.features.protocol: None for metric in metrics.values() if metric.features is not None}
+    counts = f"{document['fake']['n']} images compared with {document['real']['n']} real images, {document['size']}"
+    return "\n".join([*lines, counts, *(f"features: {protocol}" for protocol in protocols)])

@@ -1,45 +1,37 @@
-"""`stylegan-lab sync`: upload to W&B what trainings wrote down offline, each run once, its parts in their order."""
+"""`stylegan-lab sync`: upload the W&B records of offline trainings. The parts of a resumed run are uploaded in order, each once."""
 
 import os
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from stylegan_lab.cli.run_parser import Parser
-from stylegan_lab.comparison.found import find_runs
-from stylegan_lab.mistake import Mistake
-from stylegan_lab.progress import amount
-from stylegan_lab.runs import Run
+from stylegan_lab.console import format_amount
+from stylegan_lab.errors import UserError
+from stylegan_lab.runs.reader import find_runs
+from stylegan_lab.runs.run import Run
 
-CUT_OFF = "ends with an incomplete record"
-STAGED = re.compile(rb"(/[^\x00-\x1f]+?/artifacts/staging)/tmp")
+INCOMPLETE = "ends with an incomplete record"
+STAGING_FOLDER = re.compile(rb"(/[^\x00-\x1f]+?/artifacts/staging)/tmp")
 
 
-def main(arguments: list[str]) -> int:
-    parser = Parser(
-        prog="stylegan-lab sync",
-        description="Upload to W&B what trainings wrote down offline. What is uploaded is marked, and not uploaded again.",
-        epilog="example: stylegan-lab sync runs/demo runs/sweeps/20260101-120000 --dry-run",
-    )
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="run folders, folders that hold runs, sweeps, patterns")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be uploaded")
-    options = parser.parse_args(arguments)
-    found = [Offline(folder) for folder in find_runs(options.runs)]
-    waiting = [run for run in found if run.waiting]
-    print("\n".join([*map(str, found), in_all(waiting)]))
+def main(options: Namespace) -> int:
+    runs = [OfflineRun(folder) for folder in find_runs(options.runs)]
+    waiting = [run for run in runs if run.pending]
+    print("\n".join([*map(str, runs), format_total(waiting)]))
     if options.dry_run:
-        if waiting and (missing := what_is_missing()):
-            print(f"{missing}, before it can be uploaded")
+        if waiting and (missing := missing_requirement()):
+            print(f"cannot be uploaded yet: {missing}")
     elif waiting:
         upload_all(waiting)
     return 0
 
 
-class Offline:
-    """What W&B wrote down of one run: a part for each time it was trained or evaluated without a server."""
+class OfflineRun:
+    """The offline W&B records of one run: a part for each training session or evaluation without a server."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,97 +39,100 @@ class Offline:
 
     def __str__(self) -> str:
         if not self.parts:
-            return f"{self.folder}  has nothing that W&B wrote offline"
-        if not self.waiting:
+            return f"{self.folder}  has no offline records of W&B"
+        if not self.pending:
             return f"{self.folder}  is uploaded"
-        parts = count(len(self.waiting), "part") + (f" of {len(self.parts)}" if self.waiting != self.parts else "")
-        lost = f"; without tables and checkpoints, which were kept in {self.lost}" if self.lost else ""
-        return f"{self.folder}  {parts}, {count(self.pictures, 'picture')}, {amount(self.bytes)}{lost}"
+        parts = format_count(len(self.pending), "part") + (
+            f" of {len(self.parts)}" if self.pending != self.parts else ""
+        )
+        folder = self.missing_folder
+        missing = f"; without tables and checkpoints, which were stored in {folder}" if folder else ""
+        return f"{self.folder}  {parts}, {format_count(self.num_images, 'image')}, {format_amount(self.bytes)}{missing}"
 
     @property
-    def waiting(self) -> list[Path]:
-        """Those which are not marked as uploaded, in the order in which they were begun."""
+    def pending(self) -> list[Path]:
+        """The parts that are not marked as uploaded, in the order of their start."""
         return [part for part in self.parts if not _marker(part).exists()]
 
     @property
-    def pictures(self) -> int:
-        return sum(1 for part in self.waiting for _ in part.parent.glob("files/media/images/**/*.*"))
+    def num_images(self) -> int:
+        return sum(1 for part in self.pending for _ in part.parent.glob("files/media/images/**/*.*"))
 
     @property
     def bytes(self) -> int:
-        return sum(path.stat().st_size for part in self.waiting for path in part.parent.rglob("*") if path.is_file())
+        return sum(path.stat().st_size for part in self.pending for path in part.parent.rglob("*") if path.is_file())
 
     @property
-    def lost(self) -> str | None:
-        """Where W&B looks for the files of tables and checkpoints, if the folder was moved away from there."""
-        named = Counter(place for part in self.waiting for place in STAGED.findall(part.read_bytes()))
-        places = [place.decode(errors="replace") for place, _ in named.most_common()]
-        return places[0] if places and not any(Path(place).is_dir() for place in places) else None
+    def missing_folder(self) -> str | None:
+        """The folder in which W&B expects the files of tables and checkpoints, if the run was moved away from there."""
+        folders = Counter(folder for part in self.pending for folder in STAGING_FOLDER.findall(part.read_bytes()))
+        paths = [folder.decode(errors="replace") for folder, _ in folders.most_common()]
+        return paths[0] if paths and not any(Path(path).is_dir() for path in paths) else None
 
     def upload(self) -> str:
-        """By W&B's own command, which appends a part to those it knows. Returns where the run can be seen."""
-        seen = "uploaded"
-        for part in self.waiting:
-            said = self._say_sync(part.parent.resolve())
-            if any(CUT_OFF in line for line in said):  # as a machine's end leaves it; nothing more is to come of it
+        """Upload with `wandb sync`, which appends a part to those already uploaded. Returns the URL of the run."""
+        url = "uploaded"
+        for part in self.pending:
+            output = self._run_sync(part.parent.resolve())
+            if any(INCOMPLETE in line for line in output):  # the machine was shut down; the rest does not exist
                 _marker(part).touch()
             if not _marker(part).exists():
-                why = [line for line in said if line.startswith("ERROR")] or said
-                raise Mistake(f"{self.folder} is not uploaded whole: {why[-1] if why else 'W&B does not say why'}")
-            seen = next(iter(re.findall(r" at (https?://\S+)", "\n".join(said))), seen)
-        return seen
+                errors = [line for line in output if line.startswith("ERROR")] or output
+                reason = errors[-1] if errors else "W&B gives no reason"
+                raise UserError(f"{self.folder} is not uploaded completely: {reason}")
+            url = next(iter(re.findall(r" at (https?://\S+)", "\n".join(output))), url)
+        return url
 
-    def _say_sync(self, part: Path) -> list[str]:
-        """What is said to it."""
-        kept = self.folder.resolve() / "wandb"
-        places = {"WANDB_DIR": kept.parent, "WANDB_DATA_DIR": kept / "data", "WANDB_CACHE_DIR": kept / "cache"}
-        done = subprocess.run(
+    def _run_sync(self, part: Path) -> list[str]:
+        folder = self.folder.resolve() / "wandb"
+        folders = {"WANDB_DIR": folder.parent, "WANDB_DATA_DIR": folder / "data", "WANDB_CACHE_DIR": folder / "cache"}
+        process = subprocess.run(
             [sys.executable, "-m", "wandb", "sync", str(part)],
-            env={**os.environ, **{name: str(place) for name, place in places.items()}, "WANDB_MODE": "online"},
+            env={**os.environ, **{name: str(path) for name, path in folders.items()}, "WANDB_MODE": "online"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
         )
-        lines = (done.stdout + done.stderr).splitlines()
+        lines = (process.stdout + process.stderr).splitlines()
         return [line.removeprefix("wandb: ") for line in lines if line.strip()]
 
 
 def _marker(part: Path) -> Path:
-    """What W&B leaves beside a part that it has uploaded."""
+    """Return the file that W&B creates next to a part it has uploaded."""
     return part.with_suffix(".wandb.synced")
 
 
-def in_all(waiting: Sequence[Offline]) -> str:
-    parts, pictures = sum(len(run.waiting) for run in waiting), sum(run.pictures for run in waiting)
-    size = amount(sum(run.bytes for run in waiting))
-    return f"{count(len(waiting), 'run')} to upload: {count(parts, 'part')}, {count(pictures, 'picture')}, {size}"
+def format_total(waiting: Sequence[OfflineRun]) -> str:
+    parts, images = sum(len(run.pending) for run in waiting), sum(run.num_images for run in waiting)
+    size = format_amount(sum(run.bytes for run in waiting))
+    return f"{format_count(len(waiting), 'run')} to upload: {format_count(parts, 'part')}, {format_count(images, 'image')}, {size}"
 
 
-def what_is_missing() -> str | None:
-    """A key, or a server that answers."""
-    from stylegan_lab.loggers.wandb import has_key, server, server_answers
+def missing_requirement() -> str | None:
+    """Return a sentence about a missing API key or server, if one is missing."""
+    from stylegan_lab.loggers.wandb import has_wandb_key, wandb_is_reachable, wandb_url
 
-    if not has_key():
-        return "W&B needs a key: give it to `wandb login`, or as WANDB_API_KEY"
-    if not server_answers():
-        return f"{server().geturl()} does not answer: a network is needed"
+    if not has_wandb_key():
+        return "W&B needs an API key: run `wandb login`, or set WANDB_API_KEY"
+    if not wandb_is_reachable():
+        return f"{wandb_url().geturl()} does not answer: check the network"
     return None
 
 
-def upload_all(waiting: Sequence[Offline]) -> None:
-    """What cannot be uploaded is told at the end, and the others are."""
-    if missing := what_is_missing():
-        raise Mistake(f"nothing is uploaded: {missing}")
+def upload_all(waiting: Sequence[OfflineRun]) -> None:
+    """Upload all runs. Those that fail are reported at the end."""
+    if missing := missing_requirement():
+        raise UserError(f"nothing is uploaded: {missing}")
     failed = []
     for run in waiting:
         try:
-            with Run(run.folder).held():
+            with Run(run.folder).lock():
                 print(f"{run.folder}  {run.upload()}", flush=True)
-        except Mistake as mistake:
-            failed.append(str(mistake))
+        except UserError as error:
+            failed.append(str(error))
     if failed:
-        raise Mistake("\n".join(failed))
+        raise UserError("\n".join(failed))
 
 
-def count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def format_count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,192 +1,206 @@
-"""`stylegan-lab translate`: a picture or a folder of them through a run, at their own size."""
+"""`stylegan-lab translate`: apply a trained image-to-image model to images of any size, from files, folders or a pipe."""
 
 import sys
 from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 import torch
-import torch.nn.functional as F
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from stylegan_lab.checkpoint import read_checkpoint
-from stylegan_lab.choice import choose
-from stylegan_lab.cli.quiet import quiet
-from stylegan_lab.cli.run_parser import run_parser
-from stylegan_lab.experiment import config_of, restore_module
-from stylegan_lab.images.read import SUFFIXES, picture_files, read_picture
-from stylegan_lab.images.unreadable import Unreadable
-from stylegan_lab.images.write import write_picture
-from stylegan_lab.mistake import Mistake, at_least
-from stylegan_lab.modules.among_domains import AmongDomains
-from stylegan_lab.modules.generative import GenerativeModule
-from stylegan_lab.modules.module import Module
-from stylegan_lab.modules.stargan2 import StarGAN2
-from stylegan_lab.runs import find_run
+from stylegan_lab.cli.parsers import HALVES
+from stylegan_lab.cli.translate_files import TranslationFiles, list_files
+from stylegan_lab.console import report_progress
+from stylegan_lab.errors import UserError
+from stylegan_lab.images.image_io import read_image
+from stylegan_lab.images.open_image import UnreadableImageError
+from stylegan_lab.images.photograph import Photograph, read_photograph, write_photograph, write_to_stdout
+from stylegan_lab.images.value_range import from_bytes, to_bytes
+from stylegan_lab.models.translation.domain_conditioned import DomainConditionedModel
+from stylegan_lab.suggestions import lookup
+from stylegan_lab.training.loaded_model import LoadedModel, load, resize_shorter_side
 
-HALVES = ("left", "right")
+PENDING_PIXELS = 1_500_000  # of images that wait for others of their size
 
 
-def main(arguments: list[str]) -> int:
-    parser = run_parser(
-        "translate",
-        "Translate a picture, or every picture below a folder, with a trained run.",
-        "runs/demo/20260101-120000-ab12 photos/ prints/ --size 256",
-    )
-    parser.add_argument("source", metavar="IN", type=Path, help="a picture, or a folder")
-    parser.add_argument("target", metavar="OUT", type=Path, help="a picture to write, or a folder")
-    parser.add_argument("--direction", help="a2b (source to target, the default) or b2a")
-    parser.add_argument("--to", metavar="DOMAIN", help="of a run with many domains: the one to go to")
-    parser.add_argument(
-        "--reference",
-        metavar="PICTURE",
-        type=Path,
-        help="of runs of stargan2 and adain: a picture that shows the style",
-    )
-    parser.add_argument("--seed", type=int, help="of a run of stargan2: another style, where no reference shows one")
-    parser.add_argument("--half", choices=HALVES, help="of pictures that show a pair side by side: translate this half")
-    parser.add_argument("--size", type=int, help="first scale the shorter side to so many pixels")
-    options = parser.parse_args(arguments)
-    if options.size is not None:
-        at_least("--size", options.size, 1)
-    quiet()
-    run, checkpoint = find_run(options.run)
-    works = list(pairs_of_paths(options.source, options.target))
-    reference = None if options.reference is None else read_picture(options.reference)
-    contents = read_checkpoint(run.checkpoint(options.checkpoint or checkpoint))
-    module = restore_module(contents, options.raw, options.trust)
-    if isinstance(module, GenerativeModule):
-        raise Mistake(
-            f"{options.run} is a {type(module).__name__}, which makes pictures of its own: stylegan-lab generate"
-        )
-    direction = _direction(module, options)
-    half = source_half(config_of(contents, options.trust).data, direction)
-    if isinstance(module, AmongDomains) and options.to is None:
-        others = ", ".join(name for name in module.domains if name != module.usual[direction])
-        print(f"to {module.usual[direction]}; --to goes elsewhere: {others}", file=sys.stderr)
-    if options.seed is not None:
-        if not isinstance(module, StarGAN2):
-            raise Mistake(
-                f"--seed is for runs of stargan2, which draw styles; {options.run} is a {type(module).__name__}"
-            )
-        module.style_seed = options.seed
-    module.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    bad: list[str] = []
-    for source, target in works:
-        try:
-            picture = read_picture(source)
-        except Unreadable as unreadable:  # the others need not wait for it
-            bad.append(str(unreadable))
-            continue
-        if options.half is not None:
-            if not is_pair(picture):
-                print(
-                    f"{source} is not twice as wide as high; its {options.half} half is taken all the same",
-                    file=sys.stderr,
-                )
-            picture = half_of(picture, options.half)
-        elif half is not None and is_pair(picture):
-            print(f"{source} is twice as wide as high; if it shows a pair: --half {half}", file=sys.stderr)
-            half = None  # once is enough
-        write_picture(translate(module, picture, direction, options.size, reference), target)
-        print(target)
-    if bad:
-        others = f"\n{len(works) - len(bad)} of {len(works)} are translated" if len(works) > 1 else ""
-        raise Mistake("\n".join(bad) + others)
+class Translator(Protocol):
+    """Translates images (N, C, H, W), uint8 or floats in [-1, 1]. `whole_pixels` is the size above which it takes them apart."""
+
+    notes: list[str]
+    whole_pixels: int
+
+    def __call__(self, images: Tensor, on_strip: "OnStrip | None" = None, /) -> Tensor: ...
+
+
+class OnStrip(Protocol):
+    def __call__(self, total: int, /) -> None: ...
+
+
+def main(options: Namespace) -> int:
+    files = list_files(options.inputs, options.target)
+    translator, suggested_half, batch_size = _load_translator(options)
+    command = TranslateCommand(options, translator, suggested_half)
+    for batch in batches(command.read(files), options.batch_size or batch_size):
+        command.translate(batch)
+    for note in translator.notes:
+        print(note, file=sys.stderr)
+    if command.failures:
+        done = f"\n{len(files) - len(command.failures)} of {len(files)} are translated" if len(files) > 1 else ""
+        raise UserError("\n".join(command.failures) + done)
     return 0
 
 
+Item = tuple[TranslationFiles, Photograph]
+
+
+class TranslateCommand:
+    """Reads, translates and writes. An image that fails is recorded in `failures`, and the others are still translated."""
+
+    def __init__(self, options: Namespace, translator: Translator, suggested_half: str | None) -> None:
+        self.options, self.translator, self.suggested_half = options, translator, suggested_half
+        self.failures: list[str] = []
+
+    def read(self, files: Iterable[TranslationFiles]) -> Iterator[Item]:
+        for each in files:
+            try:
+                with each.open_source() as path:
+                    photograph = read_photograph(path)
+            except UnreadableImageError as error:
+                self.failures.append(f"{each.name} {error.reason}" if each.source is None else str(error))
+                continue
+            yield each, self._half_of(each, photograph)
+
+    def translate(self, batch: list[Item]) -> None:
+        images = torch.stack([photograph.colors for _, photograph in batch])
+        is_large = images.shape[-2] * images.shape[-1] > self.translator.whole_pixels
+        try:
+            with ExitStack() as stack:
+                translated = self._translate(images, _progress(stack, batch[0][0].name) if is_large else None)
+        except UserError as error:
+            self.failures += [f"{each.name}: {error}" for each, _ in batch]
+            return
+        for (each, photograph), colors in zip(batch, translated, strict=True):
+            result = photograph.with_colors(colors)
+            if each.target is None:
+                write_to_stdout(result)
+            else:
+                print(write_photograph(result, each.target), flush=True)
+
+    def _translate(self, images: Tensor, on_strip: OnStrip | None) -> Tensor:
+        if self.options.size is None:
+            return self.translator(images, on_strip)
+        is_bytes = images.dtype == torch.uint8
+        resized = resize_shorter_side(from_bytes(images) if is_bytes else images, self.options.size)
+        translated = self.translator(resized, on_strip)
+        return to_bytes(translated) if is_bytes else translated
+
+    def _half_of(self, each: TranslationFiles, photograph: Photograph) -> Photograph:
+        height, width = photograph.colors.shape[-2:]
+        if self.options.half is not None:
+            if width != 2 * height:
+                print(
+                    f"{each.name} is not twice as wide as high; its {self.options.half} half is used anyway",
+                    file=sys.stderr,
+                )
+            middle = max(1, width // 2)
+            return (
+                photograph.columns(0, middle)
+                if self.options.half == "left"
+                else photograph.columns(width - middle, width)
+            )
+        if self.suggested_half is not None and width == 2 * height:
+            print(
+                f"{each.name} is twice as wide as high; if it shows a pair: --half {self.suggested_half}",
+                file=sys.stderr,
+            )
+            self.suggested_half = None  # print it once
+        return photograph
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Group images of one size and type. Images that wait for others have up to PENDING_PIXELS together."""
+    pending: dict[tuple[object, ...], list[Item]] = {}
+    for item in items:
+        colors = item[1].colors
+        group = pending.setdefault((colors.dtype, *colors.shape), [])
+        group.append(item)
+        if len(group) >= size:
+            yield pending.pop((colors.dtype, *colors.shape))
+        elif sum(each.colors[0].numel() for group in pending.values() for _, each in group) > PENDING_PIXELS:
+            yield from pending.values()
+            pending = {}
+    yield from pending.values()
+
+
+def _progress(stack: ExitStack, name: str) -> OnStrip:
+    """Reports the strips of a large image."""
+    advance = None
+
+    def on_strip(total: int) -> None:
+        nonlocal advance
+        advance = advance or stack.enter_context(report_progress(name, total, in_bytes=False))
+        advance(1)
+
+    return on_strip
+
+
+def _load_translator(options: Namespace) -> tuple[Translator, str | None, int]:
+    """The translator, the half of an image that shows a pair that it takes, and the size of batches."""
+    if options.run.endswith(".onnx"):
+        return _load_onnx(options)
+    reference = None if options.reference is None else read_image(options.reference)
+    model = load(options.run, options.checkpoint, use_ema=options.use_ema, trust=options.trust)
+    model.check_translates()
+    direction = choose_direction(model, options)
+    module = model.module
+    if isinstance(module, DomainConditionedModel) and options.to is None:
+        others = ", ".join(name for name in module.domains if name != module.direction_domains[direction])
+        print(f"translating to {module.direction_domains[direction]}; other choices of --to: {others}", file=sys.stderr)
+    if options.seed is not None:
+        if not module.translates_at_random:
+            raise UserError(f"--seed needs a run of stargan2 or unsb, which draw random numbers; {model.description}")
+        module.style_seed = options.seed
+    if reference is not None:
+        model.check_references()
+    batch_size = 1 if module.translates_at_random else 8  # draws depend on the position in the batch
+    return model.translator(direction, reference), source_half(model.config.data, direction), batch_size
+
+
+def _load_onnx(options: Namespace) -> tuple[Translator, str | None, int]:
+    from stylegan_lab.export.onnx_translator import OnnxTranslator
+
+    given = [
+        name for name in ("checkpoint", "direction", "to", "reference", "seed") if getattr(options, name) is not None
+    ]
+    if given:
+        raise UserError(
+            f"--{given[0]} needs a run; {options.run} holds one network, which was chosen when it was exported"
+        )
+    translator = OnnxTranslator(Path(options.run))
+    return translator, source_half(OmegaConf.create(translator.config["data"]), translator.direction), 8
+
+
+def choose_direction(model: LoadedModel, options: Namespace) -> str:
+    """A direction such as a2b, or the name of a domain."""
+    possible = f"this run translates {' and '.join(model.directions)}"
+    if options.to is None:
+        direction: str = options.direction or "a2b"
+        if direction not in model.directions:
+            alternative = f"; or give --to {', '.join(model.domains)}" if model.domains else ""
+            raise UserError(f"--direction {direction}: {possible}{alternative}")
+        return direction
+    if options.direction is not None:
+        raise UserError(f"--to {options.to} and --direction {options.direction} exclude each other; give one of them")
+    if not model.domains:
+        raise UserError(f"--to needs a run with several domains; {possible} (--direction)")
+    return lookup("--to", options.to, {name: name for name in model.domains})
+
+
 def source_half(data: DictConfig, direction: str) -> str | None:
-    """Where what is translated stands in the pictures of a training, if they show pairs side by side."""
+    """Which half holds the input if the run was trained on pairs side by side in one image, else None."""
     if "sides" not in data or data.get("a") is not None:
         return None
     return HALVES[(data.sides == "BA") != (direction == "b2a")]
-
-
-def half_of(picture: Tensor, half: str) -> Tensor:
-    middle = max(1, picture.shape[-1] // 2)
-    return picture[..., :middle] if half == "left" else picture[..., -middle:]
-
-
-def is_pair(picture: Tensor) -> bool:
-    return picture.shape[-1] == 2 * picture.shape[-2]
-
-
-def _direction(module: Module, options: Namespace) -> str:
-    """A direction, or a domain by its name."""
-    domains: list[str] = getattr(module, "domains", [])
-    can = f"this run translates {' and '.join(module.directions)}"
-    if options.to is None:
-        direction: str = options.direction or "a2b"
-        if direction not in module.directions:
-            raise Mistake(f"--direction {direction}: {can}" + (f"; or --to {', '.join(domains)}" if domains else ""))
-        return direction
-    if options.direction is not None:
-        raise Mistake(
-            f"--to {options.to} and --direction {options.direction} are two answers to one question; give one"
-        )
-    if not domains:
-        raise Mistake(f"--to is for runs with many domains; {can} (--direction)")
-    return choose("--to", options.to, {name: name for name in domains})
-
-
-@torch.no_grad()
-def translate(
-    module: Module,
-    image: Tensor,
-    direction: str = "a2b",
-    size: int | None = None,
-    reference: Tensor | None = None,
-) -> Tensor:
-    """One image (C, H, W) of any size; what the net cannot divide is mirrored at the edge and cut off again."""
-    batch = image[None].to(module.device)
-    if size is not None:
-        scale = size / min(batch.shape[-2:])
-        batch = F.interpolate(batch, scale_factor=scale, mode="bicubic", antialias=True).clamp(-1, 1)
-    height, width = batch.shape[-2:]
-    fitting = mirrored_to_fit(module, batch)
-    if reference is None:
-        translated = module.translate(fitting, direction)
-    else:
-        translated = module.translate_like(fitting, reference[None].to(module.device), direction)
-    times = translated.shape[-1] // fitting.shape[-1]  # above 1 where the net makes pictures larger
-    return translated[0, :, : height * times, : width * times]
-
-
-def mirrored_to_fit(module: Module, batch: Tensor) -> Tensor:
-    """Grown to the right and below to what every net that is used can divide."""
-    nets = [net for name, net in module.named_children() if name in module.averaged and hasattr(net, "multiple_of")]
-    multiple = max(int(net.multiple_of) for net in nets)  # type: ignore[arg-type]
-    least = max(int(net.at_least) for net in nets)  # type: ignore[arg-type]
-    height, width = (max(least, -(-length // multiple) * multiple) for length in batch.shape[-2:])
-    return _mirrored(batch, height, width)
-
-
-def _mirrored(batch: Tensor, height: int, width: int) -> Tensor:
-    """Grown to the right and below; mirrored where there is enough to mirror, else repeated."""
-    down, right = height - batch.shape[-2], width - batch.shape[-1]
-    mode = "reflect" if down < batch.shape[-2] and right < batch.shape[-1] else "replicate"
-    return F.pad(batch, (0, right, 0, down), mode=mode)
-
-
-def pairs_of_paths(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """What is read and what is written, subfolders kept; mistakes are found before any work is done."""
-    if source.is_file():
-        out = target if target.suffix.lower() in SUFFIXES else target / f"{source.stem}.png"
-        if out.resolve() == source.resolve():
-            raise Mistake(f"{out} is the picture itself, which its translation would replace; give another OUT")
-        return [(source, out)]
-    if not source.is_dir():
-        raise Mistake(f"{source} does not exist; give a picture or a folder of pictures")
-    if target.suffix.lower() in SUFFIXES:
-        raise Mistake(f"{source} is a folder, so {target} must be one too")
-    works = [(path, (target / path.relative_to(source)).with_suffix(".png")) for path in picture_files(source)]
-    if not works:
-        raise Mistake(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    if any(path.resolve() == out.resolve() for path, out in works):
-        raise Mistake(
-            f"{target} is where {source} is: translations would take the place of the pictures; give another folder"
-        )
-    if len({out for _, out in works}) < len(works):
-        raise Mistake(f"{source} holds pictures that differ only by suffix; they would be written to one file")
-    return works

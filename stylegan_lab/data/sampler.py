@@ -1,22 +1,61 @@
-"""The order of training samples, decided by (seed, epoch) alone: no worker, rank or interruption changes it."""
+"""Data sets of samples, and the order of training samples.
 
-from collections.abc import Iterator
+The order depends on the seed and the epoch only, not on workers, ranks or interruptions.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
-Draw = tuple[int, int]  # epoch, index: a dataset derives all chance in a sample from these two
+# More epochs than any training has. An extra draw comes from a later epoch, so that its augmentation is independent.
+EPOCHS = 2**32
+SampleKey = tuple[int, int]  # epoch, index: a data set derives all random numbers of a sample from these two
 
 
-class EpochSampler(Sampler[Draw]):
-    """This rank's share of each epoch's shuffled order, starting `start` samples (over all ranks) into epoch `epoch`.
+class LambdaDataset(Dataset[Any]):
+    """`count` samples. `make` gives the sample of a key; it is sent to loader workers, so it must be picklable."""
 
-    `repeat` keeps to the first so many samples of epoch 0, again and again: overfitting, to see whether a model can learn.
+    def __init__(self, count: int, make: Callable[[Any], Any]) -> None:
+        self.count, self.make = count, make
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.make(key)
+
+
+class WithExtraDraws(Dataset[Any]):
+    """Adds independent draws to training samples. `draws` maps each new key to the key of which it is another draw.
+
+    The other sample and its augmentation depend on (seed, epoch, index) only, like the sample itself.
     """
+
+    def __init__(self, samples: Dataset[Any], draws: Mapping[str, str], seed: int) -> None:
+        self.samples, self.draws, self.seed = samples, dict(draws), seed
+
+    def __len__(self) -> int:
+        return len(self.samples)  # type: ignore[arg-type]
+
+    def __getitem__(self, key: SampleKey) -> dict[str, Any]:
+        epoch, index = key
+        drawn = {}
+        for number, (name, source) in enumerate(self.draws.items(), start=1):
+            other = int(torch.randint(len(self), (), generator=sample_rng(self.seed, epoch, index, number)))
+            drawn[name] = self.samples[epoch + number * EPOCHS, other][source]
+        return {**self.samples[key], **drawn}
+
+
+class EpochSampler(Sampler[SampleKey]):
+    """The keys of one rank in the shuffled order of each epoch, starting `start` samples (over all ranks) into `epoch`.
+
+    `repeat` restricts training to the first samples of epoch 0, to test whether a model can overfit them."""
 
     def __init__(
         self,
-        samples: int,
+        num_samples: int,
         seed: int,
         *,
         epoch: int = 0,
@@ -25,33 +64,38 @@ class EpochSampler(Sampler[Draw]):
         ranks: int = 1,
         repeat: int | None = None,
     ) -> None:
-        self.samples, self.seed = samples, seed
+        self.num_samples, self.seed = num_samples, seed
         self.epoch = self.first_epoch = epoch
         self.start, self.rank, self.ranks, self.repeat = start, rank, ranks, repeat
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning as each epoch begins."""
+        """Lightning calls this at the start of each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return (self.repeat or self.samples) // self.ranks
+        return (self.repeat or self.num_samples) // self.ranks
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[SampleKey]:
         epoch = 0 if self.repeat else self.epoch
-        order = shuffled(self.samples, self.seed, epoch)[: len(self) * self.ranks]
+        order = shuffled(self.num_samples, self.seed, epoch)[: len(self) * self.ranks]
         start = self.start if self.epoch == self.first_epoch else 0
         return iter([(epoch, index) for index in order[start + self.rank :: self.ranks]])
 
 
-def shuffled(samples: int, *key: int) -> list[int]:
-    order: list[int] = torch.randperm(samples, generator=dice(*key)).tolist()
-    return order
+def shuffled(count: int, *key: int) -> list[int]:
+    """A permutation of `range(count)` that depends on the key only."""
+    return torch.randperm(count, generator=sample_rng(*key)).tolist()
 
 
-def dice(*key: int) -> torch.Generator:
-    """A generator named by integers; different keys give unrelated streams."""
+def sample_rng(*key: int) -> torch.Generator:
+    """A random generator seeded by integers. Different keys give unrelated streams."""
     mixed = 0x9E3779B97F4A7C15
     for number in key:
         mixed = ((mixed ^ number) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
         mixed ^= mixed >> 31
     return torch.Generator().manual_seed(mixed >> 1)
+
+
+def sample_index(key: SampleKey | int) -> int:
+    """The index of a sample that is the same in all epochs."""
+    return key if isinstance(key, int) else key[1]

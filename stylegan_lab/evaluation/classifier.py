@@ -1,135 +1,126 @@
-"""A small classifier, trained on the spot: what one that learnt from real pictures reads in made ones, and the other way round.
+"""A small image classifier, trained within the evaluation, that predicts the classes of generated images.
 
-Equal pictures, labels and seed give the same classifier; one that was trained before is kept in the cache folder."""
+The same images, labels and seed give the same classifier. A trained classifier is kept in the cache folder."""
 
 import hashlib
-import pickle
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan_lab.fetch import cache_folder
-from stylegan_lab.images.gallery import PictureSet, in_parts
-from stylegan_lab.mistake import Mistake
-from stylegan_lab.whole import written_whole
+from stylegan_lab.errors import UserError
+from stylegan_lab.evaluation.tensor_cache import cached_tensors
+from stylegan_lab.files.download import cache_dir
+from stylegan_lab.images.image_store import ImageSet, resize_in_chunks
+from stylegan_lab.precision import use_tf32
+from stylegan_lab.rng import seeded
 
-VERSION = 2  # of what is done here; another number, other classifiers
-SIDE = 32  # pixels that it sees, at most
+VERSION = 2  # part of the protocol: raise it when the code below trains another classifier
+MAX_SIZE = 32  # pixels; larger images are downscaled
 CHANNELS = (16, 32, 64)
-STRIDE = 2 ** len(CHANNELS)
+TOTAL_STRIDE = 2 ** len(CHANNELS)
 BATCH = 64
-MOST_STEPS, MOST_EPOCHS = 1200, 30
-AT_ONCE = 1024  # pictures that are read
-RATE = 4e-3  # at its highest
-SHIFT = 2  # pixels that pictures are moved by in training, at most
+MAX_STEPS, MAX_EPOCHS = 1200, 30
+PREDICT_BATCH = 1024
+MAX_LR = 4e-3
+MAX_SHIFT = 2  # pixels; the augmentation of training images
+
 PROTOCOL = (
-    f"{len(CHANNELS)} convolutions at {SIDE}x{SIDE} at most, {MOST_STEPS} steps of {BATCH} (at most {MOST_EPOCHS} epochs), "
-    f"version {VERSION}"
+    f"{len(CHANNELS)} convolutions at {MAX_SIZE}x{MAX_SIZE} at most, {MAX_STEPS} steps of {BATCH} "
+    f"(at most {MAX_EPOCHS} epochs), version {VERSION}"
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
+class SmallClassifier:
     net: nn.Module
     classes: int
 
     @torch.no_grad()
-    def read(self, images: PictureSet) -> Tensor:
-        """The likeliest class of each picture (N, C, H, W) in [0, 1]."""
-        return torch.cat([self.net(_seen(part.cpu())).argmax(dim=1) for part in images.split(AT_ONCE)])
+    @use_tf32(False)
+    def predict(self, images: ImageSet) -> Tensor:
+        """Return the most likely class of each image (N, C, H, W) in [0, 1]."""
+        return torch.cat([self.net(_prepare(chunk.cpu())).argmax(dim=1) for chunk in images.split(PREDICT_BATCH)])
 
-    def share_read_as(self, images: PictureSet, labels: Tensor) -> float:
-        return float((self.read(images) == labels.cpu()).float().mean())
+    def accuracy(self, images: ImageSet, labels: Tensor) -> float:
+        return float((self.predict(images) == labels.cpu()).float().mean())
 
 
-def classifier(images: Tensor, labels: Tensor, classes: int, seed: int = 0) -> Classifier:
-    """Of pictures in [0, 1], with labels below `classes`."""
+def train_classifier(images: Tensor, labels: Tensor, classes: int, seed: int = 0) -> SmallClassifier:
+    """Train a classifier on images in [0, 1] with labels below `classes`, or load it from the cache."""
     if len(images) != len(labels) or not len(images) or int(labels.max()) >= classes:
-        raise Mistake(f"{len(images)} pictures and {len(labels)} labels up to {labels.max()} for {classes} classes")
+        raise UserError(
+            f"cannot train a classifier of {classes} classes on {len(images)} images with {len(labels)} labels up to {labels.max()}"
+        )
     images, labels = images.cpu(), labels.cpu().long()
-    place = cache_folder() / "classifiers" / f"{_known_by(images, labels, classes, seed)}.pt"
-    net = _net(images.shape[1], _side(images), classes, seed)
-    if not _restored(net, place):
-        _train(net, _seen(images), labels, torch.Generator().manual_seed(seed))
-        _keep(net, place)
-    return Classifier(net.eval().requires_grad_(False), classes)
+    path = cache_dir() / "classifiers" / f"{_cache_key(images, labels, classes, seed)}.pt"
+    net = _net(images.shape[1], _input_size(images), classes, seed)
+    net.load_state_dict(cached_tensors(path, lambda: _train(net, _prepare(images), labels, seed)))
+    return SmallClassifier(net.eval().requires_grad_(False), classes)
 
 
-def classification_accuracy(made: Tensor, labels: Tensor, real: Tensor, truth: Tensor, classes: int) -> float:
-    """Ravuri & Vinyals (2019): how much of the real a classifier reads that has seen made pictures alone."""
-    return classifier(made, labels, classes).share_read_as(real, truth)
+def classification_accuracy(
+    generated: Tensor, labels: Tensor, real: Tensor, real_labels: Tensor, classes: int
+) -> float:
+    """Return the accuracy on real images of a classifier trained on generated images only (Ravuri & Vinyals, 2019)."""
+    return train_classifier(generated, labels, classes).accuracy(real, real_labels)
 
 
-def shrunk(images: PictureSet) -> Tensor:
-    """As large as a classifier sees them, in [0, 1]."""
-    side = _side(images)
-    return in_parts(images, side, lambda part: F.interpolate(part, (side, side), mode="bilinear", antialias=True))
+def downscaled(images: ImageSet) -> Tensor:
+    """Return the images at the size the classifier takes, in [0, 1]."""
+    size = _input_size(images)
+    resize = partial(F.interpolate, size=(size, size), mode="bilinear", antialias=True)
+    return resize_in_chunks(images, size, resize)
 
 
-def _net(channels: int, side: int, classes: int, seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+def _net(channels: int, size: int, classes: int, seed: int) -> nn.Module:
+    with seeded(seed):
         layers: list[nn.Module] = []
         for width in CHANNELS:
             layers += [nn.Conv2d(channels, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU()]
             channels = width
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * (side // STRIDE) ** 2, classes))
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * (size // TOTAL_STRIDE) ** 2, classes))
 
 
-def _seen(images: Tensor) -> Tensor:
-    return shrunk(images) * 2 - 1
+def _prepare(images: Tensor) -> Tensor:
+    return downscaled(images) * 2 - 1
 
 
-def _side(images: PictureSet) -> int:
-    return min(SIDE, -(-images.shape[-1] // STRIDE) * STRIDE)
+def _input_size(images: ImageSet) -> int:
+    return min(MAX_SIZE, -(-images.shape[-1] // TOTAL_STRIDE) * TOTAL_STRIDE)
 
 
 @torch.enable_grad()
-def _train(net: nn.Module, pictures: Tensor, labels: Tensor, dice: torch.Generator) -> None:
-    """Adam, the rate up and down again once (Smith & Topin, 2019)."""
-    batch = min(BATCH, len(pictures))
-    steps = max(2, min(MOST_STEPS, MOST_EPOCHS * len(pictures) // batch))
-    optimizer = torch.optim.Adam(net.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
+@use_tf32(False)
+def _train(net: nn.Module, images: Tensor, labels: Tensor, seed: int) -> dict[str, Tensor]:
+    """Train with Adam and a one-cycle learning rate schedule (Smith & Topin, 2019); return the weights."""
+    rng = torch.Generator().manual_seed(seed)
+    batch = min(BATCH, len(images))
+    steps = max(2, min(MAX_STEPS, MAX_EPOCHS * len(images) // batch))
+    optimizer = torch.optim.Adam(net.parameters(), MAX_LR)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, MAX_LR, total_steps=steps)
     for _ in range(steps):
-        drawn = torch.randint(len(pictures), (batch,), generator=dice)
-        loss = F.cross_entropy(net(_moved(pictures[drawn], dice)), labels[drawn])
+        drawn = torch.randint(len(images), (batch,), generator=rng)
+        loss = F.cross_entropy(net(_shift(images[drawn], rng)), labels[drawn])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
+    return net.state_dict()
 
 
-def _moved(pictures: Tensor, dice: torch.Generator) -> Tensor:
-    """The whole batch at once, by a few pixels."""
-    top, left = torch.randint(2 * SHIFT + 1, (2,), generator=dice).tolist()
-    padded = F.pad(pictures, (SHIFT,) * 4, mode="replicate")
-    return padded[..., top : top + pictures.shape[-2], left : left + pictures.shape[-1]]
+def _shift(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Shift all images of a batch by the same few pixels."""
+    top, left = torch.randint(2 * MAX_SHIFT + 1, (2,), generator=rng).tolist()
+    padded = F.pad(images, (MAX_SHIFT,) * 4, mode="replicate")
+    return padded[..., top : top + images.shape[-2], left : left + images.shape[-1]]
 
 
-def _known_by(images: Tensor, labels: Tensor, classes: int, seed: int) -> str:
+def _cache_key(images: Tensor, labels: Tensor, classes: int, seed: int) -> str:
     pixels = (images * 255).round().clamp(0, 255).to(torch.uint8).contiguous()
-    facts = hashlib.sha256(f"{PROTOCOL} {torch.__version__} {tuple(images.shape)} {classes} {seed}".encode())
-    facts.update(pixels.numpy().tobytes())
-    facts.update(labels.contiguous().numpy().tobytes())
-    return facts.hexdigest()[:32]
-
-
-def _restored(net: nn.Module, place: Path) -> bool:
-    try:
-        net.load_state_dict(torch.load(place, weights_only=True))
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
-        return False
-    return True
-
-
-def _keep(net: nn.Module, place: Path) -> None:
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(place) as file:
-            torch.save(net.state_dict(), file)
-    except OSError:  # a cache that cannot be written is no reason to have no score
-        pass
+    key = hashlib.sha256(f"{PROTOCOL} {torch.__version__} {tuple(images.shape)} {classes} {seed}".encode())
+    key.update(pixels.numpy().tobytes())
+    key.update(labels.contiguous().numpy().tobytes())
+    return key.hexdigest()[:32]

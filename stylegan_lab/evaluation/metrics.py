@@ -1,107 +1,105 @@
-"""The metrics: each compares pictures with their truth, with real ones of the domain they aim at, or with their inputs."""
+"""The metrics. Each compares images with their ground truth, with real images of the target domain, or with their inputs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from stylegan_lab.better import Better
-from stylegan_lab.evaluation.content import content_kept
-from stylegan_lab.evaluation.diversity import SIDE, diversity
-from stylegan_lab.evaluation.embedding import Embedding
-from stylegan_lab.evaluation.fidelity import EXPONENTS, WINDOW, mean_absolute_error, ms_ssim, psnr, ssim
-from stylegan_lab.evaluation.sliced_wasserstein import (
-    COLOURS,
-    DIRECTIONS,
-    MOST,
-    PATCH,
-    PATCHES_PER_IMAGE,
-    SMALLEST_LEVEL,
-    palette_distance,
-    sliced_wasserstein,
-)
-from stylegan_lab.images.gallery import PictureSet
-from stylegan_lab.mistake import Mistake
+from stylegan_lab.errors import UserError
+from stylegan_lab.evaluation import image_metrics as pixels
+from stylegan_lab.evaluation import sliced_wasserstein as sliced
+from stylegan_lab.evaluation.feature_extractors import MetricFeatures
+from stylegan_lab.evaluation.metric_direction import Direction
+from stylegan_lab.images.image_store import ImageSet
 
-Against = Literal["truth", "target", "input"]
+ReferenceSet = Literal["truth", "target", "input"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """`measure` takes images and what they are held against, in [0, 1] through 8 bits; or, of a metric that `sees` them through
-    an embedding, the two crowds of vectors."""
+    """A metric and the reference set it needs.
 
-    measure: Callable[[Any, Any], float]
-    against: Against
-    better: Better
-    protocol: str
-    sees: Embedding | None = None
-    least: int = 1  # pictures on either side
-    smallest: int = 1  # pixels a side of them
-    in_parts: bool = False  # whether it looks at some pictures at a time, else it is given all as tensors
+    `compute` takes images and references in [0, 1], quantized to 8 bits, or features.
+    """
 
-    def __call__(self, images: PictureSet, other: PictureSet) -> float:
-        if self.sees is None:
-            return self.measure(images, other) if self.in_parts else self.measure(images[:], other[:])
-        return self.measure(self.sees(images), self.sees.known(other))
+    compute: Callable[[Any, Any], float]
+    reference: ReferenceSet
+    direction: Direction  # that is better
+    protocol: str  # how the value is computed, recorded with every score
+    features: MetricFeatures | None = None  # whose `FeatureSet`s are compared
+    min_images: int = 1  # and references
+    min_size: int = 1  # pixels of an image's shorter side
+    chunked: bool = False  # `compute` reads an `ImageSet` in chunks, and not all images as one tensor
+
+    def __call__(self, images: ImageSet, other: ImageSet) -> float:
+        if self.features is None:
+            return self.compute(images, other) if self.chunked else self.compute(images[:], other[:])
+        return self.compute(self.features(images), self.features.cached(other))
 
 
 METRICS: dict[str, Metric] = {
-    "l1": Metric(mean_absolute_error, "truth", "lower", "mean absolute difference, values in [0, 1]"),
-    "psnr": Metric(psnr, "truth", "higher", "dB per picture, averaged"),
+    "l1": Metric(pixels.mean_absolute_error, "truth", "lower", "mean absolute difference, values in [0, 1]"),
+    "psnr": Metric(pixels.psnr, "truth", "higher", "dB per image, averaged"),
     "ssim": Metric(
-        ssim, "truth", "higher", "Gaussian window 11, sigma 1.5, per RGB channel, averaged", smallest=WINDOW // 2 + 1
-    ),
-    "ms_ssim": Metric(
-        ms_ssim,
+        pixels.ssim,
         "truth",
         "higher",
-        f"{len(EXPONENTS)} scales, or as many as there is room for, their exponents summing to 1",
-        smallest=WINDOW,
+        "Gaussian window 11, sigma 1.5, per RGB channel, averaged",
+        min_size=pixels.WINDOW // 2 + 1,
+    ),
+    "ms_ssim": Metric(
+        pixels.ms_ssim,
+        "truth",
+        "higher",
+        f"{len(pixels.EXPONENTS)} scales, or as many as there is room for, their exponents summing to 1",
+        min_size=pixels.WINDOW,
     ),
     "sliced_wasserstein": Metric(
-        sliced_wasserstein,
+        sliced.sliced_wasserstein,
         "target",
         "lower",
-        f"W1 of {PATCHES_PER_IMAGE} patches of {PATCH}x{PATCH} a picture and Laplacian level (to {SMALLEST_LEVEL} px), "
-        f"{DIRECTIONS} directions, no standardisation per channel, values in [0, 1], at most {MOST:,} pictures",
-        smallest=PATCH,
-        in_parts=True,
+        f"W1 of {sliced.PATCHES_PER_IMAGE} patches of {sliced.PATCH_SIZE}x{sliced.PATCH_SIZE} per image and Laplacian level "
+        f"(to {sliced.MIN_LEVEL_SIZE} px), {sliced.NUM_DIRECTIONS} directions, no standardization per channel, values in [0, 1], "
+        f"at most {sliced.MAX_IMAGES:,} images",
+        min_size=sliced.PATCH_SIZE,
+        chunked=True,
     ),
     "palette_distance": Metric(
-        palette_distance,
+        sliced.palette_distance,
         "target",
         "lower",
-        f"W1 of {COLOURS} RGB colours of at most {MOST:,} pictures, {DIRECTIONS} directions",
-        in_parts=True,
+        f"W1 of {sliced.NUM_COLORS} RGB colors of at most {sliced.MAX_IMAGES:,} images, {sliced.NUM_DIRECTIONS} directions",
+        chunked=True,
     ),
     "diversity": Metric(
-        diversity,
+        pixels.diversity,
         "target",
         "higher",
-        f"root mean square distance within the set over that within the target's, at {SIDE}x{SIDE}; about 1, 0 when all are one",
-        in_parts=True,
+        "root mean square distance within the set over that within the target's, at "
+        f"{pixels.DIVERSITY_SIZE}x{pixels.DIVERSITY_SIZE}; about 1, 0 when all are one",
+        chunked=True,
     ),
-    "content_kept": Metric(
-        content_kept, "input", "higher", "correlation of Sobel gradient strengths of luminance", smallest=2
+    "edge_correlation": Metric(
+        pixels.edge_correlation, "input", "higher", "correlation of Sobel gradient strengths of luminance", min_size=2
     ),
 }
 
+MetricEntry = Metric | Mapping[str, Metric]  # an entry of the config group `metrics`: one metric, or several by name
 
-Entry = Metric | Mapping[str, Metric]  # of a config: one metric, or several of a kind
 
-
-def chosen(entries: Mapping[str, Entry]) -> dict[str, Metric]:
-    """The built-in metrics, and those of a config's entries."""
+def select_metrics(entries: Mapping[str, MetricEntry]) -> dict[str, Metric]:
+    """Return the built-in metrics and those of a config's entries, by name."""
     metrics = dict(METRICS)
     for name, entry in entries.items():
         metrics |= {name: entry} if isinstance(entry, Metric) else entry
     return metrics
 
 
-def check_enough(name: str, metric: Metric, side: int, *counts: int) -> None:
-    """Whether pictures of that side, so many to be measured and so many that they are held against, can be."""
-    if min(counts) < metric.least:
-        there = " and ".join(map(str, dict.fromkeys(counts)))
-        raise Mistake(f"{name} needs at least {metric.least} pictures on either side; there are {there}")
-    if side < metric.smallest:
-        raise Mistake(f"{name} needs pictures of at least {metric.smallest} pixels a side; they have {side}")
+def check_metric_inputs(name: str, metric: Metric, size: int, *counts: int) -> None:
+    """Raise an error if a metric cannot be computed from `counts` images and references of `size` pixels."""
+    if min(counts) < metric.min_images:
+        found = " and ".join(map(str, dict.fromkeys(counts)))
+        raise UserError(f"{name} needs at least {metric.min_images} images and as many references; there are {found}")
+    if size < metric.min_size:
+        raise UserError(
+            f"{name} needs images of at least {metric.min_size}x{metric.min_size} pixels; their side is {size}"
+        )

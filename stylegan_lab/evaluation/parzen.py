@@ -1,6 +1,6 @@
-"""The Parzen log-likelihood of the first GAN papers: what a mixture of Gaussians around made pictures says of real ones.
+"""The Parzen log-likelihood of the first GAN papers: the likelihood of real images under Gaussians around generated images.
 
-It is known to rank models badly (Theis et al., 2016), and stands here because those papers give no other number."""
+It ranks models poorly (Theis et al., 2016). It is included because those papers report no other metric."""
 
 import math
 from collections.abc import Sequence
@@ -10,31 +10,32 @@ from torch import Tensor
 
 from stylegan_lab.evaluation.metrics import Metric
 
-WIDTHS = tuple(10 ** (-1 + tenth / 9) for tenth in range(10))  # 0.1 to 1, evenly spaced in their logarithm
-AT_ONCE = 100  # real pictures
+WIDTHS = tuple(10 ** (-1 + tenth / 9) for tenth in range(10))  # 0.1 to 1, evenly spaced on a logarithmic scale
+CHUNK_SIZE = 100  # real images
 
 
 def parzen() -> dict[str, Metric]:
+    """Return the metric `parzen_log_likelihood`."""
     protocol = (
-        "nats a picture by Parzen windows around made pictures, values in [0, 1]; of the widths from 0.1 to 1 that under which "
-        "every other real picture is likeliest, measured on the rest"
+        "nats per image by Parzen windows around generated images, values in [0, 1]; of the widths from 0.1 to 1 that under which "
+        "every other real image is likeliest, measured on the rest"
     )
-    return {"parzen_log_likelihood": Metric(log_likelihood, "target", "higher", protocol, least=100)}
+    return {"parzen_log_likelihood": Metric(log_likelihood, "target", "higher", protocol, min_images=100)}
 
 
-def log_likelihood(made: Tensor, real: Tensor) -> float:
-    """The width is chosen on one half of the real pictures; the mean is over the other."""
-    chosen = log_densities(made, real[0::2], WIDTHS).mean(dim=0).argmax()
-    return float(log_densities(made, real[1::2], [WIDTHS[chosen]]).mean())
+def log_likelihood(generated: Tensor, real: Tensor) -> float:
+    """Return the mean log-likelihood of one half of the real images. The kernel width is chosen on the other half."""
+    best = parzen_log_densities(generated, real[0::2], WIDTHS).mean(dim=0).argmax()
+    return float(parzen_log_densities(generated, real[1::2], [WIDTHS[best]]).mean())
 
 
-def log_densities(made: Tensor, real: Tensor, widths: Sequence[float]) -> Tensor:
-    """Of each real picture (a row) around made ones of each width, in nats."""
-    centres = made.double().flatten(1)
-    count, dimensions = centres.shape
+def parzen_log_densities(generated: Tensor, real: Tensor, widths: Sequence[float]) -> Tensor:
+    """Return the log-density (N, widths) of each real image under Gaussians of each width around the generated images, in nats."""
+    centers = generated.double().flatten(1)
+    count, dimensions = centers.shape
     rows = []
-    for some in real.double().flatten(1).split(AT_ONCE):
-        squares = torch.cdist(some, centres).square()
+    for chunk in real.double().flatten(1).split(CHUNK_SIZE):
+        squares = torch.cdist(chunk, centers).square()
         rows.append(torch.stack([(squares / (-2 * width**2)).logsumexp(dim=1) for width in widths], dim=1))
     scales = [math.log(count) + dimensions * math.log(width * math.sqrt(2 * math.pi)) for width in widths]
     return torch.cat(rows) - torch.tensor(scales, dtype=torch.float64)

@@ -1,60 +1,95 @@
-"""What a batch is. Images are (N, C, H, W) floats in [-1, 1]; `a` is the source and `b` the target."""
+"""Batch types: what a data module yields and a model expects. Images are (N, C, H, W) floats in [-1, 1]."""
 
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
+import numpy as np
 from torch import Tensor
+from torch.utils.data import default_collate
 
 
-class Unpaired(TypedDict):
-    """Two pictures that have nothing to do with each other."""
+class UnpairedBatch(TypedDict):
+    """Independent images of the source domain `a` and the target domain `b`."""
 
     a: Tensor
     b: Tensor
 
 
-class Pair(Unpaired):
-    """The same thing seen in both domains; serves wherever Unpaired does."""
+class PairedBatch(UnpairedBatch):
+    """`b` is the ground truth for `a`."""
 
 
-class Stylized(Unpaired):
-    """Content, and beside it a picture of the style, the same one each time; serves wherever Unpaired does."""
+class StyleBatch(UnpairedBatch):
+    """`a` is a content image; `b` is the style image, which is the same in every batch."""
 
 
-class Domains(Unpaired):
-    """`a` is of the domain numbered `source`; `b`, and an`other` picture, are of the one numbered `target`. Both domains
-    change from sample to sample."""
+class DomainBatch(UnpairedBatch):
+    """`a` is of the domain with index `source`, `b` and `other` of that with index `target`. Both indices vary within a batch."""
 
     other: Tensor
     source: Tensor
     target: Tensor
 
 
-class Plain(TypedDict):
+class ImageBatch(TypedDict):
     image: Tensor
 
 
-class Labelled(Plain):
-    """A picture and its class; serves wherever Plain does."""
-
-    label: Tensor
+class LabelledBatch(ImageBatch):
+    label: Tensor  # the class index
 
 
-Kind = type  # one of the classes above
+BatchType = type  # a TypedDict: one of the classes above, or one of your own
 
+DESCRIPTIONS: dict[BatchType, str] = {  # for messages
+    UnpairedBatch: "two unpaired domains",
+    PairedBatch: "true pairs",
+    StyleBatch: "content images and one style image",
+    DomainBatch: "several domains",
+    ImageBatch: "images",
+    LabelledBatch: "labelled images",
+}
 
-WORDS: dict[Kind, str] = {  # for messages
-    Unpaired: "two unpaired domains",
-    Pair: "true pairs",
-    Stylized: "content and one picture of the style",
-    Domains: "several domains",
-    Plain: "pictures",
-    Labelled: "labelled pictures",
+# A DomainBatch is missing: its `a` and `b` change domains.
+_PARENTS: dict[BatchType, BatchType] = {
+    PairedBatch: UnpairedBatch,
+    StyleBatch: UnpairedBatch,
+    LabelledBatch: ImageBatch,
 }
 
 
-def serves(given: Kind | None, wanted: Kind) -> bool:
-    """Whether batches of the `given` kind hold all that the `wanted` kind promises, in its meaning. None: it is not yet known."""
-    return given is wanted or (given is not None and wanted in _ANCESTORS.get(given, ()))
+def batch_type_keys(batch_type: BatchType) -> tuple[str, ...]:
+    return tuple(getattr(batch_type, "__annotations__", {}))
 
 
-_ANCESTORS: dict[Kind, tuple[Kind, ...]] = {Pair: (Unpaired,), Stylized: (Unpaired,), Labelled: (Plain,)}
+def describe_batch_type(batch_type: BatchType) -> str:
+    return DESCRIPTIONS.get(batch_type) or f"batches with the keys {', '.join(batch_type_keys(batch_type))}"
+
+
+def is_compatible(available: BatchType | None, required: BatchType) -> bool:
+    """Whether batches of type `available` can be used where `required` is expected. `None` means that the type is not known.
+
+    The types above are distinguished by what their keys mean. A type of your own is compared with others by its keys.
+    """
+    if available is None or available is required:
+        return available is required
+    if available in DESCRIPTIONS and required in DESCRIPTIONS:
+        return _PARENTS.get(available) is required
+    return set(batch_type_keys(required)) <= set(batch_type_keys(available))
+
+
+def num_samples(batch: Mapping[str, Any]) -> int:
+    """The number of samples in a batch: the length of its first tensor. Other values may be lists, texts or numbers."""
+    return next((len(value) for value in batch.values() if isinstance(value, Tensor) and value.dim() > 0), 0)
+
+
+def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Samples as one batch: tensors, arrays and numbers are stacked, mappings are collated, and all else is put in a list."""
+    return {key: _collate_values([sample[key] for sample in samples]) for key in samples[0]}
+
+
+def _collate_values(values: Sequence[Any]) -> Any:
+    if isinstance(values[0], Mapping):
+        return collate(values)
+    stackable = isinstance(values[0], Tensor | np.ndarray | np.generic | int | float)
+    return default_collate(list(values)) if stackable else list(values)

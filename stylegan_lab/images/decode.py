@@ -1,124 +1,181 @@
-"""Opened pictures to arrays: upright, in the channels and the depth asked for, transparency over a background."""
+"""Decoding opened image files to arrays: upright, with the requested channels and bit depth, transparency over a background."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from stylegan_lab.images.deep import Floats, floats, grey, with_alpha
-from stylegan_lab.images.opening import MOST_PIXELS
+from stylegan_lab.images.open_image import FORMATS, MAX_PIXELS
 
-Wanted = Callable[[int, int], tuple[int, int]]  # the (height, width) a picture is shrunk to, given its own
-Colour = tuple[int, ...]
-WHITE: Colour = (255, 255, 255)
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-SIDEWAYS = {5, 6, 7, 8}
-UPRIGHT: dict[int, Callable[[Any], Any]] = {  # what turns each orientation of EXIF into the first
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
-}
-DRAFT = 2  # times what is wanted are left of a JPEG: with less its sharpness would differ visibly from the plain way's
-LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+FloatImage = NDArray[np.floating[Any]]
+
+TargetSize = Callable[[int, int], tuple[int, int]]  # from an image's (height, width) to that to which it is shrunk
+Color = tuple[int, ...]
+WHITE: Color = (255, 255, 255)
+PIL_MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # by number of channels
+DRAFT_MARGIN = 2  # a JPEG is decoded at no less than this times the target size, or it would differ in sharpness
+ROTATED_ORIENTATIONS = {5, 6, 7, 8}  # of EXIF, with width and height exchanged
+LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+OPPOSITE_BYTE_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+FLOAT_TOLERANCE = 0.01  # resampled float images exceed [0, 1] slightly; up to this they are clipped
 
 
 def decode(
-    picture: Image.Image,
+    image: Image.Image,
     channels: int = 3,
-    depth: int = 8,
-    paper: Colour = WHITE,
-    wanted: Wanted | tuple[int, int] | None = None,
+    bit_depth: int = 8,
+    background: Color = WHITE,
+    target_size: TargetSize | tuple[int, int] | None = None,
 ) -> Any:
-    """(H, W, C), as bytes or as floats in [-1, 1]."""
-    if channels in MODES:
-        return _page(_draft(picture, wanted), channels, depth, paper)
-    return _pages(picture, channels, depth, paper)
+    """Decode to (H, W, C): uint8, or floats in [-1, 1] for a bit depth of 16. See `read_pixels` for the arguments."""
+    if channels in PIL_MODES:
+        return _decode_page(_use_draft_mode(image, target_size), channels, bit_depth, background)
+    return _decode_pages(image, channels, bit_depth, background)
 
 
-def orientation(picture: Image.Image) -> int:
-    """How a camera was held, as EXIF counts it; 1 is upright, and so is what cannot be told."""
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation. Missing or damaged metadata counts as upright (1)."""
     try:
-        return int(picture.getexif().get(0x0112, 1))
-    except Exception:  # damaged metadata is no reason to refuse good pixels
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # damaged metadata is no reason to reject valid pixels
         return 1
 
 
-def _draft(picture: Image.Image, wanted: Wanted | tuple[int, int] | None) -> Image.Image:
-    """Have a JPEG decoded at 1/2, 1/4 or 1/8, where that changes nothing about the size it is shrunk to."""
-    if wanted is None or picture.format not in ("JPEG", "MPO"):
-        return picture
-    turned = -1 if orientation(picture) in SIDEWAYS else 1
-    height, width = picture.size[::-turned]
-    last = wanted(height, width) if callable(wanted) else wanted
+def has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+
+
+def has_16_bits(image: Image.Image) -> bool:
+    """Whether the file has more than 8 bits per channel: integers of 16 or 32 bits, or floats."""
+    return image.mode.startswith("I") or image.mode == "F" or ";16" in _raw_mode(image)
+
+
+def _use_draft_mode(image: Image.Image, target_size: TargetSize | tuple[int, int] | None) -> Image.Image:
+    """Let the JPEG decoder reduce the image to 1/2, 1/4 or 1/8 if its size after resizing stays the same."""
+    if target_size is None or image.format not in ("JPEG", "MPO"):
+        return image
+    order = -1 if orientation(image) in ROTATED_ORIENTATIONS else 1
+    height, width = image.size[::-order]
+    target = target_size(height, width) if callable(target_size) else target_size
     for scale in (8, 4, 2):
-        smaller = -(-height // scale), -(-width // scale)
-        same = not callable(wanted) or wanted(*smaller) == last
-        if same and all(DRAFT * least <= length for least, length in zip(last, smaller, strict=True)):
-            width, height = picture.size
-            picture.draft(None, (max(1, width // scale), max(1, height // scale)))
-            return _without_edge(picture, width / scale, height / scale)
-    return picture
+        reduced = -(-height // scale), -(-width // scale)
+        same_target = not callable(target_size) or target_size(*reduced) == target
+        if same_target and all(DRAFT_MARGIN * goal <= length for goal, length in zip(target, reduced, strict=True)):
+            width, height = image.size
+            image.draft(None, (max(1, width // scale), max(1, height // scale)))
+            covered = width / scale, height / scale  # the last row and column may be covered only in part
+            is_complete = image.size == covered
+            return image if is_complete else image.resize(image.size, Image.Resampling.BICUBIC, box=(0, 0, *covered))
+    return image
 
 
-def _without_edge(picture: Image.Image, width: float, height: float) -> Image.Image:
-    """What was decoded smaller ends with a whole pixel, of which the picture itself may have but a part."""
-    if picture.size == (width, height):
-        return picture
-    return picture.resize(picture.size, Image.Resampling.BICUBIC, box=(0, 0, width, height))
-
-
-def _page(picture: Image.Image, channels: int, depth: int, paper: Colour) -> Any:
-    if depth == 8:
-        picture.load()
-    if depth == 16:
-        pixels = _channels_of(floats(picture), channels, paper) * 2 - 1
-    elif picture.mode.startswith("I") or picture.mode == "F":
-        bytes_ = np.round(grey(picture) * 255).astype(np.uint8)
-        pixels = np.asarray(Image.fromarray(bytes_).convert(MODES[channels]))
-    else:
-        pixels = np.asarray(_as_seen(picture, channels, paper))
-    turned: Any = UPRIGHT.get(orientation(picture), lambda pixels: pixels)(pixels)
-    return turned if turned.ndim == 3 else turned[..., None]
-
-
-def _pages(picture: Image.Image, channels: int, depth: int, paper: Colour) -> Any:
-    """The luminance of as many pages as there are to be channels."""
-    count = getattr(picture, "n_frames", 1)
+def _decode_pages(image: Image.Image, channels: int, bit_depth: int, background: Color) -> Any:
+    count = getattr(image, "n_frames", 1)
     if count != channels:
         raise ValueError(
-            f"it has {count} page{'s' * (count > 1)}; data.channels={channels} takes {channels}, each as one channel"
+            f"it has {count} page{'s' * (count > 1)}; data.channels={channels} needs {channels}, one for each channel"
         )
-    if count * picture.width * picture.height > MOST_PIXELS:
-        raise ValueError(f"{count} pages of {picture.width}x{picture.height} pixels; at most {MOST_PIXELS:,} are read")
+    if count * image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{count} pages of {image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read")
     pages = []
     for page in range(count):
-        picture.seek(page)
-        pages.append(_page(picture, 1, depth, paper))
+        image.seek(page)
+        pages.append(_decode_page(image, 1, bit_depth, background))
     if len({page.shape for page in pages}) > 1:
         raise ValueError("its pages differ in size")
     return np.concatenate(pages, axis=2)
 
 
-def _as_seen(picture: Image.Image, channels: int, paper: Colour) -> Image.Image:
-    if picture.mode == "LAB":  # which Pillow turns into RGB alone
-        picture = picture.convert("RGB")
-    if channels == 4 or not with_alpha(picture):
-        return picture.convert(MODES[channels])
-    picture = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, paper), picture).convert(MODES[channels])
+def _decode_page(image: Image.Image, channels: int, bit_depth: int, background: Color) -> Any:
+    if bit_depth == 8:
+        image.load()
+    if bit_depth == 16:
+        pixels = _convert_channels(_to_float_array(image), channels, background) * 2 - 1
+    elif image.mode.startswith("I") or image.mode == "F":
+        gray = np.round(_to_gray(image) * 255).astype(np.uint8)
+        pixels = np.asarray(Image.fromarray(gray).convert(PIL_MODES[channels]))
+    else:
+        pixels = np.asarray(_convert_mode(image, channels, background))
+    pixels, exif = pixels if pixels.ndim == 3 else pixels[..., None], orientation(image)
+    upright = pixels[:: -1 if exif in (3, 4, 6, 7) else 1, :: -1 if exif in (2, 3, 7, 8) else 1]
+    return upright.swapaxes(0, 1) if exif in ROTATED_ORIENTATIONS else upright
 
 
-def _channels_of(levels: Floats, channels: int, paper: Colour) -> Floats:
-    if levels.shape[2] == 1:
-        levels = levels if channels == 1 else levels.repeat(3, axis=2)
+def _convert_mode(image: Image.Image, channels: int, background: Color) -> Image.Image:
+    if image.mode == "LAB":  # Pillow converts it only to RGB
+        image = image.convert("RGB")
+    if channels == 4 or not has_alpha(image):
+        return image.convert(PIL_MODES[channels])
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert(PIL_MODES[channels])
+
+
+def _convert_channels(pixels: FloatImage, channels: int, background: Color) -> FloatImage:
+    if pixels.shape[2] == 1 and channels != 1:
+        pixels = pixels.repeat(3, axis=2)
     if channels == 4:
-        return levels if levels.shape[2] == 4 else np.pad(levels, ((0, 0), (0, 0), (0, 1)), constant_values=1)
-    if levels.shape[2] == 4:
-        below = np.array(paper, dtype=np.float32) / 255
-        levels = below + (levels[..., :3] - below) * levels[..., 3:]
-    return levels if levels.shape[2] == channels else (levels @ LUMINANCE)[..., None]
+        return pixels if pixels.shape[2] == 4 else np.pad(pixels, ((0, 0), (0, 0), (0, 1)), constant_values=1)
+    if pixels.shape[2] == 4:
+        below = np.array(background, dtype=np.float32) / 255
+        pixels = below + (pixels[..., :3] - below) * pixels[..., 3:]
+    return pixels if pixels.shape[2] == channels else (pixels @ LUMA_WEIGHTS)[..., None]
+
+
+def _to_float_array(image: Image.Image) -> FloatImage:
+    """Decode to floats (H, W, bands) in [0, 1]: gray, RGB or RGBA, with the full bit depth of the file."""
+    raw_mode, file, page = _raw_mode(image), getattr(image, "fp", None), image.tell()
+    if raw_mode == "LA;16B":  # four bytes per pixel, like RGBA
+        bytes_ = _decode_as(image, "RGBA")
+        return _from_high_and_low_bytes(bytes_[..., [0, 0, 0, 2]], bytes_[..., [1, 1, 1, 3]])
+    image.load()
+    if image.mode.startswith("I") or image.mode == "F":
+        return _to_gray(image)[..., None]
+    if raw_mode[:-1] in ("RGB;16", "RGBX;16", "RGBA;16") and file is not None:
+        file.seek(0)  # Pillow keeps the high byte of 16 bits; in the opposite byte order the "high" byte is the low one
+        with Image.open(file, formats=FORMATS) as again:
+            again.seek(page)
+            low = _decode_as(again, raw_mode[:-1] + OPPOSITE_BYTE_ORDER[raw_mode[-1]])
+            return _from_high_and_low_bytes(np.asarray(image), low)
+    return _scale_to_unit(image)
+
+
+def _to_gray(image: Image.Image) -> FloatImage:
+    """Convert integers up to 65535, or floats in [0, 1], to floats (H, W) in [0, 1]."""
+    values = np.asarray(image)
+    limit, tolerance = (1, FLOAT_TOLERANCE) if image.mode == "F" else (65535, 0)
+    lowest, highest = values.min(), values.max()
+    if not (-tolerance <= lowest and highest <= limit + tolerance):
+        raise ValueError(f"its values go from {lowest:g} to {highest:g}; values from 0 to {limit} can be read")
+    gray: FloatImage = np.clip(values.astype(np.float32) / limit, 0, 1)
+    return gray
+
+
+def _scale_to_unit(image: Image.Image) -> FloatImage:
+    mode = "RGBA" if has_alpha(image) else "L" if image.mode in ("1", "L") else "RGB"
+    pixels = np.asarray(image.convert(mode), dtype=np.float32) / 255
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Pillow's name for the pixel layout in the file, or an empty string if the image is not RGB or RGBA."""
+    tiles = getattr(image, "tile", [])
+    arguments = tiles[0][3] if tiles else ""
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) and image.mode in ("RGB", "RGBA") else ""
+
+
+def _decode_as(image: Any, raw_mode: str) -> Any:
+    """Decode the file as if its pixels had the layout `raw_mode`."""
+    image.tile = [
+        tile._replace(args=(raw_mode, *tile[3][1:]) if isinstance(tile[3], tuple) else raw_mode) for tile in image.tile
+    ]
+    image.load()
+    return np.asarray(image)
+
+
+def _from_high_and_low_bytes(high: Any, low: Any) -> FloatImage:
+    pixels: FloatImage = (high.astype(np.uint16) << 8 | low).astype(np.float32) / 65535
+    return pixels

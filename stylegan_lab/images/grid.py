@@ -1,4 +1,4 @@
-"""Several pictures in one: a row for each batch, a column for each of its images."""
+"""Image grids: one row for each batch, one column for each image of a batch."""
 
 from collections.abc import Sequence
 
@@ -7,40 +7,32 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-GAP = 2  # pixels
+GAP = 2  # white pixels between cells
 
 
 def grid(rows: Sequence[Tensor]) -> Tensor:
-    """Batches of images in [-1, 1], white gaps between them: (C, H, W). Smaller ones are shown as large as the largest, and short
-    rows end in white."""
-    rows = [_visible(row) for row in rows]
+    """Arrange batches of images in [-1, 1] as rows of one image (C, H, W).
+
+    Smaller images are enlarged to the size of the largest, short rows are filled with white, and of images that are not gray,
+    RGB or RGBA, only the first channels are shown.
+    """
+    rows = [row if row.shape[1] in (1, 3, 4) else row[:, : 3 if row.shape[1] > 4 else 1] for row in rows]
     columns = max(len(row) for row in rows)
     largest = max((row.shape[-2:] for row in rows), key=sum)
-    alike = [row if row.shape[-2:] == largest else F.interpolate(row, largest, mode="nearest") for row in rows]
-    full = [F.pad(row.detach().float().cpu(), (0, 0, 0, 0, 0, 0, 0, columns - len(row)), value=1.0) for row in alike]
-    lines = [_joined(list(row), side_by_side=True) for row in full]
-    return _joined(lines, side_by_side=False)
+    resized = [row if row.shape[-2:] == largest else F.interpolate(row, largest, mode="nearest") for row in rows]
+    filled = [F.pad(row.detach().float().cpu(), (0,) * 7 + (columns - len(row),), value=1.0) for row in resized]
+    return _concatenate([_concatenate(list(row), dim=2) for row in filled], dim=1)
 
 
-def cells(picture: Image.Image, rows: int, columns: int) -> list[list[Image.Image]]:
-    """A grid taken apart again."""
-    wide, high = (picture.width + GAP) // columns, (picture.height + GAP) // rows
+def split_cells(image: Image.Image, rows: int, columns: int) -> list[list[Image.Image]]:
+    """Split a grid image into its cells, row by row."""
+    width, height = (image.width + GAP) // columns, (image.height + GAP) // rows
     return [
-        [picture.crop((x * wide, y * high, (x + 1) * wide - GAP, (y + 1) * high - GAP)) for x in range(columns)]
+        [image.crop((x * width, y * height, (x + 1) * width - GAP, (y + 1) * height - GAP)) for x in range(columns)]
         for y in range(rows)
     ]
 
 
-def _visible(row: Tensor) -> Tensor:
-    """Gray, colour or with alpha; of other channels the first."""
-    channels = row.shape[1]
-    return row if channels in (1, 3, 4) else row[:, : 3 if channels > 4 else 1]
-
-
-def _joined(images: list[Tensor], side_by_side: bool) -> Tensor:
-    axis = 2 if side_by_side else 1
-    gap_shape = list(images[0].shape)
-    gap_shape[axis] = GAP
-    gap = torch.ones(gap_shape)
-    parts = [part for image in images for part in (gap, image)][1:]
-    return torch.cat(parts, dim=axis)
+def _concatenate(images: list[Tensor], dim: int) -> Tensor:
+    gap = torch.ones_like(images[0].narrow(dim, 0, 1)).repeat_interleave(GAP, dim)
+    return torch.cat([part for image in images for part in (gap, image)][1:], dim=dim)

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al., 2018): distances of unit-length feature vectors, each channel weighed as people's judgement taught."""
+"""LPIPS (Zhang et al., 2018): distances of unit-length feature vectors, with channel weights learned from human ratings."""
 
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -7,53 +7,53 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from stylegan_lab.losses.perception import Maps, Perception
-from stylegan_lab.losses.style import Statistics
-from stylegan_lab.losses.terms import precise
-from stylegan_lab.mistake import Mistake
-from stylegan_lab.nets.features.feature_net import Features
+from stylegan_lab.errors import UserError
+from stylegan_lab.losses.perceptual import FeatureMaps, PerceptualLoss, StyleStatistics
+from stylegan_lab.networks.features.feature_net import FeatureExtractor
+from stylegan_lab.precision import to_float32
 
 Heads = Literal["alex", "vgg", "squeeze"]
 
 
-class Lpips(Perception):
-    """A perception whose content is LPIPS, version 0.1: the linear heads are those that torchmetrics ships."""
+class LPIPSLoss(PerceptualLoss):
+    """A perceptual loss whose content term is LPIPS version 0.1, with the linear heads that torchmetrics ships."""
 
     def __init__(
         self,
-        net: Callable[[str], Features],
+        net: Callable[[str], FeatureExtractor],
         weights: str,
         heads: Heads,
         layers: Mapping[str, float | None],
         style: Mapping[str, float | None],
-        statistics: Statistics = "gram",
+        statistics: StyleStatistics = "gram",
     ) -> None:
         super().__init__(net, weights, layers, style, statistics)
         self.heads = dict(zip(layers, read_heads(heads), strict=True))
 
-    def content(self, seen: Maps, reference: Maps) -> Tensor:
+    def content(self, features: FeatureMaps, target: FeatureMaps) -> Tensor:
         return torch.stack(
-            [weight * self._apart(name, seen, reference) for name, weight in self.content_layers.items()]
+            [weight * self._layer_distance(name, features, target) for name, weight in self.content_layers.items()]
         ).sum()
 
-    def _apart(self, layer: str, seen: Maps, reference: Maps) -> Tensor:
-        square = (_unit(seen[layer]) - _unit(reference[layer])).square()
-        head = self.heads[layer].to(square)
+    def _layer_distance(self, layer: str, features: FeatureMaps, target: FeatureMaps) -> Tensor:
+        square = (_unit_length(features[layer]) - _unit_length(target[layer])).square()
+        head = self.heads[layer] = self.heads[layer].to(square, non_blocking=True)
         if head.shape[1] != square.shape[1]:
-            raise Mistake(
-                f"features: LPIPS has {head.shape[1]} weights for {layer}, and the net {square.shape[1]} channels"
+            raise UserError(
+                f"features: LPIPS has {head.shape[1]} weights for {layer}, but the network has {square.shape[1]} "
+                "channels; use the network that the heads were trained for, at its full width"
             )
         return (square * head).sum(dim=1).mean()
 
 
 def read_heads(heads: Heads) -> list[Tensor]:
-    """One (1, C, 1, 1) a layer, in their order."""
+    """The linear heads, (1, C, 1, 1) for each layer, in the order of the layers."""
     path = files("torchmetrics") / "functional" / "image" / "lpips_models" / f"{heads}.pth"
     with path.open("rb") as file:
         weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
     return [weights[name] for name in sorted(weights)]
 
 
-def _unit(maps: Tensor, epsilon: float = 1e-10) -> Tensor:
-    maps = precise(maps)
+def _unit_length(maps: Tensor, epsilon: float = 1e-10) -> Tensor:
+    maps = to_float32(maps)
     return maps / (maps.square().sum(dim=1, keepdim=True).sqrt() + epsilon)

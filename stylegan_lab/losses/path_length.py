@@ -1,35 +1,41 @@
-"""Path length regularisation (StyleGAN2; Karras et al., 2020): steps of one length in styles change all pictures as much."""
+"""Path length regularization (StyleGAN2, Karras et al., 2020): equal steps in style space change all images equally."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from stylegan_lab.losses.draws import for_each
+from stylegan_lab.rng import randn
 
 
-class PathLength:
-    """Every so many iterations, scaled up to match, and on 1 in `shrink` pictures. `decay`: how fast the average that lengths
-    are held to follows them. It is the one before them (published: after), so that parts of a batch agree."""
+class PathLengthRegularizer:
+    """Lazy path length regularization: every `interval` iterations with its weight scaled up to match, on 1 in
+    `batch_shrink` images. `decay` is the rate of the moving average of path lengths (`pl_decay` in the published code).
 
-    def __init__(self, weight: float = 2.0, every: int = 4, shrink: int = 2, decay: float = 0.01) -> None:
-        self.weight, self.every, self.shrink, self.decay = weight, every, shrink, decay
+    The penalty uses the average from before the step (published: after it), so that all micro-batches use the same one.
+    """
+
+    def __init__(self, weight: float = 2.0, interval: int = 4, batch_shrink: int = 2, decay: float = 0.01) -> None:
+        self.weight, self.interval, self.batch_shrink, self.decay = weight, interval, batch_shrink, decay
 
     def is_due(self, iteration: int) -> bool:
-        return self.weight > 0 and iteration % self.every == 0
+        return self.weight > 0 and iteration % self.interval == 0
 
-    def penalty(self, lengths: Tensor, average: Tensor) -> Tensor:
-        return self.weight * self.every * (lengths - average).square().mean()
+    def penalty(self, lengths: Tensor, mean: Tensor) -> Tensor:
+        return self.weight * self.interval * (lengths - mean).square().mean()
 
 
-def path_lengths(draw: Callable[[Tensor], Tensor], styles: Tensor) -> Tensor:
-    """Of each picture drawn of styles (N, layers, size): how far a random direction of pictures, of a length that does not
-    depend on their size, is felt in styles; root mean square over layers. Itself differentiable, in float32."""
+def path_lengths(synthesize: Callable[[Tensor], Tensor], styles: Tensor) -> Tensor:
+    """The path length of each image generated from styles (N, layers, size), differentiable and in float32.
+
+    It is the norm of J^T y, where J is the Jacobian of the image with respect to its styles and y is a random image whose
+    scale does not depend on the resolution; root mean square over layers.
+    """
     with torch.autocast(styles.device.type, enabled=False):
-        pictures = draw(styles)
-        height, width = pictures.shape[-2:]
-        direction = for_each(len(pictures), lambda count, dice: torch.randn(count, *pictures.shape[1:], generator=dice))
-        along = (pictures * direction.to(pictures)).sum() / (height * width) ** 0.5
-        (felt,) = torch.autograd.grad(along, styles, create_graph=True)
-        lengths: Tensor = felt.square().sum(dim=2).mean(dim=1).sqrt()
+        images = synthesize(styles)
+        height, width = images.shape[-2:]
+        direction = randn(len(images), *images.shape[1:], device=images.device).to(images)
+        projection = (images * direction).sum() / (height * width) ** 0.5
+        (gradient,) = torch.autograd.grad(projection, styles, create_graph=True)
+        lengths: Tensor = gradient.square().sum(dim=2).mean(dim=1).sqrt()
         return lengths

@@ -1,1 +1,1 @@
-"""Sweeps: many trials of one experiment, each a process of its own; grids, seeds and searches."""
+"""Sweeps run many trials of one experiment, each in its own process: grids, repeated seeds and searches with Optuna."""

@@ -1,7 +1,7 @@
 """The commands as a user gives them: train, evaluate, translate, and what is answered to a mistake."""
 
-import contextlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,19 +11,22 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from stylegan_lab.checkpoint import read_checkpoint, write_checkpoint
 from stylegan_lab.cli.main import COMMANDS, is_interrupted, run
-from stylegan_lab.cli.resuming import settings_of
-from stylegan_lab.images.read import read_picture
-from stylegan_lab.loggers.record import read_record
-from stylegan_lab.mistake import Mistake
-from stylegan_lab.runs import Run
+from stylegan_lab.cli.score import IMAGE_METRICS, PERCEPTUAL_METRICS
+from stylegan_lab.errors import UserError
+from stylegan_lab.evaluation.feature_extractors import EXTRACTORS, FILTERS
+from stylegan_lab.evaluation.feature_metrics import FEATURE_COMPARISONS
+from stylegan_lab.images.image_io import read_image
+from stylegan_lab.runs.checkpoint import read_checkpoint, write_checkpoint
+from stylegan_lab.runs.metrics_file import read_metrics
+from stylegan_lab.runs.reader import recorded_config
+from stylegan_lab.runs.run import Run
 from tests.loggers.wandb_file import parts
 
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false"]
 
 
-def the_run(name: str = "smoke") -> Path:
+def only_run(name: str = "smoke") -> Path:
     (folder,) = Path("runs", name).iterdir()
     return folder
 
@@ -52,13 +55,13 @@ def test_a_run_leaves_everything_it_promises(trained: Path) -> None:
 
 def test_eight_batches_read_iteration_8_everywhere(trained: Path) -> None:
     assert read_checkpoint(trained / "checkpoints" / "last.ckpt")["iteration"] == 8
-    rows = read_record(trained / "metrics.jsonl")
+    rows = read_metrics(trained / "metrics.jsonl")
     assert {row["iteration"] for row in rows} == {2, 4, 6, 8}
     last = {name for row in rows if row["iteration"] == 8 for name in row}
     assert {
         "loss/generators_a_cycle",
-        "loss/critics_b_fake",
-        "rate/generators",
+        "loss/discriminators_b_fake",
+        "lr/generators",
         "images_per_second",
         "val/ssim",
     } <= last
@@ -72,7 +75,7 @@ def test_wandb_keeps_everything_under_the_run(trained: Path) -> None:
 
 def test_a_checkpoint_is_plain_values_and_tensors_and_describes_itself(trained: Path) -> None:
     contents = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
-    assert contents["config"]["model"]["_target_"] == "stylegan_lab.modules.cyclegan.CycleGAN"
+    assert contents["config"]["model"]["_target_"] == "stylegan_lab.models.translation.cyclegan.CycleGAN"
     assert contents["ema"].keys() == {"a_to_b", "b_to_a"}
 
 
@@ -88,7 +91,7 @@ def test_scores_follow_their_schema(trained: Path) -> None:
     measured = scores["metrics"].keys() - {"translation_accuracy"}  # which a classifier reads in what was made
     assert measured == scores["untranslated"].keys() == scores["directions"]["b_to_a"].keys()
     assert scores["metrics"].keys() <= scores["protocol"].keys()
-    assert scores["untranslated"]["content_kept"] == pytest.approx(1)
+    assert scores["untranslated"]["edge_correlation"] == pytest.approx(1)
 
 
 def test_evaluate_repeats_the_scores_and_keeps_their_history(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,29 +100,29 @@ def test_evaluate_repeats_the_scores_and_keeps_their_history(trained: Path, caps
     assert json.loads((trained / "scores.json").read_text())["metrics"] == pytest.approx(before["metrics"], rel=1e-4)
     assert len((trained / "scores.jsonl").read_text().splitlines()) >= 2
     assert "untranslated" in capsys.readouterr().out
-    assert run(["evaluate", str(trained / "checkpoints" / "best.ckpt"), "--raw"]) == 0
+    assert run(["evaluate", str(trained / "checkpoints" / "best.ckpt"), "--no-ema"]) == 0
     assert json.loads((trained / "scores.json").read_text())["ema"] is False
 
 
-def test_translators_are_not_asked_what_they_have_seen(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_generators_are_not_asked_what_they_have_seen(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", str(trained), "--split", "train"]) == 2
-    assert "--split train is for generators" in capsys.readouterr().err
+    assert "--split train is for generative models only" in capsys.readouterr().err
     assert run(["evaluate", str(trained), "--n", "3"]) == 2
-    assert "--n 3 is for generators" in capsys.readouterr().err
+    assert "--n 3 is for generative models only" in capsys.readouterr().err
 
 
 def test_scores_during_training_are_of_the_averaged_weights_too(trained: Path) -> None:
     last = {
         name: value
-        for row in read_record(trained / "metrics.jsonl")
+        for row in read_metrics(trained / "metrics.jsonl")
         if row["iteration"] == 8
         for name, value in row.items()
     }
     scores = {}
-    for raw in ([], ["--raw"]):
-        assert run(["evaluate", str(trained), "--split", "val", *raw]) == 0
-        scores[bool(raw)] = json.loads((trained / "scores.json").read_text())["metrics"]
-        del scores[bool(raw)]["translation_accuracy"]  # of the finished run alone
+    for flags in ([], ["--no-ema"]):
+        assert run(["evaluate", str(trained), "--split", "val", *flags]) == 0
+        scores[bool(flags)] = json.loads((trained / "scores.json").read_text())["metrics"]
+        del scores[bool(flags)]["translation_accuracy"]  # of the finished run alone
     assert {name: last[f"val/{name}"] for name in scores[False]} == pytest.approx(scores[False], rel=1e-4)
     assert scores[True]["l1"] != pytest.approx(scores[False]["l1"], rel=1e-4)
 
@@ -128,7 +131,7 @@ def test_scores_during_training_are_of_the_averaged_weights_too(trained: Path) -
 def test_a_picture_of_any_size_is_translated_at_its_own(trained: Path, size: tuple[int, int]) -> None:
     Image.effect_noise(size, 80).convert("RGB").save("in.png")
     assert run(["translate", str(trained), "in.png", "out/translated.png"]) == 0
-    assert read_picture(Path("out/translated.png")).shape == (3, *size[::-1])
+    assert read_image(Path("out/translated.png")).shape == (3, *size[::-1])
 
 
 def test_a_folder_is_translated_subfolders_kept_and_both_ways(trained: Path) -> None:
@@ -138,27 +141,27 @@ def test_a_folder_is_translated_subfolders_kept_and_both_ways(trained: Path) -> 
     assert run(["translate", str(trained), "in", "out"]) == 0
     assert run(["translate", str(trained), "in", "back", "--direction", "b2a"]) == 0
     assert sorted(str(path) for path in Path("out").rglob("*.png")) == ["out/a.png", "out/deep/b.png"]
-    assert not torch.equal(read_picture(Path("out/a.png")), read_picture(Path("back/a.png")))
+    assert not torch.equal(read_image(Path("out/a.png")), read_image(Path("back/a.png")))
 
 
 def test_what_breaks_behind_a_ctrl_c_is_an_interruption(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stumbling(_: str) -> None:
+    def interrupted_with_another_error(_: str) -> None:
         try:
             raise KeyboardInterrupt
         finally:
             raise AttributeError("in the middle of nothing")
 
-    monkeypatch.setattr(OmegaConf, "create", stumbling)
-    with pytest.raises(Mistake, match="damaged") as caught:
-        settings_of(Run(trained))
-    assert is_interrupted(caught.value) and not is_interrupted(Mistake("no"))
-    round_about = Mistake("one"), Mistake("other")
+    monkeypatch.setattr(OmegaConf, "create", interrupted_with_another_error)
+    with pytest.raises(UserError, match="damaged") as caught:
+        recorded_config(Run(trained))
+    assert is_interrupted(caught.value) and not is_interrupted(UserError("no"))
+    round_about = UserError("one"), UserError("other")
     round_about[0].__cause__, round_about[1].__cause__ = round_about[1], round_about[0]
     assert not is_interrupted(round_about[0])
-    monkeypatch.setattr("stylegan_lab.cli.evaluate.main", lambda _: settings_of(Run(trained)))
-    assert run(["evaluate"]) == 130
+    monkeypatch.setattr("stylegan_lab.cli.evaluate.main", lambda _: recorded_config(Run(trained)))
+    assert run(["evaluate", "x"]) == 130
     assert "interrupted" in capsys.readouterr().err
 
 
@@ -177,55 +180,69 @@ def test_half_of_a_picture_is_translated(trained: Path) -> None:
     pair.save("pair.png"), pair.crop((33, 0, 65, 32)).save("right.png")
     assert run(["translate", str(trained), "pair.png", "half.png", "--half", "right"]) == 0
     assert run(["translate", str(trained), "right.png", "whole.png"]) == 0
-    assert torch.equal(read_picture(Path("half.png")), read_picture(Path("whole.png")))
+    assert torch.equal(read_image(Path("half.png")), read_image(Path("whole.png")))
 
 
 def test_a_run_of_pairs_side_by_side_says_that_a_picture_may_be_one(capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(8):
         Path("pairs").mkdir(exist_ok=True)
         Image.effect_noise((64, 32), 10 * number).convert("RGB").save(f"pairs/{number}.png")
-    given = ["model=pix2pix", "data=paired", "data.root=pairs", "data.size=32", "data.cache=false", "data.workers=0"]
-    given += ["experiment=tiny", "data.sides=BA", "iterations=2", "logger=none", "evaluate=false", "output_dir=run"]
+    given = [
+        "model=pix2pix",
+        "data=paired",
+        "data.root=pairs",
+        "data.size=32",
+        "data.cache=false",
+        "data.num_workers=0",
+    ]
+    given += [
+        "experiment=tiny",
+        "data.sides=BA",
+        "iterations=2",
+        "logger=none",
+        "evaluate=false",
+        "output_dir=run",
+    ]
     assert train(*given) == 0
     assert run(["translate", "run", "pairs", "out"]) == 0
     assert capsys.readouterr().err.count("if it shows a pair: --half right") == 1
     assert run(["translate", "run", "pairs", "halves", "--half", "right"]) == 0
-    assert "--half" not in capsys.readouterr().err and read_picture(Path("halves/0.png")).shape == (3, 32, 32)
+    assert "--half" not in capsys.readouterr().err and read_image(Path("halves/0.png")).shape == (3, 32, 32)
 
 
 def test_translate_can_scale_first(trained: Path) -> None:
     Image.effect_noise((90, 60), 80).convert("RGB").save("in.png")
     assert run(["translate", str(trained), "in.png", "out.png", "--size", "32"]) == 0
-    assert read_picture(Path("out.png")).shape == (3, 32, 48)
+    assert read_image(Path("out.png")).shape == (3, 32, 48)
 
 
-def final(folder: str) -> dict[str, torch.Tensor]:
+def final_weights(folder: str) -> dict[str, torch.Tensor]:
     weights: dict[str, torch.Tensor] = read_checkpoint(Path(folder) / "checkpoints" / "last.ckpt")["state_dict"]
     return weights
 
 
-def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+def weights_are_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_the_same_seed_gives_the_same_weights_whatever_the_workers() -> None:
-    assert train(*QUICK, "output_dir=one", "data.workers=0") == 0
-    assert train(*QUICK, "output_dir=two", "data.workers=2") == 0
+    assert train(*QUICK, "output_dir=one", "data.num_workers=0") == 0
+    assert train(*QUICK, "output_dir=two", "data.num_workers=2") == 0
     assert train(*QUICK, "output_dir=three", "seed=1") == 0
-    assert equal(final("one"), final("two"))
-    assert not equal(final("one"), final("three"))
+    assert weights_are_equal(final_weights("one"), final_weights("two"))
+    assert not weights_are_equal(final_weights("one"), final_weights("three"))
 
 
 @pytest.mark.parametrize("stopped", [5, 8])
 def test_a_resumed_run_ends_as_if_never_interrupted(stopped: int, capsys: pytest.CaptureFixture[str]) -> None:
     """In the middle of an epoch (of 8 batches) and at its end; constant rates, because the budget changes."""
-    steady = [*QUICK, "schedule=constant", "callbacks.scoring=null", "model.pool_size=3"]
+    steady = [*QUICK, "schedule=constant", "callbacks.validation=null", "model.pool_size=3"]
     assert train(*steady, "output_dir=whole", "iterations=12") == 0
     assert train(*steady, "output_dir=parts", f"iterations={stopped}") == 0
     assert train("resume=parts", "iterations=12") == 0
-    assert f"{stopped} of 12 iterations are played ({stopped:06d}.ckpt)" in capsys.readouterr().out
-    assert equal(final("whole"), final("parts"))
-    assert {row["iteration"] for row in read_record(Path("parts/metrics.jsonl"))} >= {2, 4, 10, 12}
+    assert f"{stopped} of 12 iterations are done ({stopped:06d}.ckpt)" in capsys.readouterr().out
+    assert weights_are_equal(final_weights("whole"), final_weights("parts"))
+    assert {row["iteration"] for row in read_metrics(Path("parts/metrics.jsonl"))} >= {2, 4, 10, 12}
 
 
 def test_a_run_goes_on_from_an_earlier_checkpoint_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,32 +251,19 @@ def test_a_run_goes_on_from_an_earlier_checkpoint_too(capsys: pytest.CaptureFixt
     earlier.write_bytes(Path("here/checkpoints/last.ckpt").read_bytes())
     assert train("resume=here", "iterations=6") == 0
     assert train(f"resume={earlier}", "iterations=6") == 0
-    assert capsys.readouterr().out.count("4 of 6 iterations are played") == 2 and earlier.exists()
+    assert capsys.readouterr().out.count("4 of 6 iterations are done") == 2 and earlier.exists()
     assert train("resume=here", "iterations=6") == 0
-    assert "nothing is left to play" in capsys.readouterr().out
-
-
-def test_what_is_newer_than_a_run_is_as_it_was_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    """A run of domains from before it could be chosen where the translator reads them."""
-    many = [*QUICK, "model=multidomain", "output_dir=old"]
-    assert train(*many, "translator.condition_at=stem", "iterations=2") == 0
-    for name in ("config.yaml", "overrides.txt"):
-        lines = Path("old", name).read_text().splitlines(keepends=True)
-        Path("old", name).write_text("".join(line for line in lines if "condition_at" not in line))
-    assert train("resume=old", "translator.condition_at=norms", "iterations=4") == 2
-    assert "translator.condition_at=norms (was None)" in capsys.readouterr().err
-    assert train("resume=old", "iterations=4") == 0
-    assert "condition_at" not in Path("old", "config.yaml").read_text()
+    assert "nothing is left to train" in capsys.readouterr().out
 
 
 def test_weights_of_other_nets_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert train(*QUICK, "iterations=2", "output_dir=one") == 0
     path = Path("one/checkpoints/last.ckpt")
     contents = torch.load(path, weights_only=True)
-    contents["config"]["translator"]["channels"] = contents["config"]["model"]["translator"]["channels"] = 8
+    contents["config"]["generator"]["channels"] = contents["config"]["model"]["generator"]["channels"] = 8
     write_checkpoint(contents, path)
     assert run(["evaluate", "one"]) == 2
-    assert "does not fit the nets that its config describes" in capsys.readouterr().err
+    assert "do not fit the networks that its config describes" in capsys.readouterr().err
 
 
 def test_output_dir_goes_on_by_itself_and_refuses_another_experiment(capsys: pytest.CaptureFixture[str]) -> None:
@@ -276,10 +280,10 @@ def test_a_repeated_sweep_goes_on_with_each_of_its_jobs() -> None:
     assert train(*sweep, "iterations=4") == 0
     assert train(*sweep, "iterations=6") == 0
     said = [Path(f"both/trials/{number}.txt").read_text() for number in (0, 1)]
-    assert all("4 of 6 iterations are played (000004.ckpt)" in each for each in said)
+    assert all("4 of 6 iterations are done (000004.ckpt)" in each for each in said)
     assert sorted(path.name for path in Path("both").iterdir() if path.is_dir()) == ["0", "1", "trials"]
     configs = [Path(f"both/{number}/config.yaml").read_text() for number in (0, 1)]
-    assert ["LeastSquares" in config for config in configs] == [True, False]
+    assert ["LSGANLoss" in config for config in configs] == [True, False]
 
 
 def test_what_cannot_go_on_is_answered_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -287,20 +291,20 @@ def test_what_cannot_go_on_is_answered_with_a_sentence(capsys: pytest.CaptureFix
     for name in ("config.yaml", "overrides.txt", "environment.json"):
         kept = Path(f"one/{name}").rename(f"one/kept-{name}")
         assert train(*QUICK, "output_dir=one", "iterations=6", "evaluate=false") == 2
-        assert f"cannot go on: its {name} is gone or unreadable" in capsys.readouterr().err
+        assert f"cannot be resumed: its {name} is missing or unreadable" in capsys.readouterr().err
         kept.rename(f"one/{name}")
     whole = Path("one/config.yaml").read_text()
     for damaged in (": : [", "junk", "data: 3"):
         Path("one/config.yaml").write_text(damaged)
         assert train("resume=one", "iterations=6") == 2
-        assert "one cannot go on: its config.yaml is damaged" in capsys.readouterr().err
+        assert "one cannot be resumed: its config.yaml is damaged" in capsys.readouterr().err
     Path("one/config.yaml").write_text(whole)
     for overrides, sentence in [
         (["resume="], "resume= is empty"),
-        (["resume=one", "output_dir=two"], "resume=one goes on in its own folder; leave out output_dir=two"),
-        (["resume=one", "seed=3", "dry_run=true"], "cannot change seed=3 (was 0); budget, logging, devices"),
-        (["resume=one", "callbacks.averaging=null"], "cannot change callbacks.averaging"),
-        (["resume=one", "optimizer.lr=1"], "cannot change optimizer.lr=1 (was 0.0002); budget"),
+        (["resume=one", "output_dir=two"], "resume=one continues in that run's folder; leave out output_dir=two"),
+        (["resume=one", "seed=3", "dry_run=true"], "cannot change seed=3 (was 0). The budget, logging, devices"),
+        (["resume=one", "callbacks.ema=null"], "cannot change callbacks.ema"),
+        (["resume=one", "optimizer.lr=1"], "cannot change optimizer.lr=1 (was 0.0002). The budget"),
         (["resume=one", "data.batch_size=4"], "cannot change the batch: it was 1 x 2 samples"),
     ]:
         assert train(*overrides) == 2
@@ -310,13 +314,13 @@ def test_what_cannot_go_on_is_answered_with_a_sentence(capsys: pytest.CaptureFix
 def test_a_budget_that_is_spent_already_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert train(*QUICK, "output_dir=one", "iterations=4", "evaluate=false") == 0
     assert train("resume=one", "iterations=2") == 0
-    assert "nothing is left to play: 000004.ckpt is at iteration 4" in capsys.readouterr().out
+    assert "nothing is left to train: 000004.ckpt is at iteration 4" in capsys.readouterr().out
     assert "iterations=4" in Path("one/overrides.txt").read_text()
 
 
 def test_names_that_are_files_of_their_own_are_gone_back_to_as_well(capsys: pytest.CaptureFixture[str]) -> None:
     """As in a folder that was copied."""
-    assert train(*QUICK, "output_dir=one", "iterations=4", "evaluate=false", "callbacks.checkpoints.every=2") == 0
+    assert train(*QUICK, "output_dir=one", "iterations=4", "evaluate=false", "callbacks.checkpointing.every=2") == 0
     last = Path("one/checkpoints/last.ckpt")
     whole = last.read_bytes()
     last.unlink()
@@ -324,7 +328,7 @@ def test_names_that_are_files_of_their_own_are_gone_back_to_as_well(capsys: pyte
     for path in Path("one/checkpoints").glob("0*.ckpt"):
         path.write_bytes(b"")
     assert train("resume=one", "iterations=6") == 0
-    assert "000004.ckpt damaged; going back to last.ckpt" in capsys.readouterr().out
+    assert "000004.ckpt damaged; resuming from last.ckpt" in capsys.readouterr().out
 
 
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -335,29 +339,34 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    ("model", "named", "turns"),
+    ("model", "named", "steps"),
     [
         (
             "wgan",
-            "loss=wgan_scheduled, generator=dcgan, adversary=dcgan, latents=normal, data=",
-            "none of them: their first turn is iteration 100",
+            "loss=wgan_scheduled, generator=dcgan, discriminator=dcgan, latents=normal, data=",
+            "none of them: their first step is iteration 100",
         ),
-        ("wgan_gp", "loss=wgan_gp, generator=resnet, adversary=resnet, latents=normal_128, data=", "1 of them"),
-        ("johnson", "model=johnson, translator=resnet_tiny, data=", None),
         (
-            "perceptual loss=wgan features=colours model.adversarial_weight=0",
-            "model=perceptual, loss=wgan, translator=",
+            "wgan_gp",
+            "loss=wgan_gp, generator=wgan_gp_resnet, discriminator=wgan_gp_resnet, latents=normal_128, data=",
+            "1 of them",
+        ),
+        ("johnson", "model=johnson, generator=resnet_tiny, data=", None),
+        (
+            "perceptual loss=wgan features=colors model.adversarial_weight=0",
+            "model=perceptual, loss=wgan, generator=",
             None,
         ),
     ],
 )
-def test_the_plan_names_what_a_model_takes_and_how_often_its_generators_play(
-    model: str, named: str, turns: str | None, capsys: pytest.CaptureFixture[str]
+def test_the_plan_names_what_a_model_takes_and_how_often_its_generators_are_updated(
+    model: str, named: str, steps: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train("experiment=smoke", *f"model={model}".split(), "dry_run=true") == 0
+    experiment = "smoke_generation" if model.startswith("wgan") else "smoke"
+    assert train(f"experiment={experiment}", *f"model={model}".split(), "dry_run=true") == 0
     out = capsys.readouterr().out
     assert named in out
-    assert f"generators play in {turns}\n" in out if turns else "generators play" not in out
+    assert f"generators are updated in {steps}\n" in out if steps else "generators are updated" not in out
 
 
 @pytest.mark.parametrize(("budget", "iterations"), [("iterations=3", 3), ("epochs=2", 16), ("images=10", 5)])
@@ -369,11 +378,12 @@ def test_a_budget_on_the_command_line_replaces_the_experiment_s(
 
 
 def test_overfitting_plays_one_batch_again_and_again() -> None:
-    assert train(*QUICK, "overfit=1", "trainer.log_every_n_steps=1", "model.pool_size=0", "optimizer.lr=0.005", "iterations=40",
+    assert train(*QUICK, "overfit_batches=1", "trainer.log_every_n_steps=1", "model.pool_size=0",
+                 "optimizer.lr=0.005", "iterations=40",
                  "schedule=constant") == 0  # fmt: skip
     cycle = [
         row["loss/generators_a_cycle"]
-        for row in read_record(the_run() / "metrics.jsonl")
+        for row in read_metrics(only_run() / "metrics.jsonl")
         if "loss/generators_a_cycle" in row
     ]
     assert min(cycle[-5:]) < 0.7 * cycle[0]
@@ -381,7 +391,7 @@ def test_overfitting_plays_one_batch_again_and_again() -> None:
 
 @pytest.mark.parametrize("loss", ["nonsaturating_r1", "wgan", "wgan_gp", "r3gan"])
 def test_other_games_are_played(loss: str) -> None:
-    assert train(*QUICK, f"loss={loss}", "iterations=5", "critic=resnet", "critic.channels=4") == 0
+    assert train(*QUICK, f"loss={loss}", "iterations=5", "discriminator=resnet", "discriminator.channels=4") == 0
 
 
 def test_two_runs_of_the_same_second_have_folders_of_their_own() -> None:
@@ -391,7 +401,7 @@ def test_two_runs_of_the_same_second_have_folders_of_their_own() -> None:
 
 
 MISTAKES = {
-    "an unknown command": ("tran", "no command tran (did you mean train?)"),
+    "an unknown command": ("tran", "unknown command tran (did you mean train?)"),
     "a misspelt choice": (
         "train model=cyclgan",
         "model=cyclgan is unknown (did you mean cyclegan?); choices: adain, cgan, cut, cyclegan, dcgan, ",
@@ -400,45 +410,45 @@ MISTAKES = {
         "train loss=x",
         "loss=x is unknown; choices: hinge, hinge_r1, lsgan, lsgan_r1, nonsaturating",
     ),
-    "a misspelt setting": ("train iteratoins=5", "iteratoins is no setting (did you mean iterations?)"),
-    "a misspelt group": ("train modle=cyclegan", "modle is no setting (did you mean model?)"),
-    "a misspelt setting of a group": ("train data.siz=32", "data.siz is no setting (did you mean data.size?)"),
+    "a misspelt setting": ("train iteratoins=5", "iteratoins is not a setting (did you mean iterations?)"),
+    "a misspelt group": ("train modle=cyclegan", "modle is not a setting (did you mean model?)"),
+    "a misspelt setting of a group": ("train data.siz=32", "data.siz is not a setting (did you mean data.size?)"),
     "a setting without its group": (
         "train cycle_weight=5",
-        "cycle_weight is no setting (did you mean model.cycle_weight?)",
+        "cycle_weight is not a setting (did you mean model.cycle_weight?)",
     ),
     "a setting its group lacks": (
         "train data.flavour=1",
-        "data.flavour is no setting; data has: source, target, size",
+        "data.flavour is not a setting; data has: source, target, size",
     ),
-    "a setting added by force": ("train ++iteratoins=5", "iteratoins is no setting (did you mean iterations?)"),
+    "a setting added by force": ("train ++iteratoins=5", "iteratoins is not a setting (did you mean iterations?)"),
     "a group's setting added by force": (
         "train +data.siz=5",
-        "data.siz is no setting of UnpairedScenes (did you mean size?)",
+        "data.siz is not a setting of UnpairedScenesDataModule (did you mean size?)",
     ),
-    "no value": ("train iterations", "iterations is not understood: settings are KEY=VALUE"),
-    "a broken list": ("train optimizer.betas=[0.5", "is not understood"),
+    "no value": ("train iterations", "iterations cannot be parsed: settings are KEY=VALUE"),
+    "a broken list": ("train optimizer.betas=[0.5", "cannot be parsed"),
     "a wrong type": ("train iterations=many", "iterations=many: a whole number or null is expected"),
     "a wrong type in a group": ("train data.size=large", "data.size=large: a whole number is expected"),
     "a wrong type of a number": ("train model.cycle_weight=yes", "model.cycle_weight=yes: a number is expected"),
     "a value where an object is due": (
         "train model.loss=hinge",
-        "model.loss=hinge: an object (Contest), described by _target_, is expected",
+        "model.loss=hinge: an object (AdversarialLoss), described by _target_, is expected",
     ),
     "a wrong range": ("train data.batch_size=0", "data.batch_size=0: at least 1 is expected"),
-    "a wrong range of a net": ("train translator.blocks=-1", "translator.blocks=-1: at least 0 is expected"),
+    "a wrong range of a net": ("train generator.blocks=-1", "generator.blocks=-1: at least 0 is expected"),
     "a rate below 0": ("train optimizer.lr=-1", "model cannot be built: Invalid learning rate: -1"),
     "a misspelt part": (
-        "train translator.up=tranposed",
-        "translator.up=tranposed is unknown (did you mean transposed?)",
+        "train generator.up=tranposed",
+        "generator.up=tranposed is unknown (did you mean transposed?)",
     ),
     "a misspelt style": ("train data.target=ukioe", "data.target=ukioe is unknown (did you mean ukiyoe?)"),
-    "two budgets": ("train iterations=3 epochs=2", "iterations=3 and epochs=2 are two budgets"),
+    "two budgets": ("train iterations=3 epochs=2", "iterations=3 and epochs=2 contradict each other"),
     "a budget of nothing": ("train iterations=0", "iterations=0: at least 1 is expected"),
-    "Lightning's own budget": ("train +trainer.max_epochs=3", "trainer.max_epochs: say how long with iterations=N"),
+    "Lightning's own budget": ("train +trainer.max_epochs=3", "trainer.max_epochs: set epochs=N"),
     "a trainer's misspelt setting": (
         "train +trainer.profilr=simple",
-        "trainer.profilr is no setting of Trainer (did you mean profiler?)",
+        "trainer.profilr is not a setting of Trainer (did you mean profiler?)",
     ),
     "a batch too large": (
         "train data.batch_size=500",
@@ -446,29 +456,32 @@ MISTAKES = {
     ),
     "a size the net cannot take": (
         "train data.size=30",
-        "does not fit a_to_b (ResNetTranslator), which takes multiples of 4 from 16 on",
+        "does not fit a_to_b (ResNetGenerator), which takes multiples of 4 from 16 on",
     ),
     "an unknown precision": ("train precision=8", "precision=8 is unknown; choices: auto, 32, 16, bf16"),
     "a GPU where there is none": ("train strategy=gpu", "no GPU is visible here; use strategy=cpu, or strategy=single"),
     "a GPU's precision": ("train precision=16", "precision=16 (16-mixed) needs a GPU; use precision=bf16, 32 or auto"),
     "Lightning's accumulation": (
         "train +trainer.accumulate_grad_batches=2",
-        "accumulate=N plays each batch in N parts",
+        "trainer.accumulate_grad_batches: set micro_batches=N, which splits each batch into N parts",
     ),
-    "Lightning's clipping": ("train +trainer.gradient_clip_val=1", "model.clip_gradients=NORM clips each player's"),
-    "FSDP": ("train strategy.strategy=fsdp", "players take turns. Use ddp"),
+    "Lightning's clipping": (
+        "train +trainer.gradient_clip_val=1",
+        "trainer.gradient_clip_val: set model.clip_gradients=NORM",
+    ),
+    "FSDP": ("train strategy.strategy=fsdp", "players are optimized in turn. Use ddp"),
     "DeepSpeed": ("train strategy.strategy=deepspeed_stage_2", "DeepSpeed drives one optimizer"),
     "batch norms synchronized without GPUs": (
         "train strategy=cpu strategy.sync_batchnorm=true",
         "PyTorch synchronizes batch norms on GPUs only",
     ),
     "parts that do not come out even": (
-        "train data.batch_size=4 accumulate=3",
-        "give accumulate=2, or another data.batch_size",
+        "train data.batch_size=4 micro_batches=3",
+        "give micro_batches=2, or another data.batch_size",
     ),
     "a model of classes and data without any": (
         "train experiment=smoke model=cgan data=scenes_unpaired",
-        "model.classes is that of the data, and these have no classes; data=labelled takes a folder for each class",
+        "model.classes is taken from data.classes, which these data do not have; data=labelled has a folder for each class",
     ),
     "no such run": ("evaluate nothing", "nothing is neither a run's folder"),
     "no such run to resume": ("train resume=nothing", "nothing is neither a run's folder"),
@@ -486,38 +499,39 @@ MISTAKES = {
         "train trust=[mylab] model._target_=mylab.Net",
         "model._target_=mylab.Net cannot be found: No module",
     ),
-    "a plugin that is not installed": ("train hydra/launcher=joblib", "pip install 'stylegan_lab[cluster]'"),
+    "a plugin that is not installed": ("train -m hydra/launcher=joblib", "pip install 'stylegan_lab[cluster]'"),
     "no model": ("train ~model", "model"),
-    "no loss": ("train loss=null", "loss=null: one of hinge, hinge_r1, lsgan"),
+    "no loss": ("train loss=null", "loss=null: choose one of hinge, hinge_r1, lsgan"),
     "dashes": ("train --experiment=smoke", "settings are given without dashes: experiment=smoke"),
-    "an unknown flag": ("train --multrun", "--multrun is no flag (did you mean --multirun?)"),
+    "an unknown flag": ("train --multrun", "--multrun is not a flag (did you mean --multirun?)"),
     "an interval of nothing": ("train callbacks.samples.every=0", "callbacks.samples.every=0: at least 1 is expected"),
     "a monitor that is no score": (
-        "train callbacks.checkpoints.monitor=val/sim",
+        "train callbacks.checkpointing.monitor=val/sim",
         "=val/sim is unknown (did you mean val/ssim?)",
     ),
     "a mark that is not taken": (
-        "train experiment=smoke callbacks.checkpoints.monitor=val/translation_accuracy",
-        "val/translation_accuracy is taken on request only; give callbacks.scoring.marks=true, and every > 0",
+        "train experiment=smoke callbacks.checkpointing.monitor=val/translation_accuracy",
+        "val/translation_accuracy is computed only on request; set callbacks.validation.classifier_metrics=true, and every > 0",
     ),
     "a mark that cannot be had": (
-        "train experiment=smoke callbacks.checkpoints.monitor=val/class_consistency callbacks.scoring.marks=true",
-        "val/class_consistency takes a generator of classes (model.classes)",
+        "train experiment=smoke callbacks.checkpointing.monitor=val/class_consistency callbacks.validation.classifier_metrics=true",
+        "val/class_consistency needs a class-conditional generator (model.classes)",
     ),
     "a mark that is better higher": (
-        "train experiment=smoke callbacks.checkpoints.monitor=val/translation_accuracy callbacks.scoring.marks=true",
-        "give callbacks.checkpoints.higher_is_better=true",
+        "train experiment=smoke callbacks.checkpointing.monitor=val/translation_accuracy "
+        "callbacks.validation.classifier_metrics=true",
+        "set callbacks.checkpointing.higher_is_better=true",
     ),
     "no device": ("train strategy.devices=0", "strategy.devices=0: at least 1 is expected"),
     "a trainer's wrong value": ("train experiment=smoke trainer.profiler=x", "trainer or strategy: "),
-    "a critic too deep": (
-        "train critic.layers=9",
-        "does not fit critic_a (PatchCritic), which takes sizes from 2048 on",
+    "a discriminator too deep": (
+        "train discriminator.layers=9",
+        "does not fit discriminator_a (PatchDiscriminator), which takes sizes from 2048 on",
     ),
-    "a sweep that resumes": ("train -m resume=x", "resume= goes on with one run, and -m starts several"),
+    "a sweep that resumes": ("train -m resume=x", "resume= continues one run, and -m starts several"),
     "a command without its words": (
         "evaluate",
-        "the following arguments are required: RUN; `stylegan-lab evaluate --help`",
+        "the following arguments are required: RUN; see `stylegan-lab evaluate --help`",
     ),
     "a wrong word of a command": ("evaluate x --split all", "argument --split: invalid choice"),
     "no checkpoint at all": ("evaluate file", "file is neither a run's folder"),
@@ -539,7 +553,7 @@ def test_a_mistake_is_answered_with_a_sentence_and_leaves_nothing(
 
 def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLEGAN_LAB_DEBUG", "1")
-    with pytest.raises(Mistake, match="iteratoins") as raised:
+    with pytest.raises(UserError, match="iteratoins") as raised:
         run(["train", "iteratoins=5"])
     assert raised.value.__cause__ is not None
 
@@ -548,19 +562,19 @@ def test_a_typo_in_a_config_file_is_no_silent_default(capsys: pytest.CaptureFixt
     Path("mine/experiment").mkdir(parents=True)
     Path("mine/experiment/typo.yaml").write_text("# @package _global_\niteratoins: 5\n")
     assert run(["train", "--config-dir", "mine", "experiment=typo"]) == 2
-    assert "iteratoins is no setting (did you mean iterations?)" in capsys.readouterr().err
+    assert "iteratoins is not a setting (did you mean iterations?)" in capsys.readouterr().err
 
 
 def test_a_model_that_needs_pairs_says_which_data_have_them(capsys: pytest.CaptureFixture[str]) -> None:
     Path("pairlab.py").write_text(
-        "from stylegan_lab.images.batch import Pair\n"
-        "from stylegan_lab.modules.cyclegan import CycleGAN\n\n\n"
-        "class Paired(CycleGAN):\n    takes = Pair\n"
+        "from stylegan_lab.images.batch import PairedBatch\n"
+        "from stylegan_lab.models.translation.cyclegan import CycleGAN\n\n\n"
+        "class Paired(CycleGAN):\n    batch_type = PairedBatch\n"
     )
     command = ["train", "trust=[pairlab]", "model._target_=pairlab.Paired", "dry_run=true"]
     assert run(command) == 2
     told = capsys.readouterr().err
-    assert "model=cyclegan needs true pairs; data=scenes_unpaired has two unpaired domains" in told
+    assert "model=Paired needs true pairs; data=scenes_unpaired has two unpaired domains" in told
     assert "(try data=" in told and " or scenes_paired or " in told and "or model=adain or cut or cyclegan" in told
     assert run([*command, "data=scenes_paired"]) == 0
 
@@ -575,8 +589,8 @@ def test_translate_answers_mistakes(trained: Path, capsys: pytest.CaptureFixture
     Path("empty").mkdir()
     for arguments, sentence in [
         (["nowhere", "out"], "nowhere does not exist"),
-        (["empty", "out"], "empty holds no pictures"),
-        (["empty", "out.png"], "must be one too"),
+        (["empty", "out"], "empty holds no images"),
+        (["empty", "out.png"], "must be a folder too"),
     ]:
         assert run(["translate", str(trained), *arguments]) == 2
         assert sentence in capsys.readouterr().err
@@ -586,7 +600,7 @@ def test_translate_answers_mistakes(trained: Path, capsys: pytest.CaptureFixture
     Path("damaged.ckpt").write_bytes((trained / "checkpoints" / "last.ckpt").read_bytes()[:-3000])
     for arguments, sentence in [
         ([str(trained), "in.png", "in.png/out.png"], "in.png/out.png cannot be written"),
-        (["damaged.ckpt", "in.png", "out.png"], "damaged.ckpt cannot be read: it is damaged, or no checkpoint"),
+        (["damaged.ckpt", "in.png", "out.png"], "damaged.ckpt cannot be read: it is damaged, or not a checkpoint"),
     ]:
         assert run(["translate", *arguments]) == 2
         assert sentence in capsys.readouterr().err
@@ -605,10 +619,22 @@ def test_help_names_every_command_without_loading_what_it_does_not_need() -> Non
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_explains_itself_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with contextlib.suppress(SystemExit):
-        run([command, "--help"])
-    assert f"stylegan-lab {command}" in capsys.readouterr().out
+def test_each_command_explains_itself_with_an_example_without_loading_torch(command: str) -> None:
+    code = (
+        "import atexit, sys; from stylegan_lab.cli.main import run;"
+        "atexit.register(lambda: print(sorted({'torch', 'lightning', 'hydra'} & sys.modules.keys())));"
+        f"sys.exit(run(['{command}', '--help']))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert f"stylegan-lab {command}" in out and out.rstrip().endswith("[]")
+
+
+def test_the_help_of_score_names_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(["score", "--help"])
+    words = set(re.findall(r"\w+", capsys.readouterr().out))
+    choices = {*EXTRACTORS, *FILTERS, *FEATURE_COMPARISONS, "is", *IMAGE_METRICS, *PERCEPTUAL_METRICS}
+    assert choices <= words
 
 
 def test_the_package_is_a_program_too() -> None:

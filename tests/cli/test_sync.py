@@ -1,4 +1,4 @@
-"""`stylegan-lab sync`: what was written offline is found, told of, uploaded once, as one run; what is missing is said."""
+"""`stylegan-lab sync`: offline records are found, listed and uploaded once, as one run; missing requirements are named."""
 
 import re
 import shutil
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from stylegan_lab.cli.main import run
-from stylegan_lab.loggers.wandb import Place, WandB
-from stylegan_lab.runs import Run
-from tests.loggers.test_wandb import a_run, play
+from stylegan_lab.loggers.wandb import WandBLogger, WandBRun
+from stylegan_lab.runs.run import Run
+from tests.loggers.test_wandb import log_training, make_run
 from tests.loggers.wandb_file import parts
 from tests.wandb_server import WandbServer
 
@@ -18,24 +18,24 @@ KEY = "0" * 40
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def offline_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run in two parts."""
-    run = a_run(tmp_path_factory.mktemp("sync") / "runs" / "mine")
+    run = make_run(tmp_path_factory.mktemp("sync") / "runs" / "mine")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
         for first, last in ((1, 4), (5, 6)):
-            logger = WandB(run, Place())
-            play(run, logger, first, last)
+            logger = WandBLogger(run, WandBRun())
+            log_training(run, logger, first, last)
             logger.finalize("success")
-        parts(run.folder)  # until they are whole
+        parts(run.folder)  # waits until they are finished
     return run
 
 
 @pytest.fixture
-def runs(kept: Run, tmp_path: Path) -> Path:
-    """A copy of it in a folder of runs, with one that W&B did not watch."""
-    shutil.copytree(kept.folder, tmp_path / "runs" / "mine", symlinks=True)
-    a_run(tmp_path / "runs" / "other")
+def runs(offline_run: Run, tmp_path: Path) -> Path:
+    """A copy of it in a folder of runs, with a run that W&B did not log."""
+    shutil.copytree(offline_run.folder, tmp_path / "runs" / "mine", symlinks=True)
+    make_run(tmp_path / "runs" / "other")
     return tmp_path / "runs"
 
 
@@ -47,26 +47,26 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
         yield server
 
 
-def test_a_dry_run_says_what_there_is_and_what_is_missing(
+def test_a_dry_run_lists_the_runs_and_what_is_missing(
     runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     assert run(["sync", str(runs), "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(rf"{runs}/mine  2 parts, 2 pictures, \d+ kB", lines[0])
-    assert lines[1] == f"{runs}/other  has nothing that W&B wrote offline"
-    assert re.fullmatch(r"1 run to upload: 2 parts, 2 pictures, \d+ kB", lines[2])
-    assert lines[3] == "W&B needs a key: give it to `wandb login`, or as WANDB_API_KEY, before it can be uploaded"
+    assert re.fullmatch(rf"{runs}/mine  2 parts, 2 images, \d+ kB", lines[0])
+    assert lines[1] == f"{runs}/other  has no offline records of W&B"
+    assert re.fullmatch(r"1 run to upload: 2 parts, 2 images, \d+ kB", lines[2])
+    assert lines[3] == "cannot be uploaded yet: W&B needs an API key: run `wandb login`, or set WANDB_API_KEY"
 
 
-def test_without_a_key_or_a_server_nothing_is_tried(
+def test_without_a_key_or_a_server_no_upload_is_tried(
     runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     assert run(["sync", str(runs)]) == 2
-    assert "nothing is uploaded: W&B needs a key" in capsys.readouterr().err
+    assert "nothing is uploaded: W&B needs an API key" in capsys.readouterr().err
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     assert run(["sync", str(runs)]) == 2
     assert "nothing is uploaded: http://127.0.0.1:9 does not answer" in capsys.readouterr().err
@@ -78,23 +78,23 @@ def test_parts_of_a_run_are_uploaded_in_order_as_one_and_once(
     assert run(["sync", str(runs), str(runs / "mine")]) == 0
     (name,) = server.history
     assert name == (runs / "mine" / "wandb" / "id").read_text()
-    told = [row["iteration"] for row in server.history[name] if "val/ssim" in row]
-    assert told == [1, 2, 3, 4, 5, 6]
+    iterations = [row["iteration"] for row in server.history[name] if "val/ssim" in row]
+    assert iterations == [1, 2, 3, 4, 5, 6]
     assert [row["_step"] for row in server.history[name]] == list(range(len(server.history[name])))
     assert server.runs[name]["groupName"] == "tiny" and server.runs[name]["jobType"] == "train"
     sent = {path.rsplit("/", 1)[1]: data for path, data in server.files.items() if path.startswith("media/images/")}
-    here = {path.name: path.read_bytes() for path in runs.glob("mine/wandb/offline-run-*/files/media/images/*")}
-    assert sent == here and len(sent) == 2
+    local = {path.name: path.read_bytes() for path in runs.glob("mine/wandb/offline-run-*/files/media/images/*")}
+    assert sent == local and len(sent) == 2
     assert f"{runs}/mine  {server.url}/me/stylegan_lab/runs/{name}" in capsys.readouterr().out
 
     assert run(["sync", str(runs)]) == 0
     assert f"{runs}/mine  is uploaded\n" in capsys.readouterr().out
     assert len(list(runs.glob("mine/wandb/offline-run-*/*.synced"))) == 2
-    assert sorted(path.name for path in runs.parent.iterdir()) == ["runs"], "W&B's own logs lie in the run too"
+    assert sorted(path.name for path in runs.parent.iterdir()) == ["runs"], "W&B's own logs are in the run too"
 
 
 @pytest.mark.slow
-def test_what_was_added_to_an_uploaded_run_follows(runs: Path, server: WandbServer) -> None:
+def test_a_new_part_of_an_uploaded_run_is_uploaded(runs: Path, server: WandbServer) -> None:
     second = max((runs / "mine" / "wandb").glob("offline-run-*"))
     second.rename(runs / "later")
     assert run(["sync", str(runs / "mine")]) == 0
@@ -106,7 +106,7 @@ def test_what_was_added_to_an_uploaded_run_follows(runs: Path, server: WandbServ
 
 
 @pytest.mark.slow
-def test_a_part_that_a_kill_cut_off_is_uploaded_as_far_as_it_goes(runs: Path, server: WandbServer) -> None:
+def test_an_incomplete_part_is_uploaded_as_far_as_possible(runs: Path, server: WandbServer) -> None:
     for part in (runs / "mine").glob("wandb/offline-run-*/*.wandb"):
         part.write_bytes(part.read_bytes()[:-100])
     assert run(["sync", str(runs / "mine")]) == 0
@@ -114,37 +114,38 @@ def test_a_part_that_a_kill_cut_off_is_uploaded_as_far_as_it_goes(runs: Path, se
     assert [row["iteration"] for row in rows if "val/ssim" in row] == [1, 2, 3, 4, 5, 6]
 
 
-def test_what_a_server_refuses_is_told_and_stays_to_be_uploaded(
+def test_what_a_server_refuses_is_reported_and_can_be_uploaded_later(
     runs: Path, server: WandbServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.refuses = True
     assert run(["sync", str(runs)]) == 2
-    assert f"{runs}/mine is not uploaded whole: " in capsys.readouterr().err
+    assert f"{runs}/mine is not uploaded completely: " in capsys.readouterr().err
     assert run(["sync", str(runs), "--dry-run"]) == 0
     assert "1 run to upload: 2 parts" in capsys.readouterr().out
 
 
-def test_a_run_that_is_being_trained_is_left_alone(
-    runs: Path, server: WandbServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with Run(runs / "mine").held():
+def test_a_run_in_training_is_not_uploaded(runs: Path, server: WandbServer, capsys: pytest.CaptureFixture[str]) -> None:
+    with Run(runs / "mine").lock():
         assert run(["sync", str(runs)]) == 2
     assert "is being trained by another process" in capsys.readouterr().err and server.history == {}
 
 
-def test_a_folder_that_was_moved_says_what_it_left_behind(
-    kept: Run, runs: Path, capsys: pytest.CaptureFixture[str]
+def test_a_moved_run_names_the_folder_of_its_missing_files(
+    offline_run: Run, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    away = kept.folder.with_name("away")
-    kept.folder.rename(away)
+    moved = offline_run.folder.with_name("away")
+    offline_run.folder.rename(moved)
     try:
         assert run(["sync", str(runs / "mine"), "--dry-run"]) == 0
     finally:
-        away.rename(kept.folder)
-    assert f"; without tables and checkpoints, which were kept in {kept.folder}/" in capsys.readouterr().out
+        moved.rename(offline_run.folder)
+    assert f"; without tables and checkpoints, which were stored in {offline_run.folder}/" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("place", "why"), [("nowhere: ", "there is no such run"), (".", " holds no runs")])
-def test_a_folder_without_runs_is_refused(place: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["sync", place.removesuffix(": ")]) == 2
-    assert f"{place}{why}" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("nowhere: ", "no run folder, folder with runs or pattern matches this"), (".", " contains no runs")],
+)
+def test_a_folder_without_runs_is_refused(path: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["sync", path.removesuffix(": ")]) == 2
+    assert f"{path}{reason}" in capsys.readouterr().err

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from stylegan_lab.data.sampler import EpochSampler, dice
-from stylegan_lab.data.scenes_data import UnpairedScenes
-from stylegan_lab.mistake import Mistake
+from stylegan_lab.data.sampler import EpochSampler, sample_rng
+from stylegan_lab.data.synthetic.scenes_datamodule import UnpairedScenesDataModule
+from stylegan_lab.errors import UserError
 
 
 def test_every_sample_once_an_epoch_in_an_order_of_its_own() -> None:
@@ -46,12 +46,12 @@ def test_overfitting_repeats_the_same_few() -> None:
 
 
 def test_dice_of_different_keys_are_unrelated() -> None:
-    assert len({dice(*key).initial_seed() for key in itertools.product(range(10), repeat=3)}) == 1000
+    assert len({sample_rng(*key).initial_seed() for key in itertools.product(range(10), repeat=3)}) == 1000
 
 
 def test_a_batch_larger_than_the_data_is_answered() -> None:
-    data = UnpairedScenes(size=16, train_scenes=4, batch_size=5)
+    data = UnpairedScenesDataModule(size=16, train_images=4, batch_size=5)
     with pytest.raises(
-        Mistake, match="data.batch_size=5 is larger than the training set of 4; give data.batch_size=4 or less"
+        UserError, match="data.batch_size=5 is larger than the training set of 4; give data.batch_size=4 or less"
     ):
         data.batches_per_epoch()

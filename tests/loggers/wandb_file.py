@@ -1,4 +1,4 @@
-"""Reads what W&B wrote offline: records of protobuf in LevelDB's log format, 32 KiB blocks after a header of 7 bytes."""
+"""Reads offline W&B records: protobuf messages in LevelDB's log format, 32 KiB blocks after a header of 7 bytes."""
 
 import json
 import struct
@@ -11,7 +11,7 @@ BLOCK, FULL, FIRST, MIDDLE, LAST = 32768, 1, 2, 3, 4
 
 
 class WandbFile:
-    """A part of a run: its run record, lines of history, last summary, metrics, artifacts, and whether it came to its end."""
+    """A part of a run: its run record, history, last summary, metrics, artifacts, and whether it was finished."""
 
     def __init__(self, path: Path) -> None:
         from wandb.proto import wandb_internal_pb2 as pb
@@ -39,18 +39,18 @@ class WandbFile:
             self.ended |= kind == "exit"
 
     def names(self) -> set[str]:
-        """What was logged, without what W&B adds."""
+        """Return the logged names, without those that W&B adds."""
         return {name.split(".")[0] for row in self.rows for name in row if not name.startswith("_")} - {"iteration"}
 
 
-def parts(run: Path, whole: bool = True) -> list[WandbFile]:
-    """One for each time it was trained or evaluated, in their order. W&B writes the end after it was told so: wait for it."""
-    ends = time.monotonic() + 20
+def parts(run: Path, finished: bool = True) -> list[WandbFile]:
+    """Return a part per session or evaluation, in order. W&B writes the end in the background: wait for it."""
+    deadline = time.monotonic() + 20
     while True:
         found = [WandbFile(path) for path in sorted(run.glob("wandb/offline-run-*/run-*.wandb"))]
-        if not whole or all(part.ended for part in found):
+        if not finished or all(part.ended for part in found):
             return found
-        assert time.monotonic() < ends
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
@@ -59,8 +59,8 @@ def values(items: Any) -> dict[str, Any]:
 
 
 def records(data: bytes) -> Iterator[bytes]:
-    """As far as they are whole."""
-    at, begun = 7, b""
+    """Yield the complete records."""
+    at, partial = 7, b""
     while at + 7 <= len(data):
         left = BLOCK - at % BLOCK
         if left < 7:
@@ -71,6 +71,6 @@ def records(data: bytes) -> Iterator[bytes]:
         if (kind == 0 and length == 0) or at + length > len(data):
             return
         chunk, at = data[at : at + length], at + length
-        begun = chunk if kind in (FULL, FIRST) else begun + chunk
+        partial = chunk if kind in (FULL, FIRST) else partial + chunk
         if kind in (FULL, LAST):
-            yield begun
+            yield partial

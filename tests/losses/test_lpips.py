@@ -6,11 +6,11 @@ import pytest
 import torch
 import torchmetrics.functional.image.lpips as theirs
 
-from stylegan_lab.losses.lpips import Lpips
-from stylegan_lab.mistake import Mistake
-from stylegan_lab.nets.features.alexnet import alexnet
-from stylegan_lab.nets.features.squeezenet import squeezenet
-from stylegan_lab.nets.features.vgg import vgg16
+from stylegan_lab.errors import UserError
+from stylegan_lab.losses.lpips import LPIPSLoss
+from stylegan_lab.networks.features.alexnet import alexnet
+from stylegan_lab.networks.features.squeezenet import squeezenet
+from stylegan_lab.networks.features.vgg import vgg16
 
 LAYERS = {
     "alex": (alexnet, ["relu1", "relu2", "relu3", "relu4", "relu5"]),
@@ -23,17 +23,19 @@ LAYERS = {
 @pytest.mark.filterwarnings("ignore")
 def test_the_distance_is_torchmetrics_s(heads: str, monkeypatch: pytest.MonkeyPatch) -> None:
     build, layers = LAYERS[heads]
-    ours = Lpips(build, "random", heads, dict.fromkeys(layers, 1.0), {})  # type: ignore[arg-type]
-    monkeypatch.setattr(theirs, "_get_tv_model_features", lambda *_: ours.features.net.features)
+    ours = LPIPSLoss(build, "random", heads, dict.fromkeys(layers, 1.0), {})  # type: ignore[arg-type]
+    monkeypatch.setattr(theirs, "_get_tv_model_features", lambda *_: ours.network.net.features)
     reference = theirs._LPIPS(net=heads, pnet_rand=True).eval()  # type: ignore[arg-type]
     torch.manual_seed(0)
     x, y = torch.rand(2, 3, 64, 64) * 2 - 1, torch.rand(2, 3, 64, 64) * 2 - 1
-    assert float(ours.content(ours.see(x), ours.see(y))) == pytest.approx(float(reference(x, y).mean()), rel=1e-4)
-    assert float(ours.content(ours.see(x), ours.see(x))) == 0
+    assert float(ours.content(ours.features(x), ours.features(y))) == pytest.approx(
+        float(reference(x, y).mean()), rel=1e-4
+    )
+    assert float(ours.content(ours.features(x), ours.features(x))) == 0
 
 
 def test_heads_and_nets_must_belong_together() -> None:
-    wrong = Lpips(partial(vgg16, width=0.25), "random", "vgg", dict.fromkeys(LAYERS["vgg"][1], 1.0), {})
-    maps = wrong.see(torch.zeros(1, 3, 32, 32))
-    with pytest.raises(Mistake, match="LPIPS has 64 weights for relu1_2, and the net 16 channels"):
+    wrong = LPIPSLoss(partial(vgg16, width=0.25), "random", "vgg", dict.fromkeys(LAYERS["vgg"][1], 1.0), {})
+    maps = wrong.features(torch.zeros(1, 3, 32, 32))
+    with pytest.raises(UserError, match="LPIPS has 64 weights for relu1_2, but the network has 16 channels"):
         wrong.content(maps, maps)

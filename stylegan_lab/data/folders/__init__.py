@@ -1,1 +1,1 @@
-"""Pictures of the user's own, in folders."""
+"""Images of the user's own, in folders."""

@@ -1,4 +1,4 @@
-"""Any of the layouts, recognised from what the root holds; what was seen is said before a training."""
+"""data=auto: the layout is detected from the contents of the root folder."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields
@@ -7,28 +7,27 @@ from typing import Any, Literal
 
 from torch.utils.data import Dataset
 
-from stylegan_lab.data.folders.domains import DomainFolders
-from stylegan_lab.data.folders.flat import FlatFolder
-from stylegan_lab.data.folders.folder_data import Files, FolderData
-from stylegan_lab.data.folders.listing import shown
-from stylegan_lab.data.folders.paired import PairedFolders
-from stylegan_lab.data.folders.single_pair import SinglePair
-from stylegan_lab.data.folders.style import StyleFolders
-from stylegan_lab.data.folders.unpaired import UnpairedFolders
+from stylegan_lab.data.folders.domains import DomainFoldersDataModule
+from stylegan_lab.data.folders.flat import FlatFolderDataModule
+from stylegan_lab.data.folders.folder_datamodule import Files, FolderDataModule
+from stylegan_lab.data.folders.paired import PairedFoldersDataModule, SinglePairDataModule
+from stylegan_lab.data.folders.style import StyleFoldersDataModule
+from stylegan_lab.data.folders.unpaired import UnpairedFoldersDataModule
+from stylegan_lab.images.open_image import display_name
 
-LAYOUTS: Mapping[str, type[FolderData]] = {
-    "unpaired": UnpairedFolders,
-    "paired": PairedFolders,
-    "domains": DomainFolders,
-    "flat": FlatFolder,
-    "style": StyleFolders,
-    "single_pair": SinglePair,
+LAYOUTS: Mapping[str, type[FolderDataModule]] = {
+    "unpaired": UnpairedFoldersDataModule,
+    "paired": PairedFoldersDataModule,
+    "domains": DomainFoldersDataModule,
+    "flat": FlatFolderDataModule,
+    "style": StyleFoldersDataModule,
+    "single_pair": SinglePairDataModule,
 }
 
 
 @dataclass(eq=False, repr=False)
-class RecognisedFolders(FolderData):
-    """Gives what the layout gives that was recognised, and does as it does."""
+class AutoFoldersDataModule(FolderDataModule):
+    """Delegates to the data module of the detected layout."""
 
     _: KW_ONLY
     sides: Literal["AB", "BA"] = "AB"
@@ -36,16 +35,16 @@ class RecognisedFolders(FolderData):
     source: str | None = None
     target: str | None = None
 
-    def find(self) -> Files:
-        """As the layout finds them."""
-        seen = self.tree.layout
-        kind = LAYOUTS[seen.data]
-        told = {field.name for field in fields(kind)} & {field.name for field in fields(self)}
-        self.layout = kind(**{name: getattr(self, name) for name in told})
-        self.gives, self.factor, self.true_pairs = self.layout.gives, self.layout.factor, self.layout.true_pairs
-        also = f" (or data={' or '.join(seen.also)})" if seen.also else ""
-        says = f"{shown(self.tree.base)} looks like data={seen.data}{also}: {'; '.join(seen.evidence)}"
-        self.notes = self.layout.notes = [says, *self.layout.notes]
+    def find_files(self) -> Files:
+        detected = self.tree.layout
+        kind = LAYOUTS[detected.data]
+        shared = {field.name for field in fields(kind)} & {field.name for field in fields(self)}
+        self.layout = kind(**{name: getattr(self, name) for name in shared})
+        self.batch_type, self.factor = self.layout.batch_type, self.layout.factor
+        self.has_true_pairs = self.layout.has_true_pairs
+        also = f" (or data={' or '.join(detected.also)})" if detected.also else ""
+        looks = f"{display_name(self.tree.base)} looks like data={detected.data}{also}"
+        self.plan_notes = self.layout.plan_notes = [f"{looks}: {'; '.join(detected.evidence)}", *self.layout.plan_notes]
         return self.layout.files
 
     def prepare(self) -> Path:
@@ -55,9 +54,9 @@ class RecognisedFolders(FolderData):
         self.layout.seed = self.seed
         return self.layout.train_samples()
 
-    def plain_samples(self) -> Dataset[Any]:
+    def unaugmented_samples(self) -> Dataset[Any]:
         self.layout.seed = self.seed
-        return self.layout.plain_samples()
+        return self.layout.unaugmented_samples()
 
     def held_out(self, split: str) -> Dataset[Any]:
         return self.layout.held_out(split)

@@ -1,13 +1,12 @@
-"""Pictures decoded once: fitted pixels in memory-mapped files, shared by all processes that read the same folder alike.
+"""A cache of decoded images: resized pixels in memory-mapped files, shared by all processes that read a folder in the same way.
 
-A picture is known by its name, size and the times its content and its entry were last changed, to the nanosecond. Reading all
-bytes to compare them would cost what the cache saves; and no program can set the time of an entry's change, so a file that
-was written again is read again, whatever it says about itself.
+An image is identified by its name, its size, and the modification and change times of the file in nanoseconds. Comparing all
+bytes would cost as much as decoding. No program can set the change time, so a rewritten file is always read again.
 
-    <folder>/<name>-<fingerprint>/index.json          which pictures are where; replaced whole
-                                  1a2b3c4d.pixels     as many as one process decoded; written once, then never changed
+    <folder>/<name>-<fingerprint>/index.json          where each image is stored; replaced atomically
+                                  1a2b3c4d.pixels     images decoded by one process; written once, never changed
 
-Whoever is interrupted leaves a file that no index names, which the next one removes. What was indexed by then is kept.
+An interrupted process leaves a file that the index does not name, which the next process removes. Indexed images are kept.
 """
 
 import json
@@ -28,24 +27,23 @@ from typing import Any, BinaryIO, NamedTuple
 import torch
 from torch import Tensor
 
-from stylegan_lab.alone import alone
-from stylegan_lab.data.folders.listing import name_in
-from stylegan_lab.data.folders.many_hands import cores
-from stylegan_lab.data.folders.reading import Reading
-from stylegan_lab.images.unreadable import Unreadable
-from stylegan_lab.progress import progress
-from stylegan_lab.whole import write_text
+from stylegan_lab.console import report_progress
+from stylegan_lab.cores import num_cores
+from stylegan_lab.data.folders.listing import relative_name
+from stylegan_lab.data.folders.reading import ImageReading
+from stylegan_lab.files.atomic_write import write_text_atomic
+from stylegan_lab.files.file_lock import file_lock
+from stylegan_lab.images.open_image import UnreadableImageError
 
 INDEX = "index.json"
 SUFFIX = ".pixels"
-TICK = 20_000_000  # nanoseconds, within which a file system may give two changes the same time
-INDEX_EVERY = 20.0  # seconds of work that are lost at most
-
+TIMESTAMP_RESOLUTION = 20_000_000  # nanoseconds within which a file system may give two changes the same time
+INDEX_EVERY = 20.0  # seconds between index writes: the work lost when interrupted
 Stamp = list[int]
 
 
-class Record(NamedTuple):
-    """Where a picture's pixels are, or why there are none."""
+class CacheRecord(NamedTuple):
+    """Where the pixels of an image are stored, or why it cannot be read."""
 
     stamp: Stamp
     file: str
@@ -54,68 +52,71 @@ class Record(NamedTuple):
     bad: str | None = None
 
 
-class Cache:
-    """The pictures of one folder after one reading."""
+class DecodedCache:
+    """The decoded images of one folder for one ImageReading."""
 
-    def __init__(self, place: Path, base: Path, reading: Reading) -> None:
-        base = Path(os.path.abspath(base))  # noqa: PTH100  links stay as they are
+    def __init__(self, parent: Path, base: Path, reading: ImageReading) -> None:
+        base = Path(os.path.abspath(base))  # noqa: PTH100  does not resolve links
         key = sha256(f"{os.fsencode(base)!r} {reading.fingerprint()}".encode()).hexdigest()[:16]
         self.base, self.reading = base, reading
-        self.folder = place / f"{''.join(c if c.isalnum() else '_' for c in base.name)[:40]}-{key}"
-        self.dtype = torch.uint8 if reading.depth == 8 else torch.float32
+        self.folder = parent / f"{''.join(c if c.isalnum() else '_' for c in base.name)[:40]}-{key}"
+        self.dtype = torch.uint8 if reading.bit_depth == 8 else torch.float32
 
-    def ready(self, paths: Sequence[Path]) -> dict[Path, Record]:
-        """A record of each, after whatever is missing or has changed was decoded, on all cores. Others wait meanwhile."""
-        records, missing = self._known(paths)
+    def ensure_decoded(self, paths: Sequence[Path]) -> dict[Path, CacheRecord]:
+        """A record of each image. Missing or changed images are decoded first, on all cores; other processes wait."""
+        records, missing = self._lookup(paths)
         if missing:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with alone(self.folder / INDEX):
-                records, missing = self._known(paths)
+            with file_lock(self.folder / INDEX):
+                records, missing = self._lookup(paths)
                 if missing:
                     self._decode(missing)
-                    records, missing = self._known(paths)
-        for path in missing:  # changed, or gone, in the meantime
-            records[path] = Record([], "", 0, (), "changes while it is read")
+                    records, missing = self._lookup(paths)
+        for path in missing:  # changed or removed in the meantime
+            records[path] = CacheRecord([], "", 0, (), "changes while it is read")
         return records
 
-    def missing(self, paths: Sequence[Path]) -> list[Path]:
-        return self._known(paths)[1]
+    def undecoded(self, paths: Sequence[Path]) -> list[Path]:
+        return self._lookup(paths)[1]
 
-    def bytes_for(self, paths: Sequence[Path], probe: int = 8) -> int:
-        """About what so many take, from the first that can be read."""
+    def bytes_for(self, paths: Sequence[Path], sample: int = 8) -> int:
+        """An estimate of the bytes these images take, from the first `sample` readable ones."""
         sizes = []
         for path in paths:
-            with suppress(Unreadable):
+            with suppress(UnreadableImageError):
                 pixels = self.reading(path)
                 sizes.append(pixels.numel() * pixels.element_size())
-            if len(sizes) == probe:
+            if len(sizes) == sample:
                 break
         return len(paths) * sum(sizes) // max(1, len(sizes))
 
-    def _known(self, paths: Sequence[Path]) -> tuple[dict[Path, Record], list[Path]]:
+    def _lookup(self, paths: Sequence[Path]) -> tuple[dict[Path, CacheRecord], list[Path]]:
         index, known, missing = self._index(), {}, []
         for path in paths:
-            record, stamp = index.get(self._name(path)), stamp_of(path)
+            record, stamp = index.get(self._name(path)), file_stamp(path)
             if record is not None and stamp == list(record.stamp):
                 known[path] = record
             elif stamp is None:
-                known[path] = Record([], "", 0, (), "does not exist")
+                known[path] = CacheRecord([], "", 0, (), "does not exist")
             else:
                 missing.append(path)
         return known, missing
 
     def _decode(self, paths: Sequence[Path]) -> None:
-        index = self._tidied()
+        index = self._cleaned_index()
         file = self.folder / f"{secrets.token_hex(8)}{SUFFIX}"
-        with file.open("wb") as pixels, progress(f"decoding {self.base.name}", len(paths), in_bytes=False) as advance:
+        with (
+            file.open("wb") as pixels,
+            report_progress(f"decoding {self.base.name}", len(paths), in_bytes=False) as advance,
+        ):
             written = time.monotonic()
-            for path, stamp, decoded in _in_parallel(self._decoded, paths):
+            for path, stamp, decoded in _map_in_threads(self._decoded, paths):
                 if isinstance(decoded, Tensor):
                     offset = pixels.tell()
                     pixels.write(decoded.numpy().data)
-                    index[self._name(path)] = Record(stamp, file.name, offset, list(decoded.shape))
+                    index[self._name(path)] = CacheRecord(stamp, file.name, offset, list(decoded.shape))
                 else:
-                    index[self._name(path)] = Record(stamp, "", 0, (), decoded)
+                    index[self._name(path)] = CacheRecord(stamp, "", 0, (), decoded)
                 advance(1)
                 if time.monotonic() - written > INDEX_EVERY:
                     self._write(index, pixels)
@@ -124,21 +125,21 @@ class Cache:
 
     def _decoded(self, path: Path) -> tuple[Path, Stamp, Tensor | str]:
         try:
-            stamp = _settled(path)
+            stamp = _settled_stamp(path)
             return path, stamp, self.reading(path).contiguous()
-        except Unreadable as error:
+        except UnreadableImageError as error:
             return path, stamp, error.reason
         except OSError as error:
             return path, [], f"cannot be read: {error.strerror or error}"
 
-    def _index(self) -> dict[str, Record]:
+    def _index(self) -> dict[str, CacheRecord]:
         try:
-            return {name: Record(*each) for name, each in json.loads((self.folder / INDEX).read_bytes()).items()}
+            return {name: CacheRecord(*each) for name, each in json.loads((self.folder / INDEX).read_bytes()).items()}
         except (OSError, ValueError, TypeError):
             return {}
 
-    def _tidied(self) -> dict[str, Record]:
-        """The index without pictures that are gone; files that nothing is left of are removed."""
+    def _cleaned_index(self) -> dict[str, CacheRecord]:
+        """The index without deleted images. Pixel files that are no longer needed are removed."""
         index = {name: record for name, record in self._index().items() if (self.base / name).exists()}
         needed = {record.file for record in index.values()}
         for file in self.folder.glob(f"*{SUFFIX}"):
@@ -147,29 +148,29 @@ class Cache:
                     file.unlink()
         return index
 
-    def _write(self, index: Mapping[str, Record], pixels: BinaryIO) -> None:
-        """The pixels first, so that an index never names what is not there."""
+    def _write(self, index: Mapping[str, CacheRecord], pixels: BinaryIO) -> None:
+        """Pixels are written first, so that the index never names missing data."""
         pixels.flush()
         os.fsync(pixels.fileno())
-        write_text(self.folder / INDEX, json.dumps(index))
+        write_text_atomic(self.folder / INDEX, json.dumps(index))
 
     def _name(self, path: Path) -> str:
-        whole = Path(os.path.abspath(path))  # noqa: PTH100
-        return name_in(self.base, whole) if whole.is_relative_to(self.base) else str(whole)
+        absolute = Path(os.path.abspath(path))  # noqa: PTH100
+        return relative_name(self.base, absolute) if absolute.is_relative_to(self.base) else str(absolute)
 
 
-class Kept:
-    """Records opened for reading; a process that it is sent to maps the files for itself."""
+class CachedImages:
+    """Reads cached images. Each process maps the files itself, also after pickling."""
 
-    def __init__(self, cache: Cache, records: Sequence[Record]) -> None:
+    def __init__(self, cache: DecodedCache, records: Sequence[CacheRecord]) -> None:
         self.folder, self.dtype, self.records = cache.folder, cache.dtype, list(records)
         self._maps: dict[str, Tensor] = {}
 
     def __getitem__(self, index: int) -> Tensor:
-        """(K, C, h, w), not to be written to. OSError where the file was removed meanwhile."""
+        """(K, C, h, w), read-only. Raises OSError if the file was removed."""
         _, file, offset, shape, _ = self.records[index]
         if file not in self._maps:
-            self._maps[file] = _mapped(self.folder / file)
+            self._maps[file] = _memory_map(self.folder / file)
         length = prod(shape) * self.dtype.itemsize
         return self._maps[file][offset : offset + length].view(self.dtype).view(*shape)
 
@@ -177,8 +178,8 @@ class Kept:
         return self.__dict__ | {"_maps": {}}
 
 
-def stamp_of(path: Path) -> Stamp | None:
-    """What changes when the file does."""
+def file_stamp(path: Path) -> Stamp | None:
+    """Size, times and inode of a file, which change when the file does."""
     try:
         status = path.stat()
     except OSError:
@@ -186,31 +187,32 @@ def stamp_of(path: Path) -> Stamp | None:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
-def room(folder: Path) -> int:
-    """Bytes free where the folder is or is to be."""
+def free_bytes(folder: Path) -> int:
+    """Free bytes on the disk of a folder, which may not exist yet."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
 
 
-def _settled(path: Path) -> Stamp:
-    """The stamp, once a further change would give another one."""
-    if (stamp := stamp_of(path)) is None:
+def _settled_stamp(path: Path) -> Stamp:
+    """The stamp of a file, after waiting until a further change would give a different one."""
+    if (stamp := file_stamp(path)) is None:
         raise FileNotFoundError(2, "it does not exist")
-    if abs(time.time_ns() - max(stamp[1:3])) < TICK:
-        time.sleep(2 * TICK / 1e9)
+    if abs(time.time_ns() - max(stamp[1:3])) < TIMESTAMP_RESOLUTION:
+        time.sleep(2 * TIMESTAMP_RESOLUTION / 1e9)
     return stamp
 
 
-def _mapped(file: Path) -> Tensor:
+def _memory_map(file: Path) -> Tensor:
     with file.open("rb") as opened:
-        memory = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY)  # writable to torch, never to the file
+        # torch needs a writable buffer; the file stays unchanged
+        memory = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY)
     return torch.frombuffer(memory, dtype=torch.uint8)
 
 
-def _in_parallel(function: Callable[[Path], Any], paths: Sequence[Path]) -> Iterator[Any]:
-    """In their order, and never many at a time in memory. Decoders let other threads work."""
+def _map_in_threads(function: Callable[[Path], Any], paths: Sequence[Path]) -> Iterator[Any]:
+    """Results in order, with few of them in memory at a time. Decoders release the GIL."""
     waiting = iter(paths)
-    with ThreadPoolExecutor(cores()) as threads:
-        while some := list(islice(waiting, 4 * cores())):
+    with ThreadPoolExecutor(num_cores()) as threads:
+        while some := list(islice(waiting, 4 * num_cores())):
             yield from threads.map(function, some)

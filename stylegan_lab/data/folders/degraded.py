@@ -1,122 +1,100 @@
-"""Pairs from any photos: each picture beside what became of it. Old photographs and low resolution are made the same way."""
+"""Paired data from plain photos: each image with a degraded version. Used for old photographs and super-resolution."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from stylegan_lab.data.folders.folder_data import Augmentations, Files, FolderData
-from stylegan_lab.data.folders.paired import REFERENCES
-from stylegan_lab.data.folders.pictures import Blocks
-from stylegan_lab.data.sampler import Draw, dice
-from stylegan_lab.images.augment import augmented
-from stylegan_lab.images.batch import Pair
-from stylegan_lab.mistake import Mistake, at_least
+from stylegan_lab.data.folders.folder_datamodule import Augmentations, FolderDataModule
+from stylegan_lab.data.folders.image_list import PixelBlocks
+from stylegan_lab.data.folders.paired import MAX_REFERENCE_PAIRS
+from stylegan_lab.data.sampler import LambdaDataset, SampleKey, sample_rng
+from stylegan_lab.errors import UserError, check_at_least
+from stylegan_lab.images.batch import PairedBatch
+from stylegan_lab.images.transforms.augment import apply_augmentations
 
 
-def _pair(plain: Tensor, degrade: Augmentations, chance: torch.Generator, restore: bool) -> Pair:
-    """From (1, C, H, W)."""
-    degraded = augmented(plain, degrade, chance)
-    return {"a": degraded[0], "b": plain[0]} if restore else {"a": plain[0], "b": degraded[0]}
+def _pair(clean: Tensor, degrade: Augmentations, rng: torch.Generator, restore: bool) -> PairedBatch:
+    """A pair made from an image (1, C, H, W)."""
+    degraded = apply_augmentations(clean, degrade, rng)
+    return {"a": degraded[0], "b": clean[0]} if restore else {"a": clean[0], "b": degraded[0]}
 
 
-class DegradedPictures(Dataset[Pair]):
-    """What becomes of a picture is drawn by (seed, epoch, index): something else each time it is seen."""
-
-    def __init__(
-        self, pictures: Blocks, augment: Augmentations, degrade: Augmentations, restore: bool, seed: int
-    ) -> None:
-        self.pictures, self.augment, self.degrade, self.restore, self.seed = pictures, augment, degrade, restore, seed
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, draw: Draw) -> Pair:
-        epoch, index = draw
-        chance = dice(self.seed, epoch, index)
-        return _pair(augmented(self.pictures[index], self.augment, chance), self.degrade, chance, self.restore)
+def _degraded_sample(
+    images: PixelBlocks, augment: Augmentations, degrade: Augmentations, restore: bool, seed: int, key: SampleKey
+) -> PairedBatch:
+    """The degradation is drawn by (seed, epoch, index), so it differs in each epoch."""
+    rng = sample_rng(seed, *key)
+    return _pair(apply_augmentations(images[key[1]], augment, rng), degrade, rng, restore)
 
 
-class HeldOutDegraded(Dataset[Pair]):
-    """The same becomes of a picture each time, as its name and the seed of the split have it."""
-
-    def __init__(
-        self, pictures: Blocks, names: Sequence[str], degrade: Augmentations, restore: bool, seed: int
-    ) -> None:
-        self.pictures, self.degrade, self.restore = pictures, degrade, restore
-        self.keys = [int.from_bytes(sha256(f"{seed}/{name!a}".encode()).digest()[:7], "big") for name in names]
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __getitem__(self, index: int) -> Pair:
-        return _pair(self.pictures[index], self.degrade, dice(self.keys[index]), self.restore)
+def _held_out_sample(
+    images: PixelBlocks, names: Sequence[str], degrade: Augmentations, restore: bool, seed: int, index: int
+) -> PairedBatch:
+    """The degradation depends on the image name and the seed of the split only, so it is always the same."""
+    key = int.from_bytes(sha256(f"{seed}/{names[index]!a}".encode()).digest()[:7], "big")
+    return _pair(images[index], degrade, sample_rng(key), restore)
 
 
 @dataclass(eq=False, repr=False)
-class DegradedFolder(FolderData):
-    """`restore`: learn to undo what was done to a picture (`a`); otherwise, to do it."""
+class DegradedFolderDataModule(FolderDataModule):
+    """`restore=True`: `a` is the degraded image and `b` the original. Otherwise the model learns to degrade."""
 
     _: KW_ONLY
     degrade: Augmentations
     restore: bool = False
 
-    gives = Pair
-    true_pairs = True
+    batch_type = PairedBatch
+    has_true_pairs = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         height, width = self.shape
         empty = torch.zeros((1, self.channels, height, width), dtype=torch.uint8)
-        degraded = augmented(empty, self.degrade, dice(0))
+        degraded = apply_augmentations(empty, self.degrade, sample_rng(0))
         self.factor = width // degraded.shape[-1]
         if self.factor > 1 and not self.restore:
-            raise Mistake(
-                "data.restore=false: what is degraded to fewer pixels cannot be learnt from what has more; "
-                "give data.restore=true, or degrade.downscale.enlarged=true"
+            raise UserError(
+                "data.restore=false: degrade makes images smaller, and no model maps large images to smaller ones; "
+                "set data.restore=true, or degrade.downscale.keep_size=true"
             )
 
-    def find(self) -> Files:
-        splits = self.real(self.split(self.tree.layout.parts, self.tree.name))
-        return {split: [paths] for split, paths in splits.items()}
-
     def train_samples(self) -> Dataset[Any]:
-        (pictures,) = self.training
-        return DegradedPictures(self.lenient(pictures), self.augment, self.degrade, self.restore, self.seed)
+        (images,) = self.training_blocks()
+        make = partial(_degraded_sample, images, self.augment, self.degrade, self.restore, self.seed)
+        return LambdaDataset(len(images), make)
 
     def held_out(self, split: str) -> Dataset[Any]:
         return self._fixed(split)
 
     def reference_pairs(self) -> Dataset[Any]:
-        return self._fixed("train", REFERENCES)
+        return self._fixed("train", MAX_REFERENCE_PAIRS)
 
-    def _fixed(self, split: str, most: int | None = None) -> HeldOutDegraded:
-        (pictures,) = self.held_out_pictures(split)
-        names = [_name(path, self.tree.base) for path in pictures.paths][:most]
-        return HeldOutDegraded(self.lenient(pictures), names, self.degrade, self.restore, self.split_seed)
+    def _fixed(self, split: str, limit: int | None = None) -> LambdaDataset:
+        (images,), base = self.held_out_images(split), self.tree.base
+        names = [path.relative_to(base).as_posix() if path.is_relative_to(base) else path.name for path in images.paths]
+        blocks = self.skipping_bad_files(images)
+        make = partial(_held_out_sample, blocks, names, self.degrade, self.restore, self.split_seed)
+        return LambdaDataset(len(names[:limit]), make)
 
 
 @dataclass(eq=False, repr=False)
-class ShrunkenFolder(DegradedFolder):
-    """Super-resolution: `a` has `factor` times fewer pixels a side, as `degrade` makes it, unless that enlarges it again."""
+class SuperResolutionFolderDataModule(DegradedFolderDataModule):
+    """Super-resolution: each side of `a` has `factor` times fewer pixels than `b`, unless `degrade` enlarges it again."""
 
     _: KW_ONLY
     factor: int = 4
 
     def __post_init__(self) -> None:
-        wanted = self.factor
-        at_least("data.factor", wanted, 1)
+        factor = self.factor
+        check_at_least("data.factor", factor, 1)
         super().__post_init__()
-        if self.factor not in (1, wanted):
-            raise Mistake(
-                f"data.factor={wanted}, and degrade makes pictures {self.factor} times smaller; say it once, with data.factor"
+        if self.factor not in (1, factor):
+            raise UserError(
+                f"data.factor={factor}, but degrade makes images {self.factor} times smaller; set data.factor={self.factor}"
             )
-
-
-def _name(path: Path, base: Path) -> str:
-    return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.name

@@ -1,52 +1,34 @@
-"""Pictures of one kind, whatever folders they lie in."""
+"""Images of one domain, at any depth below a folder."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch.utils.data import Dataset
 
-from stylegan_lab.data.folders.folder_data import Augmentations, Files, FolderData
-from stylegan_lab.data.folders.pictures import Blocks
-from stylegan_lab.data.sampler import Draw, dice
-from stylegan_lab.images.augment import augmented
-from stylegan_lab.images.batch import Plain
+from stylegan_lab.data.folders.folder_datamodule import Augmentations, FolderDataModule
+from stylegan_lab.data.folders.image_list import PixelBlocks
+from stylegan_lab.data.sampler import LambdaDataset, SampleKey, sample_rng
+from stylegan_lab.images.batch import ImageBatch
+from stylegan_lab.images.transforms.augment import apply_augmentations
 
 
-class PlainPictures(Dataset[Plain]):
-    def __init__(self, pictures: Blocks, augment: Augmentations, seed: int) -> None:
-        self.pictures, self.augment, self.seed = pictures, augment, seed
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, draw: Draw) -> Plain:
-        epoch, index = draw
-        return {"image": augmented(self.pictures[index], self.augment, dice(self.seed, epoch, index))[0]}
+def image_sample(images: PixelBlocks, augment: Augmentations, seed: int, key: SampleKey) -> ImageBatch:
+    return {"image": apply_augmentations(images[key[1]], augment, sample_rng(seed, *key))[0]}
 
 
-class HeldOutPlain(Dataset[Plain]):
-    def __init__(self, pictures: Blocks) -> None:
-        self.pictures = pictures
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, index: int) -> Plain:
-        return {"image": self.pictures[index][0]}
+def _held_out_image(images: PixelBlocks, index: int) -> ImageBatch:
+    return {"image": images[index][0]}
 
 
 @dataclass(eq=False, repr=False)
-class FlatFolder(FolderData):
-    gives = Plain
-
-    def find(self) -> Files:
-        splits = self.real(self.split(self.tree.layout.parts, self.tree.name))
-        return {split: [paths] for split, paths in splits.items()}
+class FlatFolderDataModule(FolderDataModule):
+    batch_type = ImageBatch
 
     def train_samples(self) -> Dataset[Any]:
-        (pictures,) = self.training
-        return PlainPictures(self.lenient(pictures), self.augment, self.seed)
+        (images,) = self.training_blocks()
+        return LambdaDataset(len(images), partial(image_sample, images, self.augment, self.seed))
 
     def held_out(self, split: str) -> Dataset[Any]:
-        (pictures,) = self.held_out_pictures(split)
-        return HeldOutPlain(self.lenient(pictures))
+        (images,) = self.held_out_blocks(split)
+        return LambdaDataset(len(images), partial(_held_out_image, images))

@@ -1,9 +1,9 @@
-"""Pictures in folders named after their class; classes are numbered in the order of their names."""
+"""Images in one folder per class. Classes are numbered in the order of their names."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from typing import Any
 
@@ -11,109 +11,91 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from stylegan_lab.data.classes import distinct
-from stylegan_lab.data.folders.flat import HeldOutPlain, PlainPictures
-from stylegan_lab.data.folders.folder_data import Files, FolderData, folder
-from stylegan_lab.data.folders.listing import shown
-from stylegan_lab.data.folders.packed import laid_out
-from stylegan_lab.data.folders.pictures import Blocks
-from stylegan_lab.data.folders.tree import Tree
-from stylegan_lab.data.sampler import Draw
-from stylegan_lab.images.batch import Labelled
+from stylegan_lab.data.datamodule import check_classes
+from stylegan_lab.data.download.formats import unpack_known_formats
+from stylegan_lab.data.folders.flat import image_sample
+from stylegan_lab.data.folders.folder_datamodule import Augmentations, Files, FolderDataModule, expand_path
+from stylegan_lab.data.folders.image_list import PixelBlocks
+from stylegan_lab.data.folders.tree import FolderTree
+from stylegan_lab.data.sampler import LambdaDataset, SampleKey
+from stylegan_lab.images.batch import LabelledBatch
+from stylegan_lab.images.open_image import display_name
 
 
-class Classes:
-    """All pictures of all classes, one class after the other."""
+class ClassImages:
+    """The images of all classes, one class after the other."""
 
-    def __init__(self, each: Sequence[Blocks]) -> None:
-        self.each = list(each)
-        self.ends = list(accumulate(map(len, self.each)))
+    def __init__(self, per_class: Sequence[PixelBlocks]) -> None:
+        self.per_class = list(per_class)
+        self.ends = list(accumulate(map(len, self.per_class)))
 
     def __len__(self) -> int:
         return self.ends[-1]
 
     def __getitem__(self, index: int) -> Tensor:
         label = self.label(index)
-        return self.each[label][index - self.ends[label] + len(self.each[label])]
+        return self.per_class[label][index - self.ends[label] + len(self.per_class[label])]
 
     def label(self, index: int) -> int:
         return bisect_right(self.ends, index)
 
-    def in_turn(self) -> list[int]:
-        """The first of each class, then the second of each: the first few show many classes."""
-        starts = [end - len(pictures) for end, pictures in zip(self.ends, self.each, strict=True)]
+    def interleaved_indices(self) -> list[int]:
+        """Indices ordered as the first image of each class, then the second, so that a few images show many classes."""
+        starts = [end - len(images) for end, images in zip(self.ends, self.per_class, strict=True)]
         return sorted(range(len(self)), key=lambda index: index - starts[self.label(index)])
 
 
-class LabelledPictures(Dataset[Labelled]):
-    def __init__(self, classes: Classes, pictures: PlainPictures) -> None:
-        self.classes, self.pictures = classes, pictures
-
-    def __len__(self) -> int:
-        return len(self.classes)
-
-    def __getitem__(self, draw: Draw) -> Labelled:
-        return {"image": self.pictures[draw]["image"], "label": torch.tensor(self.classes.label(draw[1]))}
+def _labelled_sample(classes: ClassImages, augment: Augmentations, seed: int, key: SampleKey) -> LabelledBatch:
+    return {**image_sample(classes, augment, seed, key), "label": torch.tensor(classes.label(key[1]))}
 
 
-class HeldOutLabelled(Dataset[Labelled]):
-    def __init__(self, classes: Classes) -> None:
-        self.classes, self.pictures, self.order = classes, HeldOutPlain(classes), classes.in_turn()
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, place: int) -> Labelled:
-        index = self.order[place]
-        return {"image": self.pictures[index]["image"], "label": torch.tensor(self.classes.label(index))}
+def _held_out_sample(classes: ClassImages, order: Sequence[int], position: int) -> LabelledBatch:
+    index = order[position]
+    return {"image": classes[index][0], "label": torch.tensor(classes.label(index))}
 
 
 @dataclass(eq=False, repr=False)
-class LabelledFolders(FolderData):
-    """`root` may also hold the packed files of a set (see `packed`)."""
+class LabelledFoldersDataModule(FolderDataModule):
+    """Classes from folders. `root` may also hold MNIST's idx files or CIFAR-10's binary batches, which are unpacked."""
 
     _: KW_ONLY
     classes: list[str]
 
-    gives = Labelled
+    batch_type = LabelledBatch
 
-    def find(self) -> Files:
-        self._note_packed()
+    def find_files(self) -> Files:
+        self._note_unpacked()
         if not self.tree.domains:
-            raise self.tree.wrong(
-                "labelled", "a folder for each class, in data.root or in train, val and test below it"
-            )
-        self.classes = distinct(self.classes or self.tree.domains, self.tree.domains)
-        splits = [
-            self.real(self.split([part for part in self.tree.layout.parts if part.domain == name], name))
-            for name in self.classes
-        ]
-        return {split: [label[split] for label in splits] for split in splits[0]}
+            wanted = "a folder for each class, in data.root or in train, val and test below it"
+            raise self.tree.layout_error("labelled", wanted)
+        self.classes = check_classes(self.classes or self.tree.domains, self.tree.domains)
+        return self.split_domains(self.classes)
 
     @cached_property
-    def tree(self) -> Tree:
-        root = folder(self.root)
-        return Tree(None if root is None else laid_out(root))
+    def tree(self) -> FolderTree:
+        root = expand_path(self.root)
+        return FolderTree(None if root is None else unpack_known_formats(root))
 
-    def _note_packed(self) -> None:
-        asked = folder(self.root)
-        if asked is None or self.tree.base == asked.absolute():
+    def _note_unpacked(self) -> None:
+        root = expand_path(self.root)
+        if root is None or self.tree.base == root.absolute():
             return
-        self.note(f"{shown(asked)} was unpacked into {shown(self.tree.base)}")
+        self.add_plan_note(f"{display_name(root)} was extracted to {display_name(self.tree.base)}")
         if not any(part.split for part in self.tree.layout.parts):
             count = sum(len(part.files) for part in self.tree.layout.parts)
-            self.note(
-                f"only one of the set's splits is there: data.val_share={self.val_share} and data.test_share={self.test_share} "
-                f"of its {count:,} pictures are held out"
+            self.add_plan_note(
+                f"only one split of the data set was found: data.val_fraction={self.val_fraction} and "
+                f"data.test_fraction={self.test_fraction} of its {count:,} images are held out"
             )
 
     def class_counts(self) -> Tensor:
-        """Of the training's pictures."""
-        return torch.tensor([len(pictures) for pictures in self.training]).double()
+        """The number of training images of each class."""
+        return torch.tensor([len(images) for images in self.training_images]).double()
 
     def train_samples(self) -> Dataset[Any]:
-        classes = Classes([self.lenient(pictures) for pictures in self.training])
-        return LabelledPictures(classes, PlainPictures(classes, self.augment, self.seed))
+        classes = ClassImages(self.training_blocks())
+        return LambdaDataset(len(classes), partial(_labelled_sample, classes, self.augment, self.seed))
 
     def held_out(self, split: str) -> Dataset[Any]:
-        return HeldOutLabelled(Classes([self.lenient(pictures) for pictures in self.held_out_pictures(split)]))
+        classes = ClassImages(self.held_out_blocks(split))
+        return LambdaDataset(len(classes), partial(_held_out_sample, classes, classes.interleaved_indices()))

@@ -1,27 +1,27 @@
-"""What a folder of pictures is meant for, told from its names alone (and, of a flat one, from the pictures' sizes)."""
+"""Detecting the layout of an image folder from file names, and for flat folders also from image sizes."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stylegan_lab.data.folders.listing import same_name
+from stylegan_lab.data.folders.listing import normalized_name
 
-SPLITS = {
+SPLIT_OF_FOLDER = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "testing": "test",
 }  # fmt: skip
-ORDER = ("", "train", "val", "test")
+
+SPLIT_ORDER = ("", "train", "val", "test")
 SPLIT_AND_LETTER = re.compile(r"(train|val|test)[ _-]?([ab])", re.IGNORECASE)
 CONTENTS, STYLES = {"content", "contents"}, {"style", "styles"}
-MATCHED = 0.5  # the share of names in common that makes two folders pairs: those without a mate are then found missing
-MOSTLY = 0.8  # the share of flat pictures twice as wide as high that makes them pairs: the others are then found odd
-ENOUGH = 24  # pictures whose sizes say what all are like
+PAIRED_SHARE = 0.5  # two folders with a larger share of names in common are pairs
+SIDE_BY_SIDE_SHARE = 0.8  # a flat folder with a larger share of images twice as wide as high holds pairs
+NUM_PROBED = 24  # images whose sizes are read to classify a flat folder
+SizeOf = Callable[[Path], tuple[int, int] | None]
 
-Sizes = Callable[[Path], tuple[int, int] | None]
 
-
-class Part(NamedTuple):
-    """The pictures of one domain in one split; the split is "" where no folder makes one."""
+class LayoutPart(NamedTuple):
+    """The images of one domain in one split. The split is "" if there is no folder for splits."""
 
     domain: str
     split: str
@@ -33,151 +33,148 @@ class Part(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """`data` is the choice of data that reads it, `also` are others that can; `evidence` are sentences for the user."""
+    """`data` is the config that reads the folder, and `also` are others that can. `evidence` explains the choice to the user."""
 
     data: str
-    parts: tuple[Part, ...]
+    parts: tuple[LayoutPart, ...]
     evidence: tuple[str, ...]
     also: tuple[str, ...] = ()
-    below: Path = Path()  # the folder in which all of it lies
+    root: Path = Path()  # the subfolder that holds everything
 
     @property
     def domains(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(part.domain for part in self.parts))
 
 
-class Place(NamedTuple):
-    """Where a picture lies: its split and domain, and the rest of its path, by which it is matched with a mate."""
+class ImageLocation(NamedTuple):
+    """The split and domain of an image, and the rest of its path, by which pairs are matched."""
 
     split: str
     domain: str
     rest: Path
 
 
-def recognise(files: Sequence[Path], size_of: Sizes) -> Layout:
-    """`files` are relative to the folder. `size_of` says a picture's width and height, or None of one that cannot be read."""
-    if below := _wrapping(files):
-        inner = recognise([path.relative_to(below) for path in files], lambda path: size_of(below / path))
-        parts = tuple(part._replace(files=tuple(below / path for path in part.files)) for part in inner.parts)
-        return inner._replace(parts=parts, below=below / inner.below)
+def detect_layout(files: Sequence[Path], image_size: SizeOf) -> Layout:
+    """The layout of these files, which are relative to the folder. `image_size` returns width and height, or None if an image
+    cannot be read."""
+    if root := _outer_folder(files):
+        inner = detect_layout([path.relative_to(root) for path in files], lambda path: image_size(root / path))
+        parts = tuple(part._replace(files=tuple(root / path for path in part.files)) for part in inner.parts)
+        return inner._replace(parts=parts, root=root / inner.root)
     parts = _parts(files)
     domains = [name for name in dict.fromkeys(part.domain for part in parts) if name]
-    evidence = [*_unnamed_splits(files), *_loose(parts, domains), *_splits(parts)]
+    evidence = [*_possible_splits(files), *_outside_folders(parts, domains), *_splits(parts)]
     if not domains:
-        return _flat(parts, evidence, size_of)
+        return _flat(parts, evidence, image_size)
     if len(domains) == 1:
-        return Layout("flat", parts, (f"one folder with pictures, {domains[0]}", *evidence), ("vintage", "superres"))
+        return Layout("flat", parts, (f"one folder with images, {domains[0]}", *evidence), ("vintage", "superres"))
     listed = ", ".join(domains[:8]) + (f" and {len(domains) - 8} more" if len(domains) > 8 else "")
     if len(domains) > 2:
-        says = f"{len(domains)} folders of pictures: {listed}; each is a domain, or a class"
-        return Layout("domains", parts, (says, *evidence), ("labelled", "flat"))
+        summary = f"{len(domains)} folders of images: {listed}; each is a domain, or a class"
+        return Layout("domains", parts, (summary, *evidence), ("labelled", "flat"))
     if (named := {name.lower() for name in domains}) & CONTENTS and named & STYLES:
         return Layout("style", parts, (f"contents and styles: {listed}", *evidence), ("unpaired",))
     if any(SPLIT_AND_LETTER.fullmatch(path.parts[0]) for path in files):
-        says = "folders as CycleGAN has them: " + ", ".join(
-            dict.fromkeys(path.parts[0] for path in files if len(path.parts) > 1)
-        )
-        return Layout("unpaired", parts, (says, *evidence), ("domains", "labelled"))
-    shared, of = _in_common(parts, domains)
-    if shared > MATCHED * of:
-        says = f"two folders of pictures, {listed}, with {shared:,} of {of:,} names in both: true pairs"
-        return Layout("paired", parts, (says, *evidence), ("unpaired",))
-    says = f"two folders of pictures, {listed}, with {f'only {shared:,} of {of:,}' if shared else 'no'} names in both: no pairs"
-    return Layout("unpaired", parts, (says, *evidence), ("domains", "labelled"))
+        folders = dict.fromkeys(path.parts[0] for path in files if len(path.parts) > 1)
+        summary = f"folders named as in CycleGAN: {', '.join(folders)}"
+        return Layout("unpaired", parts, (summary, *evidence), ("domains", "labelled"))
+    shared, of = _shared_names(parts, domains)
+    if shared > PAIRED_SHARE * of:
+        summary = f"two folders of images, {listed}, with {shared:,} of {of:,} names in both: true pairs"
+        return Layout("paired", parts, (summary, *evidence), ("unpaired",))
+    summary = f"two folders of images, {listed}, with {f'only {shared:,} of {of:,}' if shared else 'no'} names in both: no pairs"
+    return Layout("unpaired", parts, (summary, *evidence), ("domains", "labelled"))
 
 
-def place_of(path: Path) -> Place:
-    """trainA/x.jpg, train/A/x.jpg and A/train/x.jpg are all x.jpg of A in train."""
+def parse_image_path(path: Path) -> ImageLocation:
+    """trainA/x.jpg, train/A/x.jpg and A/train/x.jpg are all image x.jpg of domain A in split train."""
     *folders, name = path.parts
-    if folders and (both := SPLIT_AND_LETTER.fullmatch(folders[0])):
-        return Place(both[1].lower(), both[2].upper(), Path(*folders[1:], name))
-    if folders and folders[0].lower() in SPLITS:
-        return Place(SPLITS[folders[0].lower()], folders[1] if folders[1:] else "", Path(*folders[2:], name))
-    if folders[1:] and folders[1].lower() in SPLITS:
-        return Place(SPLITS[folders[1].lower()], folders[0], Path(*folders[2:], name))
-    return Place("", folders[0] if folders else "", Path(*folders[1:], name))
+    if folders and (match := SPLIT_AND_LETTER.fullmatch(folders[0])):
+        return ImageLocation(match[1].lower(), match[2].upper(), Path(*folders[1:], name))
+    if folders and folders[0].lower() in SPLIT_OF_FOLDER:
+        domain = folders[1] if folders[1:] else ""
+        return ImageLocation(SPLIT_OF_FOLDER[folders[0].lower()], domain, Path(*folders[2:], name))
+    if folders[1:] and folders[1].lower() in SPLIT_OF_FOLDER:
+        return ImageLocation(SPLIT_OF_FOLDER[folders[1].lower()], folders[0], Path(*folders[2:], name))
+    return ImageLocation("", folders[0] if folders else "", Path(*folders[1:], name))
 
 
-def mates(parts: Sequence[Part]) -> Iterator[tuple[str, tuple[Path | None, Path | None]]]:
-    """(split, (a, b)) of two domains matched by their names without suffix; None where one is missing."""
+def matched_pairs(parts: Sequence[LayoutPart]) -> Iterator[tuple[str, tuple[Path | None, Path | None]]]:
+    """(split, (a, b)) for two domains, matched by name without suffix. A missing counterpart is None."""
     a, b = dict.fromkeys(part.domain for part in parts if part.domain)
     for split in dict.fromkeys(part.split for part in parts):
-        here = {
-            domain: {_stem(path): path for path in part.files}
-            for part in parts
-            for domain in (part.domain,)
-            if part.split == split
-        }
+        here = {part.domain: {_stem(path): path for path in part.files} for part in parts if part.split == split}
         for stem in sorted({*here.get(a, ()), *here.get(b, ())}):
             yield split, (here.get(a, {}).get(stem), here.get(b, {}).get(stem))
 
 
 def _stem(path: Path) -> str:
-    """By which mates are matched: where it lies in its domain, without the suffix."""
-    return same_name(place_of(path).rest.with_suffix("").as_posix())
+    """The key that matches pairs: the path within the domain, without suffix."""
+    return normalized_name(parse_image_path(path).rest.with_suffix("").as_posix())
 
 
-def _wrapping(files: Sequence[Path]) -> Path | None:
-    """The one folder in which everything lies, again in folders."""
+def _outer_folder(files: Sequence[Path]) -> Path | None:
+    """The single top folder, if everything lies in subfolders of it."""
     tops = {path.parts[0] for path in files}
     if len(tops) != 1 or any(len(path.parts) < 3 for path in files):
         return None
     (top,) = tops
-    return None if top.lower() in SPLITS or SPLIT_AND_LETTER.fullmatch(top) else Path(top)
+    return None if top.lower() in SPLIT_OF_FOLDER or SPLIT_AND_LETTER.fullmatch(top) else Path(top)
 
 
-def _unnamed_splits(files: Sequence[Path]) -> Iterator[str]:
-    """Folders that hold folders of the same names are splits, most likely."""
+def _possible_splits(files: Sequence[Path]) -> Iterator[str]:
+    """A hint if folders hold subfolders of the same names, which probably are splits."""
     within: dict[str, set[str]] = {}
     for path in files:
         within.setdefault(path.parts[0], set()).add(path.parts[1] if len(path.parts) > 2 else "")
     (first, *others) = within.values()
-    known = any(name.lower() in SPLITS for name in {*first, *within})
+    known = any(name.lower() in SPLIT_OF_FOLDER for name in {*first, *within})
     if others and len(first) > 1 and all(names == first for names in others) and not known:
         outer, inner = " and ".join(sorted(within)), ", ".join(sorted(first))
         yield f"{outer} hold folders of the same names ({inner}); if these are the domains, rename {outer} to train and test"
 
 
-def _parts(files: Sequence[Path]) -> tuple[Part, ...]:
+def _parts(files: Sequence[Path]) -> tuple[LayoutPart, ...]:
     parts: dict[tuple[int, str], list[Path]] = {}
     for path in files:
-        place = place_of(path)
-        parts.setdefault((ORDER.index(place.split), place.domain), []).append(path)
-    return tuple(Part(domain, ORDER[split], tuple(paths)) for (split, domain), paths in sorted(parts.items()))
+        place = parse_image_path(path)
+        parts.setdefault((SPLIT_ORDER.index(place.split), place.domain), []).append(path)
+    ordered = sorted(parts.items())
+    return tuple(LayoutPart(domain, SPLIT_ORDER[split], tuple(paths)) for (split, domain), paths in ordered)
 
 
-def _loose(parts: Sequence[Part], domains: Sequence[str]) -> Iterator[str]:
+def _outside_folders(parts: Sequence[LayoutPart], domains: Sequence[str]) -> Iterator[str]:
     loose = sum(len(part.files) for part in parts if not part.domain)
     if domains and loose:
-        yield f"{'1 picture lies' if loose == 1 else f'{loose:,} pictures lie'} beside the folders, in none of them"
+        yield f"{'1 image lies' if loose == 1 else f'{loose:,} images lie'} outside the folders of the domains"
 
 
-def _splits(parts: Sequence[Part]) -> Iterator[str]:
+def _splits(parts: Sequence[LayoutPart]) -> Iterator[str]:
     splits = [split for split in dict.fromkeys(part.split for part in parts) if split]
     if not splits:
-        yield "no folders train, val and test: a part is set aside by name, for scores"
+        yield "no folders train, val and test: some images are held out by name for evaluation"
     elif splits == ["train"]:
-        yield "train is the only split: a part of it is set aside by name, for scores"
+        yield "train is the only split: some images of it are held out by name for evaluation"
     else:
         yield f"split by folder: {', '.join(splits)}"
 
 
-def _flat(parts: tuple[Part, ...], evidence: Sequence[str], size_of: Sizes) -> Layout:
+def _flat(parts: tuple[LayoutPart, ...], evidence: Sequence[str], image_size: SizeOf) -> Layout:
     files = [path for part in parts for path in part.files]
     if len(files) == 2:
-        return Layout("single_pair", parts, ("two pictures: one pair",), ("flat",))
-    sizes = [size for path in files[:ENOUGH] if (size := size_of(path)) is not None]
+        return Layout("single_pair", parts, ("two images: one pair",), ("flat",))
+    sizes = [size for path in files[:NUM_PROBED] if (size := image_size(path)) is not None]
     twice = sum(width == 2 * height for width, height in sizes)
-    if twice > MOSTLY * len(sizes):
+    if twice > SIDE_BY_SIDE_SHARE * len(sizes):
         odd = f" (but {len(sizes) - twice} of the first {len(sizes)})" if twice < len(sizes) else ""
-        says = f"pictures twice as wide as high{odd}, as pairs are that stand side by side in one picture"
-        return Layout("paired", parts, (says, *evidence), ("flat",))
-    says = "pictures in no folders for domains: to generate more of, or to make pairs of (vintage, superres)"
-    return Layout("flat", parts, (says, *evidence), ("vintage", "superres"))
+        summary = f"images twice as wide as high{odd}, as images are that hold a pair side by side"
+        return Layout("paired", parts, (summary, *evidence), ("flat",))
+    summary = "no folders for domains: images to generate from, or to make pairs of (vintage, superres)"
+    return Layout("flat", parts, (summary, *evidence), ("vintage", "superres"))
 
 
-def _in_common(parts: Sequence[Part], domains: Sequence[str]) -> tuple[int, int]:
-    """How many names both domains have, of how many the smaller one has."""
+def _shared_names(parts: Sequence[LayoutPart], domains: Sequence[str]) -> tuple[int, int]:
+    """The number of names in both domains, and the number of names in the smaller one."""
     a, b = ({(part.split, _stem(path)) for part in parts if part.domain == domain for path in part.files}
             for domain in domains)  # fmt: skip
     return len(a & b), min(len(a), len(b))

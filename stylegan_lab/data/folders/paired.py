@@ -1,184 +1,202 @@
-"""True pairs: side by side in one picture, or in two folders by the same name; shuffled, they are two unpaired domains."""
+"""Paired data: side by side in one image, or in two folders under the same names; and a single pair of images."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch.utils.data import Dataset
 
-from stylegan_lab.data.folders.folder_data import Augmentations, Files, FolderData
-from stylegan_lab.data.folders.layout import MOSTLY, mates
-from stylegan_lab.data.folders.listing import shown
-from stylegan_lab.data.folders.pictures import Blocks, Mates, Pictures
-from stylegan_lab.data.folders.reading import Reading
-from stylegan_lab.data.folders.tree import Tree
-from stylegan_lab.data.folders.unpaired import tree_of_two
-from stylegan_lab.data.sampler import Draw, dice
-from stylegan_lab.images.augment import augmented
-from stylegan_lab.images.batch import Pair, Unpaired
-from stylegan_lab.mistake import Mistake
+from stylegan_lab.data.folders.folder_datamodule import Augmentations, Files, FolderDataModule
+from stylegan_lab.data.folders.image_list import ImageList, ImagePairs, PixelBlocks
+from stylegan_lab.data.folders.layout import SIDE_BY_SIDE_SHARE, matched_pairs
+from stylegan_lab.data.folders.reading import ImageReading
+from stylegan_lab.data.folders.tree import FolderTree
+from stylegan_lab.data.folders.unpaired import two_folder_tree
+from stylegan_lab.data.sampler import LambdaDataset, SampleKey, sample_rng
+from stylegan_lab.errors import UserError, check_at_least
+from stylegan_lab.images.batch import PairedBatch, UnpairedBatch
+from stylegan_lab.images.open_image import display_name
+from stylegan_lab.images.transforms.augment import apply_augmentations
 
-REFERENCES = 64  # training pairs that references are fitted on
-TOLD = 5
-ALIKE = 0.02  # by how much the aspects of two pictures of a pair may differ: a pixel or two
-
-
-class PairedPictures(Dataset[Pair]):
-    """Both pictures of a pair are augmented alike."""
-
-    def __init__(self, pairs: Blocks, augment: Augmentations, seed: int) -> None:
-        self.pairs, self.augment, self.seed = pairs, augment, seed
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, draw: Draw) -> Pair:
-        epoch, index = draw
-        a, b = augmented(self.pairs[index], self.augment, dice(self.seed, epoch, index))
-        return {"a": a, "b": b}
+MAX_REFERENCE_PAIRS = 64  # training pairs that baselines are fitted on
+MAX_LISTED = 5
+ASPECT_TOLERANCE = 0.02  # relative difference of the aspect ratios of a pair: a pixel or two
 
 
-class ShuffledPictures(PairedPictures):
-    """With each `a` the `b` of another pair, drawn by (seed, epoch, index)."""
-
-    def __getitem__(self, draw: Draw) -> Pair:
-        epoch, index = draw
-        chance = dice(self.seed, epoch, index)
-        step = int(torch.randint(1, len(self), (), generator=chance))
-        a = augmented(self.pairs[index][:1], self.augment, chance)[0]
-        b = augmented(self.pairs[(index + step) % len(self)][1:], self.augment, chance)[0]
-        return {"a": a, "b": b}
+def _pair_sample(pairs: PixelBlocks, augment: Augmentations, seed: int, key: SampleKey) -> PairedBatch:
+    """Both images of a pair receive the same augmentation. Pairs are repeated if there are fewer than samples."""
+    a, b = apply_augmentations(pairs[key[1] % len(pairs)], augment, sample_rng(seed, *key))
+    return {"a": a, "b": b}
 
 
-class HeldOutPairs(Dataset[Pair]):
-    def __init__(self, pairs: Blocks, most: int | None = None) -> None:
-        self.pairs, self.most = pairs, most
+def _shuffled_sample(pairs: PixelBlocks, augment: Augmentations, seed: int, key: SampleKey) -> PairedBatch:
+    """Each `a` with the `b` of another pair, drawn by (seed, epoch, index): two unpaired domains."""
+    index, rng = key[1], sample_rng(seed, *key)
+    step = int(torch.randint(1, len(pairs), (), generator=rng))
+    a = apply_augmentations(pairs[index][:1], augment, rng)[0]
+    b = apply_augmentations(pairs[(index + step) % len(pairs)][1:], augment, rng)[0]
+    return {"a": a, "b": b}
 
-    def __len__(self) -> int:
-        return min(len(self.pairs), self.most or len(self.pairs))
 
-    def __getitem__(self, index: int) -> Pair:
-        a, b = self.pairs[index]
-        return {"a": a, "b": b}
+def _held_out_pair(pairs: PixelBlocks, index: int) -> PairedBatch:
+    a, b = pairs[index]
+    return {"a": a, "b": b}
 
 
 @dataclass(eq=False, repr=False)
-class PairedFolders(FolderData):
+class PairedFoldersDataModule(FolderDataModule):
     _: KW_ONLY
     a: str | None = None
     b: str | None = None
     sides: Literal["AB", "BA"] = "AB"
     shuffled: bool = False
 
-    gives = Pair
-    true_pairs = True
-    aligned = True
+    batch_type = PairedBatch
+    has_true_pairs = True
+    paired = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.shuffled:
-            self.gives = Unpaired
+            self.batch_type = UnpairedBatch
             if len(self.files["train"][0]) < 2:
-                raise Mistake(
-                    "data.shuffled=true takes the other picture from another pair, and there is one pair to train on"
-                )
+                raise UserError("data.shuffled=true needs at least two training pairs, but there is only one")
 
     @cached_property
-    def tree(self) -> Tree:
-        return tree_of_two(self.root, self.a, self.b)
+    def tree(self) -> FolderTree:
+        return two_folder_tree(self.root, self.a, self.b)
 
     @cached_property
-    def reading(self) -> Reading:
+    def image_reading(self) -> ImageReading:
         halves = 0 if len(self.tree.domains) == 2 else 1 if self.sides == "AB" else -1
-        return Reading(self.fit, self.channels, self.depth, self.background, halves)
+        return ImageReading(self.resize, self.channels, self.bit_depth, self.background, halves)
 
-    def find(self) -> Files:
+    def find_files(self) -> Files:
         if len(self.tree.domains) == 2:
             return self._matched()
         if len(self.tree.domains) > 2 or not self.tree.side_by_side():
-            wanted = "pictures that show a and b side by side, or two folders with pictures of the same names"
-            raise self.tree.wrong("paired", wanted)
-        splits = self.real(self.split(self.tree.layout.parts, self.tree.name))
-        return {split: [paths] for split, paths in splits.items()}
+            wanted = "images that show a and b side by side, or two folders with images of the same names"
+            raise self.tree.layout_error("paired", wanted)
+        return super().find_files()
 
     def _matched(self) -> Files:
-        """The first domain is split; the second goes with it."""
+        """The first domain is split, and the second follows it."""
         first, second = self.tree.domains
-        mate_of: dict[Path, Path] = {}
-        alone: list[Path] = []
-        for _, (in_a, in_b) in mates(self.tree.layout.parts):
+        counterpart_of: dict[Path, Path] = {}
+        missing: list[Path] = []
+        for _, (in_a, in_b) in matched_pairs(self.tree.layout.parts):
             if in_a is not None and in_b is not None:
-                mate_of[in_a] = in_b
+                counterpart_of[in_a] = in_b
             else:
-                alone += [path for path in (in_a, in_b) if path is not None]
-        if alone:
-            raise self._alone(alone)
-        parts = [part for part in self.tree.layout.parts if part.domain == first]
-        splits = self.split(
-            [part._replace(files=tuple(path for path in part.files if path in mate_of)) for part in parts],
-            f"{first} and {second}",
-        )
-        a = self.real(splits)
-        b = self.real({split: [mate_of[path] for path in paths] for split, paths in splits.items()})
+                missing += [path for path in (in_a, in_b) if path is not None]
+        if missing:
+            raise self._missing_pairs(missing)
+        parts = [
+            part._replace(files=tuple(filter(counterpart_of.__contains__, part.files)))
+            for part in self.tree.layout.parts
+            if part.domain == first
+        ]
+        splits = self.split(parts, f"{first} and {second}")
+        a = self.actual_paths(splits)
+        b = self.actual_paths({split: [counterpart_of[path] for path in paths] for split, paths in splits.items()})
         return {split: [a[split], b[split]] for split in a}
 
-    def _alone(self, alone: list[Path]) -> Mistake:
-        told = ", ".join(shown(self.tree.files[path]) for path in alone[:TOLD])
-        more = f" and {len(alone) - TOLD:,} more" if len(alone) > TOLD else ""
-        names = [path.stem for path in alone]
+    def _missing_pairs(self, missing: list[Path]) -> UserError:
+        listed = ", ".join(display_name(self.tree.files[path]) for path in missing[:MAX_LISTED])
+        more = f" and {len(missing) - MAX_LISTED:,} more" if len(missing) > MAX_LISTED else ""
+        names = [path.stem for path in missing]
         by_case = len({name.lower() for name in names}) < len(set(names))
         hint = "; some names differ only by upper and lower case" if by_case else ""
-        return Mistake(
-            f"{len(alone):,} picture{'s have' if len(alone) > 1 else ' has'} no mate of the same name in the other folder: "
-            f"{told}{more}{hint}. Add the mates, or remove these (or take data=unpaired)"
+        return UserError(
+            f"{len(missing):,} image{'s have' if len(missing) > 1 else ' has'} no counterpart of the same name in the "
+            f"other folder: {listed}{more}{hint}. Add the counterparts, or remove these images (or use data=unpaired)"
         )
 
     def check_sizes(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
-        """A fit would hide that two pictures do not show the same."""
+        """Resizing would hide that two images of a pair show different parts."""
         self._check_halves(sizes)
         odd = []
         for domains in self.files.values():
             for a, b in zip(*domains, strict=True) if len(domains) == 2 else ():
-                if a in sizes and b in sizes and not _alike(sizes[a], sizes[b]):
+                if a in sizes and b in sizes and not _same_aspect(sizes[a], sizes[b]):
                     (width, height), (other_width, other_height) = sizes[a], sizes[b]
-                    odd.append(f"{shown(a)} is {width}x{height} and {shown(b)} {other_width}x{other_height}")
+                    sides = f"{display_name(a)} is {width}x{height} and {display_name(b)} {other_width}x{other_height}"
+                    odd.append(sides)
         if odd:
             more = f", and {len(odd) - 3:,} more pairs" if len(odd) > 3 else ""
-            raise Mistake(
-                f"{len(odd):,} pair{'s' * (len(odd) > 1)} of another aspect: {'; '.join(odd[:3])}{more}. "
-                "The two pictures of a pair show the same part of the same thing; crop them alike"
+            raise UserError(
+                f"{len(odd):,} pair{'s' * (len(odd) > 1)} of different aspect ratios: {'; '.join(odd[:3])}{more}. "
+                "The two images of a pair must show the same part of the same scene; crop them in the same way"
             )
 
     def _check_halves(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
-        """Among pictures twice as wide as high, one that is not holds no pair, and would be cut in two all the same."""
-        whole = {
-            path: sizes[path] for (paths, *mate) in self.files.values() if not mate for path in paths if path in sizes
-        }
-        odd = {path: size for path, size in whole.items() if not _alike(size, (2, 1))}
-        if odd and len(odd) < (1 - MOSTLY) * len(whole):
-            told = ", ".join(f"{shown(path)} is {width}x{height}" for path, (width, height) in list(odd.items())[:TOLD])
-            more = f", and {len(odd) - TOLD:,} more" if len(odd) > TOLD else ""
-            raise Mistake(
-                f"{len(odd):,} of {len(whole):,} pictures {'is' if len(odd) == 1 else 'are'} not twice as wide as high, as "
-                f"the others are that hold two side by side: {told}{more}. Remove them, or scale what is a pair to that shape"
+        """If most images are twice as wide as high, the others are probably no pairs, but would be cut in two."""
+        side_by_side_files = [path for (paths, *other) in self.files.values() if not other for path in paths]
+        side_by_side = {path: sizes[path] for path in side_by_side_files if path in sizes}
+        odd = {path: size for path, size in side_by_side.items() if not _same_aspect(size, (2, 1))}
+        if odd and len(odd) < (1 - SIDE_BY_SIDE_SHARE) * len(side_by_side):
+            first = list(odd.items())[:MAX_LISTED]
+            listed = ", ".join(f"{display_name(path)} is {width}x{height}" for path, (width, height) in first)
+            more = f", and {len(odd) - MAX_LISTED:,} more" if len(odd) > MAX_LISTED else ""
+            raise UserError(
+                f"{len(odd):,} of {len(side_by_side):,} images {'is' if len(odd) == 1 else 'are'} not twice as wide as high, but "
+                f"the others hold two images side by side: {listed}{more}. Remove them, or scale pairs to that shape"
             )
 
-    def pairs(self, domains: list[Pictures]) -> Blocks:
-        return self.lenient(Mates(*domains) if len(domains) == 2 else domains[0])
+    def pairs(self, domains: list[ImageList]) -> PixelBlocks:
+        return self.skipping_bad_files(ImagePairs(*domains) if len(domains) == 2 else domains[0])
 
     def train_samples(self) -> Dataset[Any]:
-        kind = ShuffledPictures if self.shuffled else PairedPictures
-        return kind(self.pairs(self.training), self.augment, self.seed)
+        pairs, make = self.pairs(self.training_images), _shuffled_sample if self.shuffled else _pair_sample
+        return LambdaDataset(len(pairs), partial(make, pairs, self.augment, self.seed))
 
     def held_out(self, split: str) -> Dataset[Any]:
-        return HeldOutPairs(self.pairs(self.held_out_pictures(split)))
+        pairs = self.pairs(self.held_out_images(split))
+        return LambdaDataset(len(pairs), partial(_held_out_pair, pairs))
 
     def reference_pairs(self) -> Dataset[Any]:
-        return HeldOutPairs(self.pairs(self.held_out_pictures("train")), REFERENCES)
+        pairs = self.pairs(self.held_out_images("train"))
+        return LambdaDataset(min(len(pairs), MAX_REFERENCE_PAIRS), partial(_held_out_pair, pairs))
 
 
-def _alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return abs(one[0] / one[1] * other[1] / other[0] - 1) <= ALIKE
+def _same_aspect(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return abs(one[0] / one[1] * other[1] / other[0] - 1) <= ASPECT_TOLERANCE
+
+
+@dataclass(eq=False, repr=False)
+class SinglePairDataModule(PairedFoldersDataModule):
+    """One pair, cropped anew for each sample: to overfit on, or to learn from a single image.
+
+    It is given as data.a and data.b, or as data.root: a side-by-side image, or a folder of two images. The held-out pair is the
+    same pair."""
+
+    _: KW_ONLY
+    crops: int = 100
+
+    def __post_init__(self) -> None:
+        check_at_least("data.crops", self.crops, 1)
+        super().__post_init__()
+
+    def find_files(self) -> Files:
+        paths = [[path] for path in self.tree.files.values()]
+        if len(paths) > 2 or (len(paths) == 1 and not self.tree.side_by_side()):
+            wanted = "data.a=IMAGE data.b=IMAGE, or data.root=IMAGE that shows both side by side"
+            raise self.tree.layout_error("single_pair", wanted)
+        self.add_plan_note("one pair; val and test show it uncropped")
+        return dict.fromkeys(("train", "val", "test"), paths)
+
+    def check_sizes(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
+        if len({sizes[path] for (path,) in self.files["train"] if path in sizes}) > 1:
+            (a,), (b,) = self.files["train"]
+            raise UserError(
+                f"{a.name} is {sizes[a][0]}x{sizes[a][1]} and {b.name} {sizes[b][0]}x{sizes[b][1]}; "
+                "the two images of a pair must have the same size"
+            )
+
+    def train_samples(self) -> Dataset[Any]:
+        return LambdaDataset(
+            self.crops, partial(_pair_sample, self.pairs(self.training_images), self.augment, self.seed)
+        )

@@ -1,88 +1,98 @@
-"""Which pictures are for training, which are held out: by a list file, or by a seeded share that keeps copies together."""
+"""Splitting images into train, val and test: by folders, by list files, or by a seeded fraction that keeps copies together."""
 
 import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from stylegan_lab.data.folders.listing import same_name, shown
-from stylegan_lab.mistake import Mistake
+from stylegan_lab.data.folders.layout import LayoutPart, parse_image_path
+from stylegan_lab.data.folders.listing import normalized_name
+from stylegan_lab.errors import UserError, check_at_least
+from stylegan_lab.images.open_image import display_name
 
 SPLITS = ("train", "val", "test")
 Name = TypeVar("Name", bound=PurePath)
 
-# What programs add to the name of a copy: "(2)", " - Copy", "~2", "@2x", "-1024x768", "-scaled", "_edited" ...
+# Suffixes that programs add to the name of a copy: "(2)", " - Copy", "~2", "@2x", "-1024x768", "-scaled", "_edited" ...
 COPY = re.compile(
     r"[ _.~@-]*(\(\d*\)|\((copy|kopie|copie|copia)( \d+)?\)|\b(copy|kopie|copie|copia)( ?\(?\d+\)?)?|(?<=[ _-])(copy|edited|edit"
     r"|scaled|resized|thumb|thumbnail|small|large)|~\d+|@\d+x|-\d{2,5}x\d{2,5})$"
 )
-TAKE = re.compile(r"(?<=\d)[ _.-]\d{1,3}$")  # img_001_2 is another take of img_001, img_002 is not
+
+SECOND_NUMBER = re.compile(r"(?<=\d)[ _.-]\d{1,3}$")  # img_001_2 belongs to img_001; img_002 does not
 
 
-def likeness(path: PurePath, takes: bool = True) -> str:
-    """What the names of a picture and of its copies have in common: the stem without marks of copies, in any case, in any
-    folder. `takes`: also without a second number."""
+def duplicate_key(path: PurePath, ignore_second_number: bool = True) -> str:
+    """A key shared by an image and its copies: the case-folded stem without copy suffixes, and without a second number."""
     name = unicodedata.normalize("NFKC", path.stem).casefold().strip()
     while (shorter := COPY.sub("", name)) not in ("", name):
         name = shorter
-    return TAKE.sub("", name) if takes else name
+    return SECOND_NUMBER.sub("", name) if ignore_second_number else name
 
 
-def by_share(
-    paths: Sequence[Name], shares: Mapping[str, float], seed: int, among: str = "the folder"
+def split_by_fraction(
+    paths: Sequence[Name], fractions: Mapping[str, float], seed: int, folder_name: str = "the folder"
 ) -> dict[str, list[Name]]:
-    """`shares` of the held-out splits; at least one picture of each whose share is above 0. What is alike by name is never
-    in two splits. The order of chance depends on each name and the seed alone, so that a new picture moves few others."""
-    wanted = {split: share for split, share in shares.items() if share > 0}
-    groups = _groups(paths, takes=True)
-    if len(groups) <= len(wanted):  # perhaps a second number is no mark of a copy here
-        groups = _groups(paths, takes=False)
+    """Hold out `fractions` of the images, at least one image for each fraction above 0.
+
+    Images with similar names are never in different splits. The order depends on each name and the seed only, so a new image
+    moves few others."""
+    wanted = {split: fraction for split, fraction in fractions.items() if fraction > 0}
+    groups = _groups(paths, ignore_second_number=True)
+    if len(groups) <= len(wanted):  # here a second number probably does not mark a copy
+        groups = _groups(paths, ignore_second_number=False)
     if len(groups) <= len(wanted):
-        raise Mistake(
-            f"{among} has {len(paths)} picture{'s' * (len(paths) != 1)}{', all alike by name' * (len(paths) > 1)}; "
-            f"training and {' and '.join(wanted) or 'training'} need {len(wanted) + 1} that differ "
-            "(data.val_share=0 data.test_share=0 holds nothing out)"
+        raise UserError(
+            f"{folder_name} has {len(paths)} image{'s' * (len(paths) != 1)}{', all with similar names' * (len(paths) > 1)}; "
+            f"training and {' and '.join(wanted) or 'training'} need {len(wanted) + 1} different ones "
+            "(set data.val_fraction=0 data.test_fraction=0 to hold nothing out)"
         )
     order = sorted(groups, key=lambda key: hashlib.sha256(f"{seed}/{key}".encode("utf-8", "surrogatepass")).digest())
-    chosen: dict[str, str] = {}
-    for place, (split, share) in enumerate(wanted.items()):
-        left, spare = share * len(paths), len(wanted) - place  # groups that later splits and training need
-        while left > 0 and (split not in chosen.values() or left >= 0.5) and len(order) > spare:
+    split_of_group: dict[str, str] = {}
+    for position, (split, fraction) in enumerate(wanted.items()):
+        remaining = fraction * len(paths)
+        reserved = len(wanted) - position  # groups that later splits and training need
+        while remaining > 0 and (split not in split_of_group.values() or remaining >= 0.5) and len(order) > reserved:
             key = order.pop(0)
-            chosen[key] = split
-            left -= len(groups[key])
-    split_of = {path: chosen.get(key, "train") for key, members in groups.items() for path in members}
+            split_of_group[key] = split
+            remaining -= len(groups[key])
+    split_of = {path: split_of_group.get(key, "train") for key, members in groups.items() for path in members}
     return {split: [path for path in paths if split_of[path] == split] for split in SPLITS}
 
 
-def by_lists(
-    names: Mapping[Path, Iterable[str]], lists: Mapping[str, Path], others: Collection[str] = ()
+def split_by_lists(
+    names: Mapping[Path, Iterable[str]], lists: Mapping[str, Path], other_names: Collection[str] = ()
 ) -> dict[str, list[Path]]:
-    """Split after files that name a picture a line. `names`: each picture with all names it goes by; `others` are names of
-    pictures of other domains. What no list names is for training if there is no list for that, else for testing if there is
-    none for that."""
+    """Split by files that name one image per line.
+
+    `names` maps each image to all names it may be listed by; `other_names` are those of other domains. Unlisted images are for
+    training if there is no list for training, otherwise for testing if there is no list for testing."""
     known: dict[str, list[Path]] = {}
     for path, its_names in names.items():
         for name in its_names:
-            known.setdefault(same_name(name), []).append(path)
+            known.setdefault(normalized_name(name), []).append(path)
     split_of: dict[Path, str] = {}
     for split, file in lists.items():
         lines = _lines(file)
-        if unknown := [line for line in lines if line not in known and line not in others]:
-            raise Mistake(f"data.{split}_list={shown(file)} names {_some(unknown)} that are not there")
+        if unknown := [line for line in lines if line not in known and line not in other_names]:
+            listed = ", ".join(map(display_name, unknown[:3])) + (
+                f" and {len(unknown) - 3} more" if unknown[3:] else ""
+            )
+            raise UserError(f"data.{split}_list={display_name(file)} names {listed}, which do not exist")
         for path in (path for line in lines for path in known.get(line, [])):
             if split_of.setdefault(path, split) != split:
-                raise Mistake(f"{shown(path)} is in data.{split_of[path]}_list and in data.{split}_list")
+                raise UserError(f"{display_name(path)} is in data.{split_of[path]}_list and in data.{split}_list")
     rest = next((split for split in ("train", "test") if split not in lists), None)
     return {split: [path for path in names if split_of.get(path, rest) == split] for split in SPLITS}
 
 
-def _groups(paths: Sequence[Name], takes: bool) -> dict[str, list[Name]]:
+def _groups(paths: Sequence[Name], ignore_second_number: bool) -> dict[str, list[Name]]:
     groups: dict[str, list[Name]] = {}
     for path in paths:
-        groups.setdefault(likeness(path, takes), []).append(path)
+        groups.setdefault(duplicate_key(path, ignore_second_number), []).append(path)
     return groups
 
 
@@ -90,12 +100,53 @@ def _lines(file: Path) -> list[str]:
     try:
         text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
-        raise Mistake(f"{shown(file)} cannot be read: {error.strerror or error}") from None
+        raise UserError(f"{display_name(file)} cannot be read: {error.strerror or error}") from None
     lines = [line.strip().removeprefix("./").replace("\\", "/") for line in text.splitlines()]
-    return [same_name(line) for line in lines if line and not line.startswith("#")]
+    return [normalized_name(line) for line in lines if line and not line.startswith("#")]
 
 
-def _some(names: Sequence[str], most: int = 3) -> str:
-    """The first few, and how many there are."""
-    told = ", ".join(shown(Path(name)) for name in names[:most])
-    return told if len(names) <= most else f"{told} and {len(names) - most} more"
+@dataclass(frozen=True)
+class SplitSettings:
+    """Splits one domain: by lists if there are any, else by folders, else by fractions."""
+
+    fractions: Mapping[str, float]
+    seed: int
+    lists: Mapping[str, Path]
+
+    def __post_init__(self) -> None:
+        for split, fraction in self.fractions.items():
+            check_at_least(f"data.{split}_fraction", fraction, 0)
+        if sum(self.fractions.values()) >= 1:
+            both = "data.val_fraction and data.test_fraction"
+            raise UserError(f"{both} leave nothing for training; together they must be below 1")
+
+    def split(
+        self, parts: Sequence[LayoutPart], name: str, files: Mapping[Path, Path]
+    ) -> tuple[dict[str, list[Path]], str]:
+        """The non-empty splits of one domain, and a phrase that says how they were made."""
+        paths = [path for part in parts for path in part.files]
+        by_folder = {part.split: list(part.files) for part in parts if part.split}
+        if self.lists:
+            names = {
+                path: {path.as_posix(), parse_image_path(path).rest.as_posix(), str(real)}
+                for path, real in files.items()
+            }
+            own_names = {path: names[path] for path in paths}
+            other_names = {normalized_name(each) for its_names in names.values() for each in its_names}
+            return _filled(split_by_lists(own_names, self.lists, other_names), name, "by list")
+        if set(by_folder) - {"train"}:
+            return _filled({split: by_folder.get(split, []) for split in SPLITS}, name, "by folder")
+        if not any(self.fractions.values()):
+            return _filled({"train": paths}, name, "nothing held out")
+        return _filled(split_by_fraction(paths, self.fractions, self.seed, name), name, "by fraction")
+
+
+def _filled(splits: Mapping[str, list[Path]], name: str, how: str) -> tuple[dict[str, list[Path]], str]:
+    if not splits.get("train"):
+        raise UserError(f"{name} has no images for training: all are held out ({how})")
+    train, val, test = (splits.get(split, []) for split in SPLITS)
+    if not val and not test:
+        how += "; val and test use training images"
+    elif not val or not test:
+        how += f"; {'val is test' if test else 'test is val'}"
+    return {"train": train, "val": val or test or train, "test": test or val or train}, how

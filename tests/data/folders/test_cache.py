@@ -11,22 +11,22 @@ import torch
 from PIL import Image
 
 from stylegan_lab.data.folders import cache as caching
-from stylegan_lab.data.folders.cache import Cache, Kept
-from stylegan_lab.data.folders.reading import Reading
-from stylegan_lab.images.fit import Resize, ScaleShortest
-from stylegan_lab.images.unreadable import Unreadable
-from stylegan_lab.mistake import Mistake
+from stylegan_lab.data.folders.cache import CachedImages, DecodedCache
+from stylegan_lab.data.folders.reading import ImageReading
+from stylegan_lab.errors import UserError
+from stylegan_lab.images.open_image import UnreadableImageError
+from stylegan_lab.images.transforms.resize import Resize, ScaleShortest
 from tests.data.folders.photos import batches, data_of, photo, photos
 
-READING = Reading(Resize(8, 8))
+READING = ImageReading(Resize(8, 8))
 
 
-def kept(cache: Cache, paths: list[Path]) -> Kept:
-    records = cache.ready(paths)
-    return Kept(cache, [records[path] for path in paths])
+def cached_images(cache: DecodedCache, paths: list[Path]) -> CachedImages:
+    records = cache.ensure_decoded(paths)
+    return CachedImages(cache, [records[path] for path in paths])
 
 
-def noisy(folder: Path, count: int, size: int = 24) -> list[Path]:
+def noise_images(folder: Path, count: int, size: int = 24) -> list[Path]:
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{number}.jpg" for number in range(count)]
     for path in paths:
@@ -34,82 +34,93 @@ def noisy(folder: Path, count: int, size: int = 24) -> list[Path]:
     return paths
 
 
-class Slow(Resize):
-    """A machine with little power."""
+class SlowResize(Resize):
+    """Slow decoding, to interrupt it."""
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         time.sleep(0.05)
         return super().__call__(pixels)
 
 
-class Never(Resize):
+class FailingResize(Resize):
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         raise AssertionError("decoded again")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("depth", [8, 16])
-def test_kept_and_plain_pictures_are_equal_whatever_the_workers(tmp_path: Path, workers: int, depth: int) -> None:
-    noisy(tmp_path / "trainA", 7), noisy(tmp_path / "trainB", 9)
-    given = ["data=unpaired", f"data.root={tmp_path}", "data.load_size=20", "augment=strong", f"data.depth={depth}"]
-    cached = data_of(*given, "data.cache=true", f"data.workers={workers}")
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("bit_depth", [8, 16])
+def test_cached_and_decoded_images_are_equal_with_and_without_workers(
+    tmp_path: Path, num_workers: int, bit_depth: int
+) -> None:
+    noise_images(tmp_path / "trainA", 7), noise_images(tmp_path / "trainB", 9)
+    given = [
+        "data=unpaired",
+        f"data.root={tmp_path}",
+        "data.load_size=20",
+        "augment=strong",
+        f"data.bit_depth={bit_depth}",
+    ]
+    cached = data_of(*given, "data.cache=true", f"data.num_workers={num_workers}")
     plain = data_of(*given, "data.cache=false")
     for one, other in zip(batches(cached), batches(plain), strict=True):
         assert all(torch.equal(one[name], other[name]) for name in ("a", "b"))
 
 
-def test_sizes_may_differ(tmp_path: Path) -> None:
+def test_images_of_different_sizes_are_cached(tmp_path: Path) -> None:
     paths = [photo(tmp_path / "a.png", 9, (20, 16)), photo(tmp_path / "b.png", 9, (16, 40))]
-    reading = Reading(ScaleShortest(8))
-    pictures = kept(Cache(tmp_path / "cache", tmp_path, reading), paths)
-    assert [tuple(pictures[place].shape) for place in range(2)] == [(1, 3, 8, 10), (1, 3, 20, 8)]
-    assert all(torch.equal(pictures[place], reading(path)) for place, path in enumerate(paths))
+    reading = ImageReading(ScaleShortest(8))
+    images = cached_images(DecodedCache(tmp_path / "cache", tmp_path, reading), paths)
+    assert [tuple(images[index].shape) for index in range(2)] == [(1, 3, 8, 10), (1, 3, 20, 8)]
+    assert all(torch.equal(images[index], reading(path)) for index, path in enumerate(paths))
 
 
-def test_what_has_not_changed_is_not_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = noisy(tmp_path / "photos", 5)
-    before = kept(Cache(tmp_path / "cache", tmp_path, READING), paths)
+def test_unchanged_images_are_not_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = noise_images(tmp_path / "photos", 5)
+    before = cached_images(DecodedCache(tmp_path / "cache", tmp_path, READING), paths)
     decoded: list[Path] = []
-    plainly = Reading.__call__
-    monkeypatch.setattr(Reading, "__call__", lambda self, path: decoded.append(path) or plainly(self, path))
+    original = ImageReading.__call__
+    monkeypatch.setattr(ImageReading, "__call__", lambda self, path: decoded.append(path) or original(self, path))
     new = photo(tmp_path / "photos" / "new.png")
-    after = kept(Cache(tmp_path / "cache", tmp_path, READING), [*paths, new])
+    after = cached_images(DecodedCache(tmp_path / "cache", tmp_path, READING), [*paths, new])
     assert decoded == [new]
-    assert all(torch.equal(before[place], after[place]) for place in range(5))
+    assert all(torch.equal(before[index], after[index]) for index in range(5))
 
 
 def test_a_changed_file_never_gives_old_pixels(tmp_path: Path) -> None:
-    """Not even if its size and the time of its change say that nothing happened, or if all is over in a moment."""
+    """Even if its size and modification time are unchanged, or changes follow within a moment."""
     path = tmp_path / "photos" / "a.bmp"
     for level in range(10, 20):
         times = path.stat() if path.exists() else None
         photo(path, level)
         if times is not None:
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        assert kept(Cache(tmp_path / "cache", tmp_path, READING), [path])[0][0, 0, 4, 4] == level
+        assert cached_images(DecodedCache(tmp_path / "cache", tmp_path, READING), [path])[0][0, 0, 4, 4] == level
 
 
-def test_other_readings_have_other_pixels() -> None:
-    readings = [READING, Reading(Resize(8, 9)), Reading(ScaleShortest(8)), Reading(Resize(8, 8), channels=1),
-                Reading(Resize(8, 8), depth=16), Reading(Resize(8, 8), background="black"), Reading(Resize(8, 8), halves=1),
-                Reading(Resize(8, 8), halves=-1), Reading(Never(8, 8))]  # fmt: skip
+def test_different_readings_have_different_fingerprints() -> None:
+    readings = [READING, ImageReading(Resize(8, 9)), ImageReading(ScaleShortest(8)), ImageReading(Resize(8, 8), channels=1),
+                ImageReading(Resize(8, 8), bit_depth=16), ImageReading(Resize(8, 8), background="black"),
+                ImageReading(Resize(8, 8), halves=1),
+                ImageReading(Resize(8, 8), halves=-1), ImageReading(FailingResize(8, 8))]  # fmt: skip
     assert len({reading.fingerprint() for reading in readings}) == len(readings)
-    assert Reading(Resize(8, 8)).fingerprint() == READING.fingerprint()
+    assert ImageReading(Resize(8, 8)).fingerprint() == READING.fingerprint()
 
 
 def prepare(folder: Path) -> None:
-    Cache(folder / "cache", folder, Reading(Slow(8, 8))).ready(sorted((folder / "photos").glob("*.jpg")))
+    DecodedCache(folder / "cache", folder, ImageReading(SlowResize(8, 8))).ensure_decoded(
+        sorted((folder / "photos").glob("*.jpg"))
+    )
 
 
-def start(folder: Path) -> multiprocessing.process.BaseProcess:
+def start_preparing(folder: Path) -> multiprocessing.process.BaseProcess:
     process = multiprocessing.get_context("forkserver").Process(target=prepare, args=(folder,))
     process.start()
     return process
 
 
-def test_who_is_killed_while_building_leaves_nothing_wrong(tmp_path: Path) -> None:
-    paths = sorted(noisy(tmp_path / "photos", 60))
-    process = start(tmp_path)
+def test_a_process_killed_while_decoding_leaves_a_valid_cache(tmp_path: Path) -> None:
+    paths = sorted(noise_images(tmp_path / "photos", 60))
+    process = start_preparing(tmp_path)
     deadline = time.monotonic() + 60
     while not any(file.stat().st_size for file in (tmp_path / "cache").glob("*/*.pixels")):
         assert time.monotonic() < deadline
@@ -118,69 +129,69 @@ def test_who_is_killed_while_building_leaves_nothing_wrong(tmp_path: Path) -> No
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     (left,) = (tmp_path / "cache").glob("*/*.pixels")
-    reading = Reading(Slow(8, 8))
-    pictures = kept(Cache(tmp_path / "cache", tmp_path, reading), paths)
-    assert all(torch.equal(pictures[place], Reading(Resize(8, 8))(path)) for place, path in enumerate(paths))
+    reading = ImageReading(SlowResize(8, 8))
+    images = cached_images(DecodedCache(tmp_path / "cache", tmp_path, reading), paths)
+    assert all(torch.equal(images[index], ImageReading(Resize(8, 8))(path)) for index, path in enumerate(paths))
     assert not left.exists() and len(list(left.parent.glob("*.pixels"))) == 1
 
 
-def test_several_that_build_at_once_decode_once(tmp_path: Path) -> None:
-    paths = sorted(noisy(tmp_path / "photos", 12))
-    processes = [start(tmp_path) for _ in range(3)]
+def test_concurrent_processes_decode_once(tmp_path: Path) -> None:
+    paths = sorted(noise_images(tmp_path / "photos", 12))
+    processes = [start_preparing(tmp_path) for _ in range(3)]
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert len(list((tmp_path / "cache").glob("*/*.pixels"))) == 1
-    pictures = kept(Cache(tmp_path / "cache", tmp_path, Reading(Slow(8, 8))), paths)
-    assert torch.equal(pictures[3], READING(paths[3]))
+    images = cached_images(DecodedCache(tmp_path / "cache", tmp_path, ImageReading(SlowResize(8, 8))), paths)
+    assert torch.equal(images[3], READING(paths[3]))
 
 
-def test_what_was_done_when_the_index_was_last_written_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = noisy(tmp_path / "photos", 20)
+def test_images_indexed_before_an_interruption_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = noise_images(tmp_path / "photos", 20)
     monkeypatch.setattr(caching, "INDEX_EVERY", 0.0)
-    cache, plainly = Cache(tmp_path / "cache", tmp_path, READING), Reading.__call__
+    cache, original = DecodedCache(tmp_path / "cache", tmp_path, READING), ImageReading.__call__
 
-    def interrupted(self: Reading, path: Path) -> torch.Tensor:
+    def interrupted_read(self: ImageReading, path: Path) -> torch.Tensor:
         if path == paths[-1]:
             raise KeyboardInterrupt
-        return plainly(self, path)
+        return original(self, path)
 
-    monkeypatch.setattr(Reading, "__call__", interrupted)
+    monkeypatch.setattr(ImageReading, "__call__", interrupted_read)
     with pytest.raises(KeyboardInterrupt):
-        cache.ready(paths)
-    assert 0 < len(cache.missing(paths)) < 20
-    monkeypatch.setattr(Reading, "__call__", plainly)
-    assert torch.equal(kept(cache, paths)[0], READING(paths[0]))
+        cache.ensure_decoded(paths)
+    assert 0 < len(cache.undecoded(paths)) < 20
+    monkeypatch.setattr(ImageReading, "__call__", original)
+    assert torch.equal(cached_images(cache, paths)[0], READING(paths[0]))
 
 
-def test_a_damaged_index_is_written_anew(tmp_path: Path) -> None:
-    paths = noisy(tmp_path / "photos", 2)
-    cache = Cache(tmp_path / "cache", tmp_path, READING)
-    cache.ready(paths)
+def test_a_damaged_index_is_rebuilt(tmp_path: Path) -> None:
+    paths = noise_images(tmp_path / "photos", 2)
+    cache = DecodedCache(tmp_path / "cache", tmp_path, READING)
+    cache.ensure_decoded(paths)
     (cache.folder / "index.json").write_text('{"half')
-    assert torch.equal(kept(cache, paths)[1], READING(paths[1]))
+    assert torch.equal(cached_images(cache, paths)[1], READING(paths[1]))
     assert len(json.loads((cache.folder / "index.json").read_text())) == 2
 
 
-def test_bad_files_are_known_by_their_reason(tmp_path: Path) -> None:
+def test_bad_files_are_recorded_with_their_reason(tmp_path: Path) -> None:
     good, bad = photo(tmp_path / "a.png"), tmp_path / "b.png"
     bad.write_bytes(good.read_bytes()[:60])
-    cache = Cache(tmp_path / "cache", tmp_path, READING)
+    cache = DecodedCache(tmp_path / "cache", tmp_path, READING)
     for _ in range(2):  # from decoding, and from the index
-        records = cache.ready([good, bad, tmp_path / "gone.png"])
+        records = cache.ensure_decoded([good, bad, tmp_path / "gone.png"])
         assert records[good].bad is None
         assert "cannot be read" in str(records[bad].bad)
         assert records[tmp_path / "gone.png"].bad == "does not exist"
 
 
-def test_pictures_travel_to_other_processes_without_their_pixels(tmp_path: Path) -> None:
-    pictures = kept(Cache(tmp_path / "cache", tmp_path, READING), noisy(tmp_path / "photos", 3))
-    seen = pictures[1].clone()
-    sent = pickle.dumps(pictures)
+def test_pickled_images_contain_no_pixels(tmp_path: Path) -> None:
+    images = cached_images(DecodedCache(tmp_path / "cache", tmp_path, READING), noise_images(tmp_path / "photos", 3))
+    seen = images[1].clone()
+    sent = pickle.dumps(images)
     assert len(sent) < 2000 and torch.equal(pickle.loads(sent)[1], seen)
 
 
-def test_an_emptied_cache_is_done_without(tmp_path: Path) -> None:
+def test_training_continues_without_a_deleted_cache(tmp_path: Path) -> None:
     data = data_of("data=flat", f"data.root={photos(tmp_path / 'photos', 8)}", "data.cache=true")
     samples = data.train_samples()
     for file in (tmp_path / "cache").glob("*/*"):
@@ -188,22 +199,22 @@ def test_an_emptied_cache_is_done_without(tmp_path: Path) -> None:
     assert samples[0, 0]["image"].shape == (3, 16, 16)  # type: ignore[index]
 
 
-def test_a_cache_that_would_be_too_large_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stylegan_lab.data.folders.folder_data.room", lambda folder: 1000)
+def test_a_cache_that_would_be_too_large_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylegan_lab.data.folders.folder_datamodule.free_bytes", lambda folder: 1000)
     data = data_of("data=flat", f"data.root={photos(tmp_path / 'photos', 8)}")
     assert batches(data) and not (tmp_path / "cache").exists()
-    assert any("no cache" in note for note in data.notes)
+    assert any("no cache" in note for note in data.plan_notes)
 
 
-def test_a_cache_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_an_error_or_a_note(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     given = ["data=flat", f"data.root={photos(tmp_path / 'photos', 8)}", f"data.cache_dir={tmp_path / 'file'}"]
-    with pytest.raises(Mistake, match=r"data.cache_dir=.*file cannot be written"):
-        _ = data_of(*given, "data.cache=true").samples
+    with pytest.raises(UserError, match=r"data.cache_dir=.*file cannot be written"):
+        _ = data_of(*given, "data.cache=true").num_samples
     data = data_of(*given)
-    assert data.samples == 6 and any("no cache" in note for note in data.notes)
+    assert data.num_samples == 6 and any("no cache" in note for note in data.plan_notes)
 
 
 def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match="does not exist"):
+    with pytest.raises(UnreadableImageError, match="does not exist"):
         READING(tmp_path / "gone.png")

@@ -1,0 +1,77 @@
+"""Warnings of GAN failures that no NaN reveals: a discriminator that wins, or a generator whose modes collapse."""
+
+from collections import defaultdict, deque
+from typing import Any, ClassVar
+
+import lightning as L
+from lightning.fabric.utilities import move_data_to_device
+
+from stylegan_lab.callbacks.ema import evaluation_mode
+from stylegan_lab.errors import check_at_least
+from stylegan_lab.evaluation.image_metrics import diversity
+from stylegan_lab.models.base import BaseModel
+from stylegan_lab.runs.run import Run
+
+DOCS_PAGE = "docs/troubleshooting.md"
+
+
+class GANFailureWarnings(L.Callback):
+    """Writes a warning to the log when a failure begins, and again if it comes back."""
+
+    needs: ClassVar = ("latest_stats", "fake_and_real")  # of the module
+
+    def __init__(
+        self,
+        every: int = 1000,
+        num_images: int = 16,
+        min_diversity: float = 0.1,
+        max_win_rate: float = 0.99,
+        patience: int = 20,
+    ) -> None:
+        check_at_least("callbacks.gan_failures.every", every, 0)
+        check_at_least("callbacks.gan_failures.num_images", num_images, 2)
+        check_at_least("callbacks.gan_failures.patience", patience, 1)
+        self.every, self.num_images = every, num_images
+        self.min_diversity, self.max_win_rate = min_diversity, max_win_rate
+        self._win_rates: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=patience))
+        self._active: set[str] = set()
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: BaseModel, *_: Any) -> None:
+        if pl_module.should_log:
+            self._check_discriminators(trainer, pl_module)
+        if self.every and pl_module.iteration % self.every == 0:
+            self._check_diversity(trainer, pl_module)
+
+    def _check_discriminators(self, trainer: L.Trainer, module: BaseModel) -> None:
+        for name, stat in module.latest_stats.items():
+            if name.endswith("_d_win_rate"):
+                recent = self._win_rates[name]
+                recent.append(float(stat))
+                overpowered = len(recent) == recent.maxlen and min(recent) > self.max_win_rate
+                warning = (
+                    f"{name.removesuffix('_d_win_rate')} is overpowered: it ranked over {self.max_win_rate:.0%} of all "
+                    f"real images above "
+                    f"fake ones in {len(recent)} logged iterations in a row, so generators learn little. See {DOCS_PAGE}"
+                )
+                self._warn_if(overpowered, trainer, module, warning)
+
+    def _check_diversity(self, trainer: L.Trainer, module: BaseModel) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        batch = move_data_to_device(data.first_batch("val", self.num_images), module.device)
+        with evaluation_mode(trainer, module):
+            ratios = {name: diversity(fake, real) for name, (fake, real) in module.fake_and_real(batch).items()}
+        for name, ratio in ratios.items():
+            for logger in trainer.loggers:
+                logger.log_metrics({f"diversity/{name}": ratio}, step=module.iteration)
+            warning = (
+                f"{name} may have collapsed: the diversity of its images is {ratio:.2f} of that of real images "
+                f"(below {self.min_diversity}). See samples/ and {DOCS_PAGE}"
+            )
+            self._warn_if(ratio < self.min_diversity, trainer, module, warning)
+
+    def _warn_if(self, failing: bool, trainer: L.Trainer, module: BaseModel, warning: str) -> None:
+        kind = warning.split(":")[0]
+        if failing and kind not in self._active and trainer.is_global_zero:
+            Run.from_trainer(trainer).log(f"iteration {module.iteration}: {warning}")
+        self._active = self._active | {kind} if failing else self._active - {kind}
+        module.active_warnings = self._active

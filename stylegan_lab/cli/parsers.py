@@ -1,0 +1,320 @@
+"""The arguments of the commands, apart from what they run: help and mistakes need not wait for torch."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from stylegan_lab.cli.arguments import CommandParser
+from stylegan_lab.config.paths import BASELINES, config_choices
+from stylegan_lab.errors import UserError, check_at_least
+
+HALVES = ("left", "right")  # of an image that shows a pair side by side
+EXPORT_FORMATS = ("safetensors", "onnx", "pt2", "hub")
+COMPARISON_FORMATS = ("csv", "json", "markdown")
+DEFAULT_PORT, LARGEST_PORT = 6007, 65535  # TensorBoard takes 6006
+DEFAULT_IMAGES = 64
+DEFAULT_VIDEO_IMAGES = 8  # between which a video interpolates
+DEFAULT_FRAMES = 30  # from one image to the next
+
+
+def evaluate(arguments: list[str]) -> Namespace:
+    parser = _run_parser(
+        "evaluate",
+        "Score the images of a run against real ones. Writes scores.json and an image grid into the run.",
+        "runs/demo/20260101-120000-ab12 --checkpoint best",
+    )
+    add = parser.add_argument
+    help_split = "train: compare a generative model with its training images, as papers do"
+    add("--split", choices=("test", "val", "train"), default="test", help=help_split)
+    extra = ", ".join(name for name in config_choices("metrics") if name != "default")
+    add("--metrics", metavar="A,B", help=f"besides the run's own: {extra}")
+    add("--n", type=int, help="the number of images a generative model makes; default: as many as the split has")
+    return _checked(parser.parse_args(arguments), n=2)
+
+
+def score(arguments: list[str]) -> Namespace:
+    parser = _parser(
+        "score",
+        "Compute metrics between two folders of images. The names of feature metrics end with their feature network; compare "
+        "them only with scores of the same features, image counts and image size.",
+        "photos/ translations/ --features squeezenet --metrics fid,kid",
+    )
+    add = parser.add_argument
+    add("real", metavar="REAL", type=Path, help="a folder of real images")
+    add("fake", metavar="FAKE", type=Path, help="a folder of generated images")
+    add(
+        "--features",
+        default="untrained",
+        help="feature network: untrained, inception, squeezenet, vgg16, vgg19, alexnet, clip, dinov2; untrained (the default) "
+        "needs no download",
+    )
+    add("--weights", metavar="FILE", help="weights of the feature network, instead of a download")
+    add(
+        "--metrics",
+        metavar="A,B",
+        help="of fid, kid, precision, recall, density, coverage, is, l1, psnr, ssim, ms_ssim, sliced_wasserstein, "
+        "palette_distance, diversity, lpips_alex, lpips_vgg, lpips_squeeze, style_vgg19, style_vgg16, style_squeezenet; default: "
+        "the first six. Metrics that compare pairs (l1, psnr, ssim, ms_ssim, lpips_...) need images of the same names "
+        "in both folders",
+    )
+    add("--size", metavar="N", type=int, help="resize every image to NxN first")
+    resize = "clean: bicubic, antialiased, or legacy: bilinear, not antialiased"
+    add("--resize", default="clean", help=f"how images are resized for the feature network: {resize}")
+    add("--batch-size", metavar="N", type=int, default=32, help="images per batch (default 32)")
+    add("--json", metavar="OUT", type=Path, help="write scores, protocol and hashes of the folders to this file")
+    return _checked(parser.parse_args(arguments), batch_size=1, size=8)
+
+
+def compare(arguments: list[str]) -> Namespace:
+    parser = _parser(
+        "compare",
+        "Compare runs: settings that differ, scores (mean and standard deviation over seeds) and cost.",
+        "runs/demo runs/sweeps/20260101-120000 --html page.html",
+    )
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUNS", help="run folders, folders that contain runs, sweeps, patterns")
+    help_scores = "scores to show, such as test/ssim,val/psnr; rows are sorted by the first"
+    add("--scores", default="", metavar="NAMES", help=help_scores)
+    for name in COMPARISON_FORMATS:
+        add(f"--{name}", nargs="?", const="-", metavar="FILE", help=f"write {name} to FILE, or print it")
+    add("--html", metavar="FILE", help="write one HTML page with curves and samples, which works offline")
+    help_study = "write a page that asks people which of two unlabeled images is better"
+    add("--preference-study", metavar="FILE", help=help_study)
+    add("--questions", type=int, default=60, metavar="N", help="maximum number of questions on that page (60)")
+    add("--votes", nargs="+", default=[], metavar="FILES", help="answers that were saved on such pages")
+    return parser.parse_args(arguments)
+
+
+def watch(arguments: list[str]) -> Namespace:
+    parser = _parser(
+        "watch",
+        "Show the progress of a training: curves, scores, log and samples. It only reads the run's folder, and the training does "
+        "not notice it. It ends when the training ends, with the exit code 0 if the run has finished and 1 if it was "
+        "interrupted or has failed.",
+        "runs/demo",
+    )
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a run folder, or a folder that contains runs: the one that was written to last")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--once", action="store_true", help="print the present state and exit, with the exit code 0")
+    help_web = "serve a page for a browser on this machine that refreshes itself, until Ctrl-C"
+    choice.add_argument("--web", action="store_true", help=help_web)
+    add("--port", type=int, metavar="N", help=f"port of the page (default {DEFAULT_PORT}); 0 takes a free one")
+    options = _checked(parser.parse_args(arguments), port=0)
+    if options.port is not None and not options.web:
+        raise UserError("--port is the port of the page; add --web")
+    if options.port is None:
+        options.port = DEFAULT_PORT
+    if options.port > LARGEST_PORT:
+        raise UserError(f"--port={options.port}: at most {LARGEST_PORT} is expected")
+    return options
+
+
+def translate(arguments: list[str]) -> Namespace:
+    parser = _run_parser(
+        "translate",
+        "Translate images with a trained run, at their own size. Alpha, 16 bits (PNG) and ICC profiles are kept. Large images "
+        "are translated in strips, with the same result.",
+        "runs/demo/20260101-120000-ab12 photos/ prints/ --size 256",
+    )
+    add = parser.add_argument
+    help_inputs = "images, folders (with their subfolders), patterns such as 'photos/**/*.jpg', or - for standard input"
+    add("inputs", metavar="IN", nargs="+", help=help_inputs)
+    add("target", metavar="OUT", help="a folder, the image to write, or - for a PNG on standard output")
+    add("--direction", help="a2b (source to target, the default) or b2a")
+    add("--to", metavar="DOMAIN", help="for runs with several domains: the target domain")
+    help_reference = "for runs of stargan2 and adain: take the style from this image"
+    add("--reference", metavar="IMAGE", type=Path, help=help_reference)
+    add("--seed", type=int, help="for runs of stargan2 (without --reference) and unsb: draw other styles or noise")
+    add("--half", choices=HALVES, help="translate one half of images that show a pair side by side")
+    add("--size", metavar="PIXELS", type=int, help="scale the shorter side to this size first")
+    add("--batch-size", metavar="N", type=int, help="images of one size that are translated at once (default 8)")
+    return _checked(parser.parse_intermixed_args(arguments), size=1, batch_size=1)
+
+
+def export(arguments: list[str]) -> Namespace:
+    parser = _run_parser(
+        "export",
+        "Write a trained model for use without this package. The file is read again, and the maximum difference of its outputs to "
+        "those of the model is printed.",
+        "runs/demo/20260101-120000-ab12 ukiyoe.onnx",
+    )
+    add = parser.add_argument
+    add("target", metavar="OUT", type=Path, help="the file to write, or a folder for --to hub")
+    help_format = (
+        "safetensors: weights and config; onnx, pt2 (torch.export): the network; hub: a folder with a model card; "
+    )
+    add("--to", choices=EXPORT_FORMATS, help=f"{help_format}default: as the suffix of OUT says, or hub")
+    add("--direction", help="a2b (source to target, the default), b2a, or a domain, for runs with several")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="for runs of stargan2: the style that becomes part of the network (default 0)",
+    )
+    add(
+        "--license",
+        metavar="ID",
+        default="unknown",
+        help="the license of the model, such as cc-by-4.0 (default unknown)",
+    )
+    add("--push", metavar="REPO", help="with --to hub: upload the folder to this repository, such as me/ukiyoe")
+    return parser.parse_args(arguments)
+
+
+def generate(arguments: list[str]) -> Namespace:
+    parser = _run_parser(
+        "generate",
+        "Generate images with a trained run. The suffix of OUT chooses the form: .png writes a grid, .gif or .mp4 a video that "
+        "interpolates between images, no suffix a folder of images.",
+        "runs/dcgan/20260101-120000-ab12 digits.png --n 64",
+    )
+    add = parser.add_argument
+    add("target", metavar="OUT", type=Path, help="an image file for a grid, a video file, or a folder")
+    add("--n", type=int, help=f"number of images (default {DEFAULT_IMAGES}; for a video {DEFAULT_VIDEO_IMAGES})")
+    add("--class", dest="label", metavar="CLASS", help="name or index of a class, for runs with classes")
+    add("--seed", type=int, default=0, help="random seed (default 0); image i depends on seed and i only")
+    help_truncation = "for runs of stylegan2: below 1 gives cleaner and less diverse images, 0 the average image"
+    add("--truncation", metavar="PSI", type=float, help=help_truncation)
+    help_mixing = "for runs of stylegan2: combine the coarse styles of each image with the fine styles of the next"
+    add("--style-mixing", action="store_true", help=help_mixing)
+    help_frames = f"write this many frames from each image to the next (default for a video: {DEFAULT_FRAMES})"
+    add("--interpolate", metavar="FRAMES", type=int, help=help_frames)
+    options = _checked(parser.parse_args(arguments), n=1, seed=0, interpolate=1)
+    if options.interpolate is not None and options.n is not None:
+        check_at_least("--interpolate needs two images: --n", options.n, 2)
+    return options
+
+
+def stylize(arguments: list[str]) -> Namespace:
+    parser = _parser(
+        "stylize",
+        "Apply the style of one image to another by optimizing the image (Gatys et al., 2016), or in one pass with a trained run "
+        "of adain.",
+        "photo.jpg painting.jpg out.png --size 512 --preserve-color",
+    )
+    add = parser.add_argument
+    add("content", metavar="CONTENT", type=Path, help="the content image")
+    add("style", metavar="STYLE", help="the style image; with --run also several, separated by commas")
+    add("out", metavar="OUT", type=Path, help="the image to write")
+    add("--size", metavar="PIXELS", type=int, default=512, help="length of the longer side (default 512)")
+    add("--preserve-color", action="store_true", help="keep the colors of the content image")
+    add("--run", metavar="RUN", help="use this run of adain instead of optimizing the image")
+    help_alpha = "with --run: content-style trade-off, from 0 (content) to 1 (style, default)"
+    add("--alpha", type=float, default=1.0, help=help_alpha)
+    add("--interpolation-weights", metavar="A,B", help="with --run: weights of several styles")
+    _add_checkpoint_arguments(parser, "with --run: ")
+    add("--iterations", type=int, default=300, help="optimizer steps (default 300)")
+    add("--optimizer", choices=("lbfgs", "adam"), default="lbfgs", help="default: lbfgs")
+    add("--lr-mult", type=float, default=1.0, help="multiplies the optimizer's learning rate (default 1)")
+    add("--init", choices=("content", "noise"), default="content", help="initial image (default: content)")
+    add("--seed", type=int, default=0, help="random seed of the noise (default 0)")
+    add("--content-weight", type=float, default=1.0, help="weight of the content loss (default 1)")
+    add("--style-weight", type=float, default=1e5, help="weight of the style loss (default 1e5)")
+    add("--tv-weight", type=float, default=0.0, help="weight of the total variation loss (default 0)")
+    add("--features", default="vgg19", help="feature network: a choice of the config group features (vgg19)")
+    add("--weights", help="imagenet, random, or a file; default: as the choice of --features says")
+    add("--runs-dir", default="runs", help="folder in which the run of the optimization is recorded (runs)")
+    options = _checked(
+        parser.parse_args(arguments), size=16, iterations=1, alpha=0, content_weight=0, style_weight=0, tv_weight=0
+    )
+    if options.lr_mult <= 0:
+        raise UserError(f"--lr-mult={options.lr_mult}: a number above 0 is expected")
+    if options.run is None:
+        for name in ("interpolation_weights", "alpha"):
+            if getattr(options, name) != parser.get_default(name):
+                raise UserError(f"--{name.replace('_', '-')} needs a trained network; give --run RUN, a run of adain")
+    return options
+
+
+def reproduce(arguments: list[str]) -> Namespace:
+    parser = _parser(
+        "reproduce",
+        "Train a baseline and compare it with the numbers of its paper or of this project. Without a name: a table of all "
+        "baselines, from recorded results. Recorded seeds are not trained again; interrupted ones are resumed. The exit code is 0 "
+        "only if every named baseline is reproduced.",
+        "pix2pix_facades_64 data.root=datasets/facades/train",
+    )
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="baselines, and SETTING=VALUE such as data.root=FOLDER")
+    add("--run", metavar="RUN", help="score this run of the baseline, instead of training one")
+    add("--results", type=Path, default=BASELINES / "results", metavar="FOLDER", help="where results are recorded")
+    add("--runs", type=Path, default=Path("runs/reproduce"), metavar="FOLDER", help="where it trains")
+    return parser.parse_intermixed_args(arguments)
+
+
+def sync(arguments: list[str]) -> Namespace:
+    parser = _parser(
+        "sync",
+        "Upload the W&B records of offline trainings. Uploaded records are marked and not uploaded again.",
+        "runs/demo runs/sweeps/20260101-120000 --dry-run",
+    )
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUNS", help="run folders, folders that contain runs, sweeps, or patterns")
+    add("--dry-run", action="store_true", help="only print what would be uploaded")
+    return parser.parse_args(arguments)
+
+
+def import_(arguments: list[str]) -> Namespace:
+    parser = _parser(
+        "import",
+        "Make a run of a generator that was trained with other code: ResNet and U-Net generators of CycleGAN, pix2pix and CUT, "
+        "fast style transfer networks, StyleGAN2 (stylegan2-ada) and R3GAN. The file is .safetensors or written by torch.save; "
+        "code in it is never run.",
+        "latest_net_G_A.pth --output runs/horse2zebra",
+    )
+    add = parser.add_argument
+    add(
+        "file",
+        metavar="FILE",
+        type=Path,
+        help="the generator's weights (a state dict), or a checkpoint that contains them",
+    )
+    add(
+        "settings",
+        nargs="*",
+        metavar="SETTING=VALUE",
+        help="settings of the run, such as data=unpaired data.root=FOLDER",
+    )
+    add("--output", metavar="RUN_FOLDER", type=Path, help="the run's folder; default: a new one below runs/imported")
+    add("--network", metavar="NAME", help="which generator, if the file has several; default: printed")
+    add("--reverse", metavar="FILE", type=Path, help="the generator of the other direction, for a run of cyclegan")
+    help_norm = "the norms of the network, where its weights do not tell"
+    add("--norm", choices=("instance", "instance_affine", "batch", "none"), help=help_norm)
+    help_train_mode = "translate with dropout and the batch statistics of the image, as the pix2pix code does"
+    add("--train-mode", action="store_true", help=help_train_mode)
+    options = parser.parse_intermixed_args(arguments)
+    if wrong := [each for each in options.settings if "=" not in each]:
+        raise UserError(f"{wrong[0]} is not a setting (SETTING=VALUE); one FILE is imported at a time")
+    return options
+
+
+COMMANDS_WITH_PARSER = (evaluate, score, compare, watch, translate, export, generate, stylize, reproduce, import_, sync)
+PARSERS = {each.__name__.rstrip("_"): each for each in COMMANDS_WITH_PARSER}
+
+
+def _parser(command: str, description: str, example: str) -> CommandParser:
+    prog = f"stylegan-lab {command}"
+    return CommandParser(prog=prog, description=description, epilog=f"example: {prog} {example}")
+
+
+def _run_parser(command: str, description: str, example: str) -> CommandParser:
+    """The parser of a command that applies a run: with the run, a checkpoint, the choice of weights and trusted packages."""
+    parser = _parser(command, description, example)
+    parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint file")
+    _add_checkpoint_arguments(parser)
+    help_ema = "use the trained weights instead of their moving average (EMA)"
+    parser.add_argument("--no-ema", dest="use_ema", action="store_false", help=help_ema)
+    return parser
+
+
+def _add_checkpoint_arguments(parser: CommandParser, prefix: str = "") -> None:
+    parser.add_argument("--checkpoint", help=f"{prefix}last (default), best, or a path")
+    help_trust = f"{prefix}allow the checkpoint to load classes from PACKAGE (repeatable)"
+    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help=help_trust)
+
+
+def _checked(options: Namespace, **minima: int) -> Namespace:
+    for name, minimum in minima.items():
+        if (value := getattr(options, name)) is not None:
+            check_at_least(f"--{name.replace('_', '-')}", value, minimum)
+    return options

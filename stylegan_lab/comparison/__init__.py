@@ -1,1 +1,0 @@
-"""Comparisons: what runs were asked, scored and cost, side by side; read from their folders alone."""

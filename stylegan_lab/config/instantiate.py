@@ -1,0 +1,152 @@
+"""The only call of Hydra's `instantiate`: a config is checked against what it may build before anything is built."""
+
+import inspect
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object
+from hydra.utils import instantiate as hydra_instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.resolvers import oc
+
+from stylegan_lab.config.schema import check_arguments
+from stylegan_lab.errors import UserError
+
+HOME = "stylegan_lab"
+# The parts of this program that configs build from. Functions of the others start trainings with a `trust` of their own, or
+# write files.
+BUILT_FROM = ("augmentation", "callbacks", "data", "evaluation", "images", "loggers", "losses", "models", "networks")
+ENTRY_POINTS = "stylegan_lab.trust"  # a package that declares one here is trusted without `trust=`
+HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
+
+# Exact names, compared with what a target resolves to: a prefix such as `torch.` would let torch.load through.
+ALLOWED = {
+    "torch.optim.adam.Adam",
+    "torch.optim.adamw.AdamW",
+    "torch.optim.rmsprop.RMSprop",
+    "torch.optim.sgd.SGD",
+    "lightning.pytorch.strategies.ddp.DDPStrategy",
+    "stylegan_lab.sweeps.sweep_plan.SweepSettings",
+}
+# Lightning's own classes, by the group that may name them. No other group may: the config of a model can come with a
+# checkpoint. Objects among their arguments (the functions of a LambdaCallback, the `experiment` of a logger) are built from a
+# `_target_` like any other, so they open no way to code that is not allowed.
+ALLOWED_IN_GROUP = {"callbacks": "lightning.pytorch.callbacks.", "logger": "lightning.pytorch.loggers."}
+
+
+def instantiate(config: Any, trust: Iterable[str] = (), where: str = "") -> Any:
+    """Build the object that `config` describes. `where` is its key, for messages."""
+    built = to_plain_container(
+        config if OmegaConf.is_config(config) else OmegaConf.create(config, flags={"allow_objects": True})
+    )
+    for key, called, described in check_targets(built, trust, where):
+        resolve_fused(called, described)
+        given = {name: value for name, value in described.items() if name not in HYDRA_KEYS}
+        check_arguments(key, called, given, complete=not described.get("_partial_"))
+    try:
+        return hydra_instantiate(built, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise UserError(f"{where} cannot be built: {str(cause).splitlines()[0]}") from error
+
+
+def resolve_fused(called: Any, described: dict[str, Any]) -> None:
+    """Replace `fused: auto` of an optimizer: true if its class has a fused implementation, which updates all weights in one
+    kernel. Classes without one do not get the setting."""
+    if described.get("fused") == "auto":
+        described["fused"] = True
+        if "fused" not in inspect.signature(called).parameters:
+            del described["fused"]
+
+
+def check_targets(config: Any, trust: Iterable[str] = (), where: str = "") -> list[tuple[str, Any, dict[str, Any]]]:
+    """Every mapping of a plain config that has a `_target_`, with its key and the class or function, if all may be built."""
+    trusted = _trusted(trust)
+    return [(key, _allowed(key, each["_target_"], trusted), each) for key, each in _targets(config, where)]
+
+
+def instantiate_each(configs: Mapping[Any, Any], trust: Iterable[str] = (), where: str = "") -> dict[str, Any]:
+    """Build every entry that is not None: `callbacks.ema=null` leaves one out."""
+    entries = {str(name): each for name, each in configs.items() if each is not None}
+    return {name: instantiate(each, trust, f"{where}.{name}") for name, each in entries.items()}
+
+
+def to_plain_container(config: Any) -> dict[str, Any]:
+    """The config as resolved dicts, lists and values, which every checkpoint reader can load."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+
+
+def config_to_record(config: DictConfig) -> dict[str, Any]:
+    """The config as it may be written to files: resolved, except for environment variables, which may be secret."""
+
+    def unresolved(*arguments: str) -> str:
+        return f"${{oc.env:{','.join(map(str, arguments))}}}"
+
+    OmegaConf.register_new_resolver("oc.env", unresolved, replace=True)
+    try:
+        return to_plain_container(config)
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def _targets(config: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping below that has a `_target_`, with its key. Hydra resolves texts again, so none may hold an interpolation."""
+    if isinstance(config, str) and "${" in config:
+        raise UserError(f"{where}={config} is an interpolation that another one or a backslash hid; write its value")
+    if isinstance(config, dict):
+        if isinstance(config.get("_target_"), str):
+            yield where, config
+        for key, value in config.items():
+            yield from _targets(value, f"{where}.{key}".lstrip("."))
+    elif isinstance(config, list):
+        for index, value in enumerate(config):
+            yield from _targets(value, f"{where}[{index}]")
+
+
+def _trusted(trust: Iterable[str]) -> set[str]:
+    """The packages that configs may build from besides this one. One of them may be in the current folder."""
+    if trust and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    return {*trust, *(point.value.split(":")[0] for point in metadata.entry_points(group=ENTRY_POINTS))}
+
+
+def _allowed(where: str, target: str, trusted: set[str]) -> Any:
+    """The class or function of a target if it is allowed. Packages that are not allowed are not even imported."""
+    if target == "???":
+        raise UserError(f"{where}._target_ is missing: set {where}._target_=PACKAGE.CLASS")
+    package, setting = target.split(".")[0], f"{where}._target_={target}".lstrip(".")
+    if package in trusted | {HOME} | {name.split(".")[0] for name in ALLOWED}:
+        try:
+            resolved = get_object(target)
+        except Exception as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise UserError(f"{setting} cannot be found: {reason}") from None
+        name = f"{getattr(resolved, '__module__', '')}.{getattr(resolved, '__qualname__', '')}"
+        of_group = ALLOWED_IN_GROUP.get(where.split(".")[0])
+        if of_group and inspect.isclass(resolved) and name.startswith(of_group):
+            return resolved
+        if name in ALLOWED or name.split(".")[0] in trusted or _is_building_block(resolved):
+            return resolved
+    if package == "pytorch_lightning":
+        raise UserError(f"{setting}: name it {target.replace(package, 'lightning.pytorch', 1)}")
+    why = f"{setting} is not allowed to be built from a config"
+    if package == HOME:
+        raise UserError(f"{why}; these may be: {', '.join(f'{HOME}.{part}' for part in BUILT_FROM)}")
+    raise UserError(f"{why}. If it is your own code, trust its package: trust=[{package}]")
+
+
+def _is_building_block(resolved: Any) -> bool:
+    """Whether it is a class or function of ours that configs build from. A method, such as `load_from_checkpoint`, is not."""
+    package, _, rest = str(getattr(resolved, "__module__", "")).partition(".")
+    return package == HOME and rest.split(".")[0] in BUILT_FROM and "." not in getattr(resolved, "__qualname__", ".")
+
+
+def resolve_target(config: Any, trust: Iterable[str], where: str) -> Any:
+    """The class or function that a config names, if it is allowed."""
+    return _allowed(where, config["_target_"], _trusted(trust))

@@ -1,0 +1,81 @@
+"""The signature of a class or function is the schema of its config: the keys it takes, and the types of their values."""
+
+import inspect
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from stylegan_lab.config.synonyms import synonym_for
+from stylegan_lab.errors import UserError
+from stylegan_lab.suggestions import did_you_mean
+
+BUDGETS = ("iterations", "epochs", "images")  # the settings that say how long to train; one is given
+SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+
+
+def check_arguments(where: str, called: Any, given: Mapping[str, Any], complete: bool) -> None:
+    """Refuse keys and values that `called` does not take and, if `complete`, missing ones."""
+    signature = inspect.signature(called)
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+    name = getattr(called, "__name__", str(called))
+    for key, value in given.items():
+        setting = f"{where}.{key}" if where else key
+        if key not in signature.parameters and not open_ended:
+            names = [parameter for parameter in signature.parameters if parameter not in ("args", "kwargs")]
+            meant = f"{setting} is not a setting of {name}{did_you_mean(key, names)}; it has: {', '.join(names)}"
+            raise UserError(synonym_for(setting.removeprefix("model.")) or meant)
+        check_setting_type(setting, value, _hints(called).get(key, Any))
+    required = [
+        key
+        for key, parameter in signature.parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    missing = [key for key in required if key not in given]
+    if complete and missing:
+        raise UserError(f"{where or name} needs {', '.join(missing)} ({name} has no default for it)")
+
+
+def check_setting_type(name: str, value: Any, hint: Any) -> None:
+    if _fits(value, hint):
+        return
+    names = [choice for choice in get_args(hint) if isinstance(choice, str)] if get_origin(hint) is Literal else []
+    if names and isinstance(value, str):
+        raise UserError(f"{name}={value} is unknown{did_you_mean(value, names)}; choices: {', '.join(names)}")
+    shown = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))  # as YAML writes it
+    raise UserError(f"{name}={shown}: {_described(hint)} is expected")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, each) for each in arguments)
+    if origin is Literal:
+        return value in arguments
+    if hint in SIMPLE:
+        return isinstance(value, (int, float) if hint is float else hint) and (
+            hint is bool or not isinstance(value, bool)
+        )
+    if origin in (list, tuple, Sequence):
+        each = arguments[0] if arguments else Any
+        return isinstance(value, list | tuple) and all(_fits(element, each) for element in value)
+    if hint is Any or not isinstance(value, bool | int | float | str):
+        return True
+    return not isinstance(hint, type)  # a plain value does not fit where an object is expected
+
+
+def _described(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_described(each) for each in arguments)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, arguments))}"
+    if origin in (list, tuple, Sequence):
+        return f"a list of {_described(arguments[0])} each" if arguments else "a list"
+    return SIMPLE.get(hint, f"an object ({getattr(hint, '__name__', hint)}), described by _target_,")
+
+
+def _hints(called: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(called.__init__ if inspect.isclass(called) else called)
+    except Exception:  # annotations of other packages may not resolve; their types are not checked then
+        return {}

@@ -1,0 +1,117 @@
+"""Text for a terminal: tables, progress, amounts and durations."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row, with aligned columns. Every row has as many cells.
+
+    rich would wrap or truncate the cells at 80 columns where the output is a file or a pipe.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+class ProgressDisplay:
+    """A progress bar on a terminal, and elsewhere a line of text every ten seconds."""
+
+    def __init__(
+        self, file: TextIO, columns: Sequence[ProgressColumn], what: str, total: int | None, done: int, **fields: Any
+    ) -> None:
+        self._file, self._printed = file, time.monotonic()
+        self._bar: Progress | None = None
+        if file.isatty():
+            self._bar = Progress(*columns, console=Console(file=file))
+            self._bar.start()
+            self._bar.add_task(what, total=total, completed=done, **fields)
+
+    @property
+    def is_bar(self) -> bool:
+        return self._bar is not None
+
+    def update(self, done: int, line: Callable[[], str], print_now: bool = False, **fields: Any) -> None:
+        """Show how much is done; `fields` go to the bar, and `line` is called when a line is due."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, **fields)
+        elif print_now or time.monotonic() - self._printed > SECONDS_BETWEEN_LINES:
+            self._printed = time.monotonic()
+            print(line(), file=self._file, flush=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+@contextmanager
+def report_progress(
+    what: str, total: int | None, done: int = 0, in_bytes: bool = True
+) -> Iterator[Callable[..., None]]:
+    """Report progress on standard error: call what is yielded with the amount just done, and a note to show next to it."""
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        DownloadColumn() if in_bytes else MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    ]
+    display = ProgressDisplay(sys.stderr, columns, what, total, done, note="")
+
+    def advance(amount: int, note: str = "", /) -> None:
+        nonlocal done
+        done += amount
+        shown = format_amount if in_bytes else str
+        line = f"{what}  {shown(done)}{f' of {shown(total)}' if total else ''}{f'  {note}' if note else ''}"
+        display.update(done, lambda: line, note=note)
+
+    try:
+        yield advance
+    finally:
+        display.close()
+
+
+def format_amount(count: int) -> str:
+    """A number of bytes, such as `117 MB`."""
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB"):
+        if size >= 999.5:
+            size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if size >= 9.95 or unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration as hours:minutes:seconds, such as `1:02:03` or `0:00:05`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def format_json(value: Any, indent: int | None = None) -> str:
+    """Strict JSON: NaN and infinity, which JSON cannot represent, become null."""
+    return json.dumps(_replace_non_finite(value), indent=indent, allow_nan=False)
+
+
+def _replace_non_finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _replace_non_finite(each) for key, each in value.items()}
+    return [_replace_non_finite(each) for each in value] if isinstance(value, list | tuple) else value

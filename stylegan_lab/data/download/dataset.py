@@ -1,0 +1,73 @@
+"""Downloading a published data set into a folder that a data config reads. The folder appears only when it is complete."""
+
+import json
+from pathlib import Path
+
+from stylegan_lab.data.download.catalog import PaperDataset, RemoteFile
+from stylegan_lab.data.download.extraction import partial_folder
+from stylegan_lab.errors import UserError
+from stylegan_lab.files.atomic_write import write_text_atomic
+from stylegan_lab.files.download import UnreachableError, cache_dir, download, file_digest
+from stylegan_lab.files.file_lock import file_lock
+
+HASHES_FILE = "sha256.json"
+
+
+def download_dataset(dataset: PaperDataset, root: Path, keep_archive: bool = False) -> Path:
+    """The folder `root`/NAME, downloaded if it does not exist yet."""
+    if not dataset.files:
+        raise UserError(f"{dataset.name} cannot be downloaded: {dataset.manual_steps}")
+    target = root / dataset.name
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with file_lock(target):
+            if not target.exists():
+                _download_and_extract(dataset, target, keep_archive)
+    except OSError as error:
+        raise UserError(f"{error.filename or root} cannot be written: {error.strerror or error}") from None
+    if not target.is_dir():
+        raise UserError(f"{target} is not a folder; move it away, or choose another --root")
+    return target
+
+
+def _download_and_extract(dataset: PaperDataset, target: Path, keep_archive: bool) -> None:
+    archives = [_download_file(file, target.parent) for file in dataset.files]
+    with partial_folder(target) as partial:
+        arranged = dataset.arrange(archives, partial)
+        for file, archive in zip(dataset.files, archives, strict=True):
+            if not file.expected.sha256:
+                _record_hash(file.urls[0], file_digest(archive))
+        arranged.replace(target)
+    if not keep_archive:
+        for archive in archives:
+            archive.unlink()
+
+
+def _download_file(file: RemoteFile, folder: Path) -> Path:
+    """Download a file and verify its checksum: the published one, otherwise the one recorded at the first download."""
+    target, recorded = folder / file.name, recorded_hashes().get(file.urls[0])
+    if file.expected.sha256 or recorded is None:
+        return download(file.urls, target, file.expected)
+    try:
+        return download(file.urls, target, file.expected._replace(sha256=recorded))
+    except UnreachableError:
+        raise
+    except UserError as error:
+        raise UserError(
+            f"{error}. The expected checksum was recorded at the first download; if the publishers have changed the file since, "
+            f"remove its line from {cache_dir() / HASHES_FILE}"
+        ) from None
+
+
+def recorded_hashes() -> dict[str, str]:
+    """The SHA-256 by URL of files without a published checksum, recorded at the first download."""
+    try:
+        return dict(json.loads((cache_dir() / HASHES_FILE).read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _record_hash(url: str, sha256: str) -> None:
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with file_lock(cache_dir() / HASHES_FILE):
+        write_text_atomic(cache_dir() / HASHES_FILE, json.dumps(recorded_hashes() | {url: sha256}, indent=2))

@@ -1,0 +1,211 @@
+"""The part of a model that can be exported: a module that depends on its inputs only, and examples of them."""
+
+import copy
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from stylegan_lab.models.generation.generative import GenerativeModel
+from stylegan_lab.runs.reader import read_evaluations
+from stylegan_lab.runs.run import Run
+from stylegan_lab.training.image_translator import ModelTranslator
+from stylegan_lab.training.loaded_model import LoadedModel
+from stylegan_lab.training.translation_network import TranslationNetwork
+
+Inputs = tuple[Tensor, ...]
+DynamicShapes = Mapping[str, Mapping[int, Any]]
+MAX_SIDE = 65_536
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """`module` computes what `reference`, the trained model, computes for the same inputs. None: no graph can do that.
+
+    Attributes:
+        input_names: The names of the inputs. Images and latents are batches.
+        examples: Inputs of different sizes. The first is traced, and parity is checked with all.
+        notes: Sentences on what the export leaves out.
+    """
+
+    model: LoadedModel
+    module: nn.Module | None
+    reference: Callable[..., Tensor]
+    input_names: Sequence[str]
+    examples: Sequence[Inputs]
+    dynamic_shapes: DynamicShapes
+    metadata: Mapping[str, str]
+    notes: Sequence[str] = ()
+
+    @property
+    def output_name(self) -> str:
+        return "output"
+
+
+def exportable(model: LoadedModel, direction: str, license_id: str) -> Exportable:
+    if isinstance(model.module, GenerativeModel):
+        return _generation(model, license_id)
+    return _translation(model, direction, license_id)
+
+
+def _translation(model: LoadedModel, direction: str, license_id: str) -> Exportable:
+    translator = ModelTranslator(model.module, direction)
+    found, notes = translator.network, []
+    if found is not None and model.module.translates_at_random:
+        notes.append(f"the style of seed {model.module.style_seed} is part of the export; other styles need the run")
+    module: nn.Module | None = None  # a model that draws random numbers in each of several steps is no one graph
+    if found is not None:
+        module = NetworkWithCondition(found)
+    elif not model.module.translates_at_random:
+        module = _WholeTranslation(translator)
+    if found is not None and found.dropouts:
+        notes.append("dropout, which this model applies after training too, is left out")
+
+    def reference(images: Tensor) -> Tensor:
+        if module is not None and found is not None and found.dropouts:
+            output: Tensor = module(images)
+            return output
+        return torch.cat([translator.translate(image) for image in images.split(1)])
+
+    multiple, smallest = translator.multiple, max(translator.smallest, 2 * translator.multiple)
+    sides = [max(smallest, multiple * -(-side // multiple)) + extra * multiple for side in (32, 48) for extra in (0, 1)]
+    rng = torch.Generator().manual_seed(0)
+    examples: list[Inputs] = [
+        (torch.rand(2, 3, sides[1], sides[2], generator=rng) * 2 - 1,),
+        (torch.rand(1, 3, sides[3], sides[0], generator=rng) * 2 - 1,),
+    ]
+    with torch.no_grad():
+        factor = reference(examples[1][0]).shape[-1] // sides[0]
+    described = {
+        "direction": direction,
+        "inputs": "image: RGB (N, 3, H, W), float32 in [-1, 1]",
+        "multiple_of": str(multiple),
+        "min_size": str(smallest),
+        "upscale_factor": str(factor),
+    }
+    shapes = {
+        "image": {
+            0: torch.export.Dim("batch"),
+            2: _side("height", multiple, smallest),
+            3: _side("width", multiple, smallest),
+        }
+    }
+    return Exportable(
+        model, module, reference, ["image"], examples, shapes, described | _described(model, license_id), notes
+    )
+
+
+def _generation(model: LoadedModel, license_id: str) -> Exportable:
+    module = model.module
+    assert isinstance(module, GenerativeModel)
+    batch = {0: torch.export.Dim("batch")}
+    examples: list[Inputs] = []
+    for count in (3, 2):
+        latents = module.numbered_latents(0, count, count)
+        labels = (torch.arange(count) % len(module.classes),) if module.classes else ()
+        examples.append((latents, *labels))
+    names = ["latents", "labels"][: len(examples[0])]
+    drawn = str(type(module.latent_distribution).__name__)
+    described = {"inputs": f"latents: (N, {examples[0][0].shape[1]}) of {drawn}"}
+    if module.classes:
+        described["classes"] = json.dumps(module.classes)
+    return Exportable(
+        model, _Generation(module), module.generate, names, examples, dict.fromkeys(names, batch),
+        described | _described(model, license_id),
+    )  # fmt: skip
+
+
+def _side(name: str, multiple: int, smallest: int) -> Any:
+    side = torch.export.Dim(name, min=max(2, smallest // multiple), max=MAX_SIDE // multiple)
+    return multiple * side if multiple > 1 else side
+
+
+class NetworkWithCondition(nn.Module):
+    """A network with its condition, without dropout. Batch norms that use the statistics of each image become group norms."""
+
+    condition: Tensor | None
+
+    def __init__(self, found: TranslationNetwork) -> None:
+        super().__init__()
+        copies: dict[int, Any] = {}
+        self.network = copy.deepcopy(found.network, copies).eval()
+        self._replace_norms({copies[id(each)] for each in found.batch_statistics})
+        self.register_buffer("condition", found.condition)
+
+    def forward(self, image: Tensor) -> Tensor:
+        conditioned = image
+        if self.condition is not None:
+            maps = self.condition[:, :, None, None].expand(image.shape[0], -1, image.shape[2], image.shape[3])
+            conditioned = torch.cat([image, maps], dim=1)
+        output: Tensor = self.network(conditioned)
+        return output
+
+    def _replace_norms(self, norms: set[nn.Module]) -> None:
+        for parent in list(self.network.modules()):
+            for name, child in parent.named_children():
+                if child in norms:
+                    assert isinstance(child, nn.BatchNorm2d)
+                    norm = nn.GroupNorm(child.num_features, child.num_features, child.eps, child.affine)
+                    norm.load_state_dict(
+                        {key: value for key, value in child.state_dict().items() if key in ("weight", "bias")}
+                    )
+                    setattr(parent, name, norm.requires_grad_(False).to(next(self.network.parameters()).device))
+
+
+class _WholeTranslation(nn.Module):
+    def __init__(self, translator: ModelTranslator) -> None:
+        super().__init__()
+        self.model, self.direction = translator.module, translator.direction
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.model.translate(image, self.direction)
+
+
+class _Generation(nn.Module):
+    def __init__(self, model: GenerativeModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.model.generate(latents, labels)
+
+
+def _described(model: LoadedModel, license_id: str) -> dict[str, str]:
+    """What is written into every exported file."""
+    return {
+        "format": "stylegan_lab",
+        "version": metadata.version("stylegan_lab"),
+        "model": type(model.module).__name__,
+        "output": "float32 in [-1, 1], to be clipped",
+        "iteration": str(model.module.iteration),
+        "license": license_id,
+        "config": json.dumps(shareable_config(model)),
+        "scores": json.dumps(latest_evaluations(model)),
+    }
+
+
+def shareable_config(model: LoadedModel) -> Any:
+    """The config of the training. Of absolute paths only the last part is left: the others say whose machine it was."""
+
+    def share(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: share(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [share(each) for each in value]
+        return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+    return share(OmegaConf.to_container(model.config))
+
+
+def latest_evaluations(model: LoadedModel) -> list[dict[str, Any]]:
+    """The scores of this checkpoint, of each split, with the protocol that they were measured by."""
+    if model.run is None:
+        return []
+    by_split = {str(each.get("split", "test")): each for each in read_evaluations(Run(model.run))}
+    return [each for each in by_split.values() if each.get("iteration") == model.module.iteration]

@@ -1,0 +1,131 @@
+"""The file formats of `stylegan-lab export`. Each is written, read again, and compared with the model."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from stylegan_lab.errors import UserError
+from stylegan_lab.export.exportable import Exportable, Inputs
+from stylegan_lab.training.loaded_model import load
+
+Compute = Callable[[Inputs], Tensor]
+TOLERANCE = 1e-3  # of the outputs, which are in [-1, 1]; rounding alone is below 1e-4
+
+
+def export_safetensors(exported: Exportable, path: Path) -> Compute:
+    """The weights that are used after training, and the config to build the networks from."""
+    model = exported.model
+    weights = {name: value.contiguous() for name, value in model.used_weights().items()}
+    safetensors.torch.save_file(weights, path, metadata=dict(exported.metadata))
+    again = load(path, trust=list(model.config.trust))
+    again.module.style_seed = model.module.style_seed
+    if "direction" not in exported.metadata:
+        return lambda inputs: again.module(*inputs)
+    direction = exported.metadata["direction"]
+    return lambda inputs: torch.cat([again.module.translate(each, direction) for each in inputs[0].split(1)])
+
+
+def export_pt2(exported: Exportable, path: Path) -> Compute:
+    """A program of torch.export, which `torch.export.load` reads without this package."""
+    program = trace(exported)
+    torch.export.save(program, path, extra_files={"metadata.json": json.dumps(dict(exported.metadata))})
+    loaded = torch.export.load(path).module()
+    return lambda inputs: loaded(*inputs)
+
+
+def export_onnx(exported: Exportable, path: Path) -> Compute:
+    require("onnxscript", "onnxruntime", extra="export")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
+    program = torch.onnx.export(
+        trace(exported), exported.examples[0], dynamo=True, verbose=False,
+        input_names=list(exported.input_names), output_names=[exported.output_name],
+    )  # fmt: skip
+    assert program is not None
+    program.model.metadata_props.update(exported.metadata)
+    program.save(str(path))
+    from stylegan_lab.export.onnx_translator import open_session
+
+    session = open_session(path)
+
+    def compute(inputs: Inputs) -> Tensor:
+        named = {name: value.cpu().numpy() for name, value in zip(exported.input_names, inputs, strict=True)}
+        return torch.from_numpy(session.run(None, named)[0])
+
+    return compute
+
+
+FORMATS: dict[str, Callable[[Exportable, Path], Compute]] = {
+    "safetensors": export_safetensors,
+    "onnx": export_onnx,
+    "pt2": export_pt2,
+}
+
+
+def export_file(exported: Exportable, kind: str, target: Path) -> float:
+    """Write a file in one of the formats, atomically. Returns the maximum absolute difference to the model in float32."""
+    with _partial_file(target) as partial:
+        compute = FORMATS[kind](exported, partial)
+        difference = max_difference(exported, compute)
+        if not difference <= TOLERANCE:
+            raise UserError(f"{target} is not written: its outputs differ from the model's by {difference:.2g}")
+    return difference
+
+
+@torch.no_grad()
+def max_difference(exported: Exportable, compute: Compute) -> float:
+    """The maximum absolute difference between an export and the model, over all examples."""
+    pairs = [(compute(inputs), exported.reference(*inputs)) for inputs in exported.examples]
+    return max(float((found.cpu() - expected.cpu()).abs().max()) for found, expected in pairs)
+
+
+def trace(exported: Exportable) -> Any:
+    """The model as a graph of torch's operations, for inputs of any size."""
+    if exported.module is None:
+        raise UserError(
+            f"{exported.model.description}, which draws new random numbers in each of several steps, so that it cannot be exported "
+            "as one network; export --to safetensors or hub keeps its weights"
+        )
+    try:
+        with torch.no_grad():
+            return torch.export.export(
+                exported.module.eval(),
+                tuple(exported.examples[0]),
+                dynamic_shapes=dict(exported.dynamic_shapes),
+                strict=False,
+            )
+    except Exception as error:  # tracing raises many kinds of errors
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{exported.metadata['model']} cannot be exported as a graph: {reason}; --to safetensors keeps its weights"
+        ) from error
+
+
+def require(*modules: str, extra: str) -> None:
+    """Refuse early if a package of an extra is missing."""
+    for name in modules:
+        try:
+            __import__(name)
+        except ImportError:
+            raise UserError(f"this needs {name}, which is not installed: pip install 'stylegan_lab[{extra}]'") from None
+
+
+@contextmanager
+def _partial_file(target: Path) -> Iterator[Path]:
+    """A file in a temporary folder beside the target, which replaces it when the block succeeds."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            partial = Path(folder) / target.name
+            yield partial
+            for each in sorted(Path(folder).iterdir(), key=lambda path: path == partial):  # weights beside it first
+                each.replace(target.with_name(each.name))
+    except OSError as error:
+        raise UserError(f"{target} cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,51 @@
+"""Translates with an exported ONNX file in ONNX Runtime, without the run that it came from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylegan_lab.errors import UserError
+from stylegan_lab.training.image_translator import ImageTranslator
+
+
+def open_session(path: Path) -> Any:
+    """An inference session on the CPU, with as many threads as torch uses."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError(
+            f"{path} needs onnxruntime, which is not installed: pip install 'stylegan_lab[export]'"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # it raises classes of its own
+        raise UserError(f"{path} is not an ONNX model that can be read: {str(error).splitlines()[0]}") from error
+
+
+class OnnxTranslator(ImageTranslator):
+    """Large images are translated in overlapping tiles: a graph has no place to pass the statistics of the whole image."""
+
+    def __init__(self, path: Path, whole_pixels: int | None = None) -> None:
+        if not path.is_file():
+            raise UserError(f"{path} does not exist")
+        self.session = open_session(path)
+        about = self.session.get_modelmeta().custom_metadata_map
+        if about.get("format") != "stylegan_lab" or "multiple_of" not in about:
+            raise UserError(f"{path} was not exported from an image-to-image model by stylegan-lab export")
+        super().__init__(
+            f"{path} ({about['model']})",
+            int(about["multiple_of"]),
+            int(about["min_size"]),
+            torch.device("cpu"),
+            whole_pixels,
+        )
+        self.direction, self.config = about["direction"], json.loads(about["config"])
+
+    def translate_padded(self, padded: Tensor) -> Tensor:
+        (output,) = self.session.run(None, {"image": padded.numpy()})
+        return torch.from_numpy(output)

@@ -1,0 +1,120 @@
+"""Opening image files safely: limits are checked from the header, before anything is decoded."""
+
+import stat
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from stylegan_lab.errors import UserError
+
+ZERO_WIDTH_JOINERS = "\u200c\u200d"  # used in Persian, in Indian scripts and in emoji
+
+
+class UnreadableImageError(UserError):
+    """An image file that cannot be used, with the reason. It can be pickled, so worker processes can raise it."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{display_name(self.path)} {self.reason}"
+
+
+def display_name(name: Path | str) -> str:
+    """Make a file name printable: undecodable bytes, line ends and control characters are escaped."""
+    text = str(name).encode("utf-8", "backslashreplace").decode()
+    return "".join(each if each.isprintable() or each in ZERO_WIDTH_JOINERS else repr(each)[1:-1] for each in text)
+
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")  # recognized by content; the suffix does not matter
+MAX_PIXELS = 100_000_000
+MAX_SCANS = 200  # of a progressive JPEG; encoders write about ten
+TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open an image without decoding its pixels. Any error in the `with` block becomes an UnreadableImageError."""
+    try:
+        _check_file(path)
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged metadata, and sizes, which are checked here
+            if (size := _webp_size(file.read(30))) is not None:
+                _check_size(path, *size)  # before Pillow opens a WebP, which allocates its memory
+            file.seek(0)
+            with Image.open(file, formats=FORMATS) as image:
+                _check_size(path, *image.size)
+                _check_tiles(path, image)
+                _check_scans(path, image, file)
+                yield image
+    except UnreadableImageError:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableImageError(path, "is not an image that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF)") from None
+    except Image.DecompressionBombError:
+        raise UnreadableImageError(path, f"has too many pixels; at most {MAX_PIXELS:,} are read") from None
+    except FileNotFoundError:
+        raise UnreadableImageError(path, "does not exist") from None
+    except Exception as error:  # decoders raise many kinds of errors on damaged files
+        raise UnreadableImageError(path, f"cannot be read: {_reason(error)}") from None
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise UnreadableImageError(path, f"has {width}x{height} pixels; at most {MAX_PIXELS:,} are read")
+
+
+def _check_file(path: Path) -> None:
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise UnreadableImageError(path, "is a folder, not an image")
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
+        raise UnreadableImageError(path, "is not a file")
+    if status.st_size == 0:
+        raise UnreadableImageError(path, "is empty")
+
+
+def _webp_size(head: bytes) -> tuple[int, int] | None:
+    """Read width and height from the first 30 bytes of a WebP, which has three formats (VP8X, VP8L, VP8)."""
+    if len(head) < 30 or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return None
+    if head[12:16] == b"VP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack("<HH", head[26:30])
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _check_tiles(path: Path, image: Image.Image) -> None:
+    """Check the tile size of a TIFF: a tile is decoded completely even if the image covers little of it."""
+    tags = getattr(image, "tag_v2", {})
+    if TILE_WIDTH in tags and TILE_LENGTH in tags:
+        _check_size(path, int(tags[TILE_WIDTH]), int(tags[TILE_LENGTH]))
+
+
+def _check_scans(path: Path, image: Image.Image, file: BinaryIO) -> None:
+    """Check the number of scans of a progressive JPEG: each passes over all pixels, so a small file could take hours."""
+    if "progressive" in image.info:
+        position = file.tell()
+        file.seek(0)
+        scans = file.read().count(b"\xff\xda")
+        file.seek(position)
+        if scans > MAX_SCANS:
+            raise UnreadableImageError(path, f"is a JPEG of {scans} scans; at most {MAX_SCANS} are read")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    return str(error) or type(error).__name__

@@ -1,0 +1,87 @@
+"""What a family of architectures makes of another program's weights: our generator's settings and its weights."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from stylegan_lab.errors import UserError
+
+Tensors = Mapping[str, Tensor]
+NormChoice = Literal["instance", "instance_affine", "batch", "none"]
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the weights cannot tell.
+
+    Args:
+        norm: The norm, where the weights allow several. None: the most common one.
+        train_mode: Translate with dropout and the batch statistics of the image, as pix2pix does.
+    """
+
+    norm: NormChoice | None = None
+    train_mode: bool = False
+
+    def check_unused(self) -> None:
+        """Refuse the options for a generator that they do not concern."""
+        if self.norm is not None or self.train_mode:
+            name = "--train-mode" if self.norm is None else "--norm"
+            raise UserError(f"{name} is for image-to-image generators")
+
+
+@dataclass(frozen=True)
+class ImportedGenerator:
+    """A generator of another program, in our terms.
+
+    Args:
+        architecture: Its name, for people.
+        model: The choice of the config group `model`.
+        generator: The choice of the config group `generator`.
+        settings: Settings of the generator that differ from that choice.
+        weights: The generator's weights, by our names.
+        facts: What was found, by name; printed and recorded.
+        notes: Sentences on what the weights do not tell.
+        overrides: Further settings of the config.
+    """
+
+    architecture: str
+    model: str
+    generator: str
+    settings: Mapping[str, Any]
+    weights: Tensors
+    facts: Mapping[str, Any]
+    notes: Sequence[str] = ()
+    overrides: Sequence[str] = field(default=())
+
+
+def shape_text(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number"
+
+
+def take(tensors: Tensors, name: str, shape: Sequence[int] | None = None) -> Tensor:
+    """The tensor of this name, if it is there and has this shape."""
+    if name not in tensors:
+        raise UserError(f"{name} is missing in the file")
+    tensor = tensors[name]
+    if shape is not None and tuple(tensor.shape) != tuple(shape):
+        expected = "x".join(map(str, shape)) or "a number"
+        raise UserError(f"{name} is {shape_text(tensor)}; {expected} is expected")
+    return tensor
+
+
+def check_all_used(tensors: Tensors, used: set[str], architecture: str) -> None:
+    """Refuse weights that the architecture has no place for: without them the output would differ."""
+    if left := [name for name in tensors if name not in used]:
+        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        raise UserError(f"{architecture} has no place for {', '.join(left[:5])}{more}")
+
+
+def check_filter(name: str, found: Tensor, taps: Sequence[float], gain: float = 1.0) -> None:
+    """Refuse a resampling filter other than the separable one with these taps."""
+    row = torch.tensor(taps, dtype=torch.float32) / sum(taps)
+    expected = torch.outer(row, row) * gain
+    if found.shape[-2:] != expected.shape or not torch.allclose(found.float(), expected.expand_as(found), atol=1e-3):
+        raise UserError(f"{name}: the filter is not {', '.join(f'{tap:g}' for tap in taps)}")

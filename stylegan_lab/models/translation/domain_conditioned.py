@@ -1,0 +1,75 @@
+"""The base class of models that translate between many domains: generator and discriminator are conditioned on a label."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylegan_lab.errors import UserError
+from stylegan_lab.images.batch import DomainBatch, UnpairedBatch
+from stylegan_lab.losses.extra import ExtraLoss
+from stylegan_lab.losses.gan_loss import AdversarialLoss
+from stylegan_lab.models.adversarial import AdversarialModel
+from stylegan_lab.models.base import OptimizerFactory, Schedule
+from stylegan_lab.networks.discriminators.output import Discriminator
+from stylegan_lab.networks.layers.conditioning import append_condition_maps
+from stylegan_lab.suggestions import lookup
+
+
+class DomainConditionedModel(AdversarialModel):
+    """Direction `a2b` translates to the domain `target`, `b2a` to `source`; the name of a domain is a direction too."""
+
+    batch_type = DomainBatch
+    directions = ("a2b", "b2a")
+    network_arguments: ClassVar = {"generator": ("condition_channels",), "discriminator": ("image_channels",)}
+
+    def __init__(
+        self,
+        discriminator: Callable[..., nn.Module],
+        loss: AdversarialLoss,
+        optimizer: OptimizerFactory,
+        schedule: Schedule,
+        domains: Sequence[str],
+        source: str,
+        target: str,
+        image_channels: int,
+        d_lr_mult: float,
+        clip_gradients: float | None,
+        extra_losses: Mapping[str, ExtraLoss | None] | None = None,
+    ) -> None:
+        super().__init__(loss, optimizer, schedule, d_lr_mult, clip_gradients, extra_losses)
+        self.domains = list(domains)
+        self.direction_domains = {"a2b": target, "b2a": source}
+        self.discriminator = discriminator(image_channels=image_channels + len(self.domains))
+
+    @staticmethod
+    def build_conditional_generator(generator: Callable[..., nn.Module], channels: int) -> nn.Module:
+        try:
+            return generator(condition_channels=channels)
+        except TypeError:
+            raise UserError(
+                "a model between many domains needs a generator that takes condition_channels, and this one does not; "
+                "use generator=stargan2, or one of the resnet and unet family"
+            ) from None
+
+    def conditioned_discriminator(self, label: Tensor) -> Discriminator:
+        """The discriminator, conditioned on the domain of its images."""
+        return lambda image: self.discriminator(self.append_label_maps(image, label))
+
+    def discriminators_for(self, image: Tensor) -> Sequence[Discriminator]:
+        return (self.conditioned_discriminator(self.target_labels("a2b", image)),)
+
+    def append_label_maps(self, image: Tensor, label: Tensor) -> Tensor:
+        return append_condition_maps(image, F.one_hot(label, len(self.domains)))
+
+    def target_labels(self, direction: str, images: Tensor) -> Tensor:
+        """The number of the target domain, once for each image."""
+        name = self.direction_domains.get(direction, direction)
+        number = lookup("--to", name, {domain: index for index, domain in enumerate(self.domains)})
+        return torch.full((len(images),), number, device=images.device)
+
+    def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
+        """The input, and a row for each domain."""
+        return [batch["a"], *(self.translate(batch["a"], domain) for domain in self.domains)]

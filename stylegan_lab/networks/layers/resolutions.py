@@ -1,0 +1,33 @@
+"""The resolutions that a network passes through between its smallest feature map and the image, and the channels at each."""
+
+from typing import Literal
+
+from stylegan_lab.errors import UserError, check_at_least
+
+SMALLEST = (4, 7)  # doubling these reaches 8, 16, 32, 64, ... and 14, 28, 56, ...
+Role = Literal["generator", "discriminator"]
+
+
+def downsampling_widths(role: Role, size: int, channels: int, max_channels: int) -> tuple[int, list[int]]:
+    """The smallest resolution that halving `size` reaches (4 or 7), and the channels after each halving."""
+    check_at_least(f"{role}.channels", channels, 1)
+    for smallest in SMALLEST:
+        n_downsample = (size // smallest).bit_length() - 1
+        if n_downsample > 0 and smallest * 2**n_downsample == size:
+            return smallest, [min(channels * 2**level, max_channels) for level in range(n_downsample)]
+    raise UserError(f"{role}.size={size}: 4 or 7 times a power of 2 is expected, such as 16, 28, 32, 64 or 128")
+
+
+def pyramid_levels(role: Role, size: int, channels: int, max_channels: int) -> tuple[list[int], list[int]]:
+    """Resolutions and channels of all levels, smallest resolution first: `channels` at full size, doubled at each halving."""
+    smallest, _ = downsampling_widths(role, size, channels, max_channels)
+    n_levels = (size // smallest).bit_length()
+    widths = [min(channels * 2**level, max_channels) for level in reversed(range(n_levels))]
+    return [smallest * 2**level for level in range(n_levels)], widths
+
+
+def divide_size(role: Role, size: int, divisor: int) -> int:
+    """`size` // `divisor`, which must leave no remainder."""
+    if size % divisor or size < divisor:
+        raise UserError(f"{role}.size={size}: a multiple of {divisor} is expected")
+    return size // divisor

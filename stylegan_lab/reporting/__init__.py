@@ -1,0 +1,1 @@
+"""Comparison of runs: settings, scores and cost, read from the run folders."""

@@ -1,0 +1,1 @@
+"""Baselines: the scores an experiment should reach, recorded results, and whether they were reproduced."""

@@ -1,0 +1,85 @@
+"""Curves of runs as SVG paths: a panel for each logged name, a thin line for each run, a thick one for a row's mean."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from types import SimpleNamespace
+
+from stylegan_lab.reporting.comparison import ComparisonTableRow
+from stylegan_lab.reporting.statistics import mean
+
+MAX_POINTS = 150  # of a line
+GROUP_ORDER = ("val", "loss", "d_win_rate", "ada_p", "diversity", "lr", "images_per_second")
+# The size of a panel in SVG units, and the edges of its axes.
+PLOT = SimpleNamespace(width=420, height=200, left=52, right=412, top=8, bottom=178)
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class CurveLine:
+    row: int
+    is_mean: bool
+    path: str  # SVG path data
+
+
+@dataclass(frozen=True)
+class CurvePanel:
+    name: str
+    lines: Sequence[CurveLine]
+    low: float
+    high: float
+    max_iteration: float
+
+
+def curve_panels(rows: Sequence[ComparisonTableRow]) -> dict[str, list[CurvePanel]]:
+    """Panels by the first part of their names."""
+    groups: dict[str, list[CurvePanel]] = {}
+    for name in dict.fromkeys(name for row in rows for run in row.runs for name in run.curves):
+        if panel := _panel(name, rows):
+            groups.setdefault(name.split("/")[0], []).append(panel)
+    return dict(sorted(groups.items(), key=lambda item: group_index(item[0])))
+
+
+def group_index(name: str) -> int:
+    """The position of a curve among the groups, which the first part of its name decides."""
+    group = name.split("/")[0]
+    return GROUP_ORDER.index(group) if group in GROUP_ORDER else len(GROUP_ORDER)
+
+
+def _panel(name: str, rows: Sequence[ComparisonTableRow]) -> CurvePanel | None:
+    lines = [(index, points, is_mean) for index, row in enumerate(rows) for points, is_mean in _lines(name, row)]
+    values = sorted(y for _, points, _ in lines for _, y in points)
+    max_iteration = max((x for _, points, _ in lines for x, _ in points), default=0)
+    if len(values) < 2 or not max_iteration:
+        return None
+    outliers = int(0.005 * len(values))  # at each end, which are clipped
+    low, high = values[outliers], values[-1 - outliers]
+    low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
+
+    def path(points: Points) -> str:
+        return " ".join(
+            f"{'M' if index == 0 else 'L'}{PLOT.left + x / max_iteration * (PLOT.right - PLOT.left):.1f} "
+            f"{PLOT.top + (high - min(high, max(low, y))) / (high - low) * (PLOT.bottom - PLOT.top):.1f}"
+            for index, (x, y) in enumerate(points)
+        )
+
+    drawn = [CurveLine(row, is_mean, path(points)) for row, points, is_mean in lines]
+    return CurvePanel(name, drawn, low, high, max_iteration)
+
+
+def _lines(name: str, row: ComparisonTableRow) -> Iterator[tuple[Points, bool]]:
+    """The points of each run and of their mean; the only run of a row counts as the mean."""
+    recorded = [run.curves[name] for run in row.runs if run.curves.get(name)]
+    curves = [_thinned([(x, y) for x, y in points if isfinite(y)]) for points in recorded]
+    for points in curves if len(curves) > 1 else ():
+        yield points, False
+    by_iteration = [dict(points) for points in curves]
+    if shared := set.intersection(*map(set, by_iteration)) if curves else set():
+        yield [(x, mean([each[x] for each in by_iteration])) for x in sorted(shared)], True
+
+
+def _thinned(points: Points) -> Points:
+    """Means of neighboring points where there are more than MAX_POINTS."""
+    size = -(-len(points) // MAX_POINTS)
+    groups = [points[start : start + size] for start in range(0, len(points), size or 1)]
+    return [(group[-1][0], mean([y for _, y in group])) for group in groups]

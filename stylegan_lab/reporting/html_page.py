@@ -1,0 +1,107 @@
+"""HTML pages: jinja2 templates, and images as data URIs: sample grids at the same iterations and the grids of evaluations."""
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from stylegan_lab.console import format_json
+from stylegan_lab.reporting.run_record import RunRecord
+
+TEMPLATES = Path(__file__).parent / "templates"
+MAX_WIDTH = 1056  # pixels: eight images of 128
+MAX_SETS, MAX_IMAGES = 16, 400
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Render a template to one file that works offline: style sheets, scripts and images are embedded."""
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    # A style sheet or script of the templates folder, unescaped.
+    environment.globals["embed"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+    environment.policies["json.dumps_function"] = format_json
+    environment.policies["json.dumps_kwargs"] = {}
+    return environment
+
+
+@dataclass(frozen=True)
+class SliderPosition:
+    """One position of the page's slider: an iteration or the evaluation, with an image for each run, by the run's index."""
+
+    name: str
+    images: Mapping[int, str]
+
+
+def sample_sets(runs: Sequence[RunRecord]) -> list[SliderPosition]:
+    samples = {index: grids for index, run in enumerate(runs) if (grids := run.samples)}
+    paths = {str(at): {index: each[at] for index, each in samples.items() if at in each} for at in _chosen(samples)}
+    paths["evaluation"] = {index: path for index, run in enumerate(runs) if (path := evaluation_image(run)) is not None}
+    uris = {name: {index: file_uri(path) for index, path in each.items()} for name, each in paths.items()}
+    found = [SliderPosition(name, {index: uri for index, uri in each.items() if uri}) for name, each in uris.items()]
+    return [each for each in found if each.images]
+
+
+def evaluation_image(run: RunRecord) -> Path | None:
+    """The grid of the evaluation: inputs, outputs and targets. The test split is preferred."""
+    return next((path for split in ("test", "val", "train") if (path := run.folder / f"{split}.png").is_file()), None)
+
+
+def file_uri(path: Path) -> str | None:
+    image = read_image(path)
+    return None if image is None else image_uri(image)
+
+
+def read_image(path: Path) -> Image.Image | None:
+    """The image in a size for a page. None if the file cannot be read, for example because its run was killed meanwhile."""
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+    except OSError:
+        return None
+    if image.width > MAX_WIDTH:
+        image = image.resize((MAX_WIDTH, round(image.height * MAX_WIDTH / image.width)), Image.Resampling.LANCZOS)
+    return image
+
+
+def image_uri(image: Image.Image, lossless: bool = False) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(image_bytes(image, lossless)).decode()}"
+
+
+def image_bytes(image: Image.Image, lossless: bool = False) -> bytes:
+    """Encode the pixels only as WebP, without metadata of the file they came from."""
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=86, lossless=lossless)
+    return out.getvalue()
+
+
+def _chosen(samples: Mapping[int, Mapping[int, Path]]) -> list[int]:
+    """The iterations that the largest number of runs share, and the last of each run; evenly thinned if there are too many."""
+    counts = Counter(at for each in samples.values() for at in each)
+    if not counts:
+        return []
+    largest = max(counts.values())
+    shared = sorted(at for at, count in counts.items() if count == largest)
+    wanted = sorted({*shared, *(max(each) for each in samples.values())} if len(shared) > 1 else counts)
+    limit = max(3, min(MAX_SETS, MAX_IMAGES // len(samples)))
+    if len(wanted) <= limit:
+        return wanted
+    return [wanted[round(step * (len(wanted) - 1) / (limit - 1))] for step in range(limit)]

@@ -1,0 +1,93 @@
+"""Checkpoints: one file of plain values and tensors, written atomically and listed with its hash."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from stylegan_lab.errors import UserError
+from stylegan_lab.files.atomic_write import atomic_write
+from stylegan_lab.runs.checkpoint_index import CheckpointEntry, CheckpointIndex
+
+SCHEMA = 1
+Contents = dict[str, Any]
+
+
+def write_checkpoint(contents: Contents, path: Path) -> None:
+    """Write a checkpoint and its entry in the folder's index. If writing fails, the folder stays as it was."""
+    contents["schema"] = SCHEMA
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with atomic_write(path) as file:
+            hashed = _HashingFile(file)
+            torch.save(contents, hashed)  # type: ignore[arg-type]
+            size, sha256 = file.tell(), hashed.sha256.hexdigest()
+            CheckpointIndex.read(path.parent).add(CheckpointEntry(path.name, contents["iteration"], size, sha256))
+    except (OSError, RuntimeError) as error:  # torch turns what a file raises into a RuntimeError
+        reason = error.strerror if isinstance(error, OSError) else hashed.failure or error
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        free = shutil.disk_usage(there).free / 1e6
+        raise UserError(f"{path} cannot be written: {reason} ({free:,.0f} MB are free there)") from error
+
+
+def read_checkpoint(path: Path) -> Contents:
+    """Verify a checkpoint by its hash, and load it. Each of the two reads the whole file."""
+    verify_checkpoint(path)
+    return load_checkpoint(path)
+
+
+def verify_checkpoint(path: Path) -> Path:
+    """The path, if the file has the hash that the index of its folder lists."""
+    index = CheckpointIndex.read(path.parent)
+    if not index.is_intact(path):
+        intact = next((other for other in index.newest_first() if other != path and index.is_intact(other)), None)
+        hint = f"; {path.with_name(intact.name)} is intact, use it instead" if intact else ""
+        raise UserError(f"{path} cannot be read: it is damaged, or not a checkpoint{hint}")
+    return path
+
+
+def load_checkpoint(path: Path) -> Contents:
+    """A verified checkpoint's contents on the CPU, in the current schema. Only tensors and plain values are loaded."""
+    try:
+        contents: Contents = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read: it is not a checkpoint, or contains more than tensors and plain values"
+        ) from error
+    if not isinstance(contents, dict) or not {"config", "state_dict", "iteration"} <= contents.keys():
+        raise UserError(f"{path} is not a checkpoint of stylegan_lab")
+    schema = contents.get("schema")
+    if not isinstance(schema, int) or schema < 1:
+        raise UserError(f"{path} is not a checkpoint of stylegan_lab: it has no schema number")
+    if schema > SCHEMA:
+        raise UserError(f"{path} was written by a newer stylegan_lab (schema {schema}; this one reads up to {SCHEMA})")
+    for migrate in MIGRATIONS[schema - 1 :]:
+        migrate(contents)
+    return contents | {"schema": SCHEMA}
+
+
+# MIGRATIONS[n - 1] changes contents of schema n to schema n + 1, in place. Schema 1 is the first that was released.
+MIGRATIONS: list[Callable[[Contents], None]] = []
+
+
+class _HashingFile:
+    """Hashes what is written, so that the hash is of the intended bytes and not of what the disk stored."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.failure: str | None = None
+
+    def write(self, part: bytes) -> int:
+        self.sha256.update(part)
+        try:
+            return self._file.write(part)
+        except OSError as error:
+            self.failure = error.strerror
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()

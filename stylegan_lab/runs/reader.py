@@ -1,0 +1,192 @@
+"""The reader of run folders: everything that a program wants to know of a run is read here. log.txt is for people
+only: it is shown, and never parsed."""
+
+import glob
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from stylegan_lab.errors import UserError
+from stylegan_lab.files.file_lock import is_locked
+from stylegan_lab.runs.run import LOCK_FILE, Run
+from stylegan_lab.runs.state import FILE_NAME, RunState, parse_state
+
+RUN_FILES = ("config.yaml", "metrics.jsonl", "environment.json")  # a folder with one of them is a run
+LOG_TAIL_BYTES = 65536
+
+
+def find_run(path: str | Path) -> tuple[Run, str]:
+    """The run and the checkpoint's name that a path means: a run's folder (`last`) or a checkpoint file."""
+    place = Path(path)
+    if place.is_file() and place.suffix == ".ckpt":
+        run = Run(place.resolve().parent.parent)
+        return run, place.stem if place.parent.resolve() == run.checkpoints else str(place.resolve())
+    if (place / "config.yaml").is_file():
+        return Run(place), "last"
+    if place.is_dir() and (runs := sorted(place.glob("**/config.yaml"), key=lambda file: file.stat().st_mtime)):
+        raise UserError(f"{path} is not a run but holds {len(runs)}; the newest is {runs[-1].parent}")
+    raise UserError(f"{path} is neither a run's folder (with config.yaml in it) nor a checkpoint (.ckpt)")
+
+
+def find_runs(places: Sequence[str]) -> list[Path]:
+    """The run folders that run folders, folders that contain runs, sweeps and glob patterns mean, each once.
+
+    They are in the order of `places`; inside a folder by name, with numbers in numeric order.
+    """
+    found = [run for place in places for run in _runs_of(place)]
+    return list({run.resolve(): run for run in reversed(found)}.values())[::-1]
+
+
+def newest_run(place: str) -> Path:
+    """The folder of the run that a run's folder, a checkpoint, a folder that contains runs or a pattern means.
+
+    Of several runs it is the one that was written to last.
+    """
+    if Path(place).is_file():
+        return find_run(place)[0].folder
+    return max(find_runs([place]), key=_last_written)
+
+
+def read_state(folder: Path) -> RunState | None:
+    """The state in run.json, or None if it is missing or damaged.
+
+    A run whose process was killed is interrupted: its file still says `running`, and nobody holds its lock.
+    """
+    state = recorded_state(folder)
+    if state is not None and state.status == "running" and not is_locked(folder / LOCK_FILE):
+        return replace(state, status="interrupted")
+    return state
+
+
+def recorded_state(folder: Path) -> RunState | None:
+    """The state as run.json has it, which is `running` also after the process was killed."""
+    try:
+        return parse_state((folder / FILE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def check_finished(run: Run) -> RunState:
+    """The state of a run that was trained to the end of its budget. Refuses every other run, and says how far it is."""
+    state = read_state(run.folder)
+    if state is None:
+        raise UserError(f"{run.folder} is not finished: it has no readable {FILE_NAME}")
+    if not state.is_finished:
+        raise UserError(
+            f"{run.folder} is not finished: it is {state.status}, at iteration {state.iteration} of {state.budget}"
+        )
+    return state
+
+
+def recorded_config(run: Run) -> dict[str, Any]:
+    """The config that the run recorded."""
+    text = read_text(run, "config.yaml")
+    advice = "Restore the file, or start a new run in another folder"
+    damaged = UserError(f"{run.folder} cannot be resumed: its config.yaml is damaged. {advice}")
+    try:
+        config: Any = OmegaConf.to_container(OmegaConf.create(text))
+    except Exception as error:  # the parser raises another one for each kind of damage
+        raise damaged from error
+    if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
+        raise damaged
+    return config
+
+
+def read_overrides(run: Run) -> list[str]:
+    return read_text(run, "overrides.txt").splitlines()
+
+
+def read_environment(run: Run) -> dict[str, Any]:
+    """Versions, hardware, number of processes, and the commit of the code of every session, the latest last."""
+    environment: dict[str, Any] = json.loads(read_text(run, "environment.json"))
+    return environment
+
+
+def read_protocol(run: Run) -> dict[str, Any]:
+    """The recorded protocol of the validation scores. Empty if no validation was run."""
+    try:
+        protocol = json.loads((run.folder / "protocol.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return protocol if isinstance(protocol, dict) else {}
+
+
+def read_evaluations(run: Run, warnings: list[str] | None = None) -> list[dict[str, Any]]:
+    """All evaluations; the latest one of each split comes last. A sentence on each damaged one is added to `warnings`."""
+    lines: list[str] = []
+    with suppress(OSError):
+        lines += (run.folder / "scores.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    with suppress(OSError):
+        lines.append(run.scores.read_text(encoding="utf-8", errors="replace"))
+    found = []
+    for line in lines:
+        try:
+            scores = json.loads(line)
+            if not isinstance(scores["metrics"], dict):
+                raise ValueError
+            found.append(scores)
+        except (ValueError, KeyError, TypeError):
+            if warnings is not None:
+                warnings.append("an evaluation cannot be read")
+    return found
+
+
+def last_log_lines(folder: Path, count: int) -> list[str]:
+    """The last lines of log.txt, to be shown to people as they are."""
+    try:
+        with (folder / "log.txt").open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    return text.splitlines()[-count:]
+
+
+def read_text(run: Run, name: str) -> str:
+    """One of the files that the run wrote when it started."""
+    try:
+        return (run.folder / name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise UserError(
+            f"{run.folder} cannot be resumed: its {name} is missing or unreadable. Restore the file, or start a new run in "
+            "another folder (the checkpoints of this one can still be evaluated and used)"
+        ) from None
+
+
+def _runs_of(place: str) -> list[Path]:
+    matches = [place] if Path(place).exists() else glob.glob(place, recursive=True)  # noqa: PTH207  absolute ones too
+    paths = sorted(map(Path, matches), key=_order)
+    if not paths:
+        raise UserError(f"{place}: no run folder, folder with runs or pattern matches this")
+    runs = [run for path in paths if path.is_dir() for run in _runs_below(path)]
+    if not runs:
+        raise UserError(f"{place} contains no runs (folders with config.yaml, metrics.jsonl or environment.json)")
+    return runs
+
+
+def _runs_below(folder: Path) -> Iterator[Path]:
+    """Does not descend into a run: its own folders, such as those of W&B, contain no runs."""
+    if any((folder / name).is_file() for name in RUN_FILES):
+        yield folder
+        return
+    for child in sorted(folder.iterdir(), key=_order):
+        if child.is_dir() and not child.name.startswith("."):
+            yield from _runs_below(child)
+
+
+def _last_written(folder: Path) -> float:
+    times = [0.0]
+    for name in RUN_FILES:
+        with suppress(OSError):
+            times.append((folder / name).stat().st_mtime)
+    return max(times)
+
+
+def _order(path: Path) -> tuple[str, int, str]:
+    return (str(path.parent), int(path.name) if path.name.isdigit() else -1, path.name)

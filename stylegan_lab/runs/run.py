@@ -1,0 +1,138 @@
+"""The run folder: what a training writes into it. runs/reader.py reads it again."""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from stylegan_lab.errors import UserError
+from stylegan_lab.files.atomic_write import make_writable, remove_leftovers, write_text_atomic
+from stylegan_lab.files.file_lock import try_lock
+from stylegan_lab.runs.checkpoint_index import CheckpointIndex
+from stylegan_lab.runs.state import RunState
+
+LOCK_FILE = ".lock"
+IMPORT_RECORD = "import.json"  # of a run that `stylegan-lab import` made
+LOCK_ATTEMPTS = 10  # within a second
+
+
+class Run:
+    """The files of one run's folder, by name."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).resolve()
+        self.samples, self.checkpoints = self.folder / "samples", self.folder / "checkpoints"
+        self.metrics, self.scores = self.folder / "metrics.jsonl", self.folder / "scores.json"
+
+    @classmethod
+    def from_trainer(cls, trainer: Any) -> "Run":
+        """The run that this trainer writes to."""
+        return cls(Path(trainer.default_root_dir))
+
+    @property
+    def state(self) -> RunState | None:
+        """Status, budget and iteration, as run.json has them now. None if it is missing or damaged."""
+        from stylegan_lab.runs.reader import read_state  # which imports this class
+
+        return read_state(self.folder)
+
+    def checkpoint(self, name: str = "last") -> Path:
+        """A checkpoint by its name (last, best, 001000, ...) or by its path."""
+        if (named := CheckpointIndex.read(self.checkpoints).path_of(name)) is not None:
+            return named
+        if Path(name).is_file():
+            return Path(name)
+        have = ", ".join(sorted(path.stem for path in self.checkpoints.glob("*.ckpt"))) or "none yet"
+        raise UserError(f"{self.folder} has no checkpoint {name}; it has: {have}")
+
+    def newest(self) -> Path | None:
+        return CheckpointIndex.read(self.checkpoints).path_of("last")
+
+    def log(self, sentence: str) -> None:
+        """Print a sentence and append it to log.txt. A full disk is reported elsewhere."""
+        with suppress(OSError):  # the terminal may be gone
+            print(sentence, flush=True)
+        with suppress(OSError), (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {sentence}\n")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Refuse a second training in this folder: the two would overwrite each other's files."""
+        for attempt in range(
+            LOCK_ATTEMPTS
+        ):  # a reader that checks whether the run is alive holds its lock for a moment
+            time.sleep(1 / LOCK_ATTEMPTS if attempt else 0)
+            if (descriptor := try_lock(self.folder / LOCK_FILE)) is not None:
+                break
+        if descriptor is None:
+            raise UserError(f"{self.folder} is being trained by another process; wait for it or stop it")
+        try:
+            remove_leftovers(self.folder)
+            remove_leftovers(self.checkpoints)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def create(self) -> None:
+        try:
+            make_writable(self.folder)
+        except FileExistsError:
+            raise UserError(f"{self.folder} is not a folder; give output_dir=FOLDER") from None
+        except OSError as error:
+            raise UserError(f"{self.folder} cannot be written: {error.strerror}; give output_dir=FOLDER") from None
+
+    def remove_if_empty(self) -> None:
+        """Delete the folder of a run that never started, and the folders above it that are then empty."""
+        folder = self.folder
+        if folder.is_dir() and [path.name for path in folder.iterdir()] == [LOCK_FILE]:
+            (folder / LOCK_FILE).unlink()
+        while folder != Path.cwd() and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
+    def record_config(
+        self,
+        config: dict[str, Any],
+        overrides: list[str],
+        environment: dict[str, Any],
+        earlier_commits: Sequence[str | None] = (),
+    ) -> None:
+        """Write the config, the command line's overrides and the environment, with the commits of earlier sessions.
+
+        `config.yaml` marks the folder as a run.
+        """
+        environment = environment | {"commits": [*earlier_commits, environment["commit"]]}
+        write_text_atomic(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+        write_text_atomic(self.folder / "overrides.txt", "".join(f"{override}\n" for override in overrides))
+        config_text = OmegaConf.to_yaml(OmegaConf.create(config))
+        write_text_atomic(self.folder / "config.yaml", config_text)  # last, for the reason above
+
+    def record_protocol(self, protocol: dict[str, Any]) -> None:
+        """Write how the validation scores are computed. Does nothing where the folder is not a run, or no longer one."""
+        if (self.folder / "config.yaml").exists():
+            write_text_atomic(self.folder / "protocol.json", json.dumps(protocol, indent=2) + "\n")
+
+    def record_scores(self, scores: dict[str, Any]) -> None:
+        """Write the latest scores to scores.json, and append them to scores.jsonl."""
+        write_text_atomic(self.scores, json.dumps(scores, indent=2) + "\n")
+        with (self.folder / "scores.jsonl").open("a") as history:
+            history.write(json.dumps(scores) + "\n")
+
+
+def new_run(parent: Path) -> Run:
+    """A new folder below `parent`, also when several runs start in the same second."""
+    while True:
+        folder = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"cannot make a run folder in {parent}: {error.strerror}; give output_dir=FOLDER") from None
+        return Run(folder)

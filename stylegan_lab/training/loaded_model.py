@@ -1,0 +1,231 @@
+"""A trained model, ready for use from Python and by the commands: it translates or generates images of any common type."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from omegaconf import DictConfig
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from stylegan_lab.errors import UserError, check_at_least
+from stylegan_lab.images.decode import decode
+from stylegan_lab.images.image_io import to_pil
+from stylegan_lab.images.value_range import from_bytes, to_bytes
+from stylegan_lab.models.base import BaseModel
+from stylegan_lab.models.generation.generative import GenerativeModel
+from stylegan_lab.runs.checkpoint import read_checkpoint
+from stylegan_lab.runs.reader import find_run
+from stylegan_lab.runs.run import Run
+from stylegan_lab.training.experiment import build_module, config_from_checkpoint, default_device, restore_module
+from stylegan_lab.training.image_generator import ImageGenerator
+from stylegan_lab.training.image_translator import ModelTranslator
+
+ImageType = TypeVar("ImageType")
+
+
+def load(
+    run: Run | str | Path, checkpoint: str | None = None, *, use_ema: bool = True, trust: Sequence[str] = ()
+) -> "LoadedModel":
+    """Load a trained model: in evaluation mode, on the GPU if there is one.
+
+    Args:
+        run: A run, its folder, a checkpoint file, or exported weights (.safetensors).
+        checkpoint: `last`, `best` or an iteration such as `001000`. None: the file that `run` names, or `last`.
+        use_ema: Use the EMA weights if the run has them, or else the trained weights.
+        trust: Packages of your own whose classes the checkpoint may name.
+    """
+    path = str(run.folder if isinstance(run, Run) else run)
+    if path.endswith(".safetensors"):
+        return LoadedModel(*_read_exported_weights(Path(path), trust), path)
+    found, name = find_run(path)
+    contents = read_checkpoint(found.checkpoint(checkpoint or name))
+    module = restore_module(contents, use_ema, trust).to(default_device())
+    return LoadedModel(module, config_from_checkpoint(contents, trust), path, found.folder)
+
+
+def _read_exported_weights(path: Path, trust: Sequence[str]) -> tuple[BaseModel, DictConfig]:
+    """The module and the config of a file that `stylegan-lab export` wrote."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            about, weights = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        contents = {"config": json.loads(about["config"]), "iteration": int(about["iteration"])}
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        reason = "does not exist" if not path.exists() else "was not written by stylegan-lab export, or is damaged"
+        raise UserError(f"{path} {reason}") from error
+    config = config_from_checkpoint(contents, trust)
+    module = build_module(config)
+    if not isinstance(module, BaseModel):
+        raise UserError(f"{path} is not an export of a model of this package")
+    model = LoadedModel(module, config, str(path))
+    try:
+        rest = {name: value for name, value in module.state_dict().items() if name not in model.used_weights()}
+        module.load_state_dict(rest | weights)
+    except RuntimeError as error:
+        raise UserError(f"{path}: its weights do not fit the networks that its config describes") from error
+    module.iteration = contents["iteration"]
+    return module.eval().requires_grad_(False).to(default_device()), config
+
+
+class LoadedModel:
+    """A trained model. `module` is the LightningModule, `config` the config that it was trained with, and `run` the folder of
+    its run; None if only its weights are there."""
+
+    def __init__(self, module: BaseModel, config: DictConfig, path: str, run: Path | None = None) -> None:
+        self.module, self.config, self.path, self.run = module, config, path, run
+
+    def __repr__(self) -> str:
+        return f"LoadedModel({type(self.module).__name__}, iteration {self.module.iteration}, {self.path})"
+
+    @property
+    def description(self) -> str:
+        return f"{self.path} is a {type(self.module).__name__}"
+
+    def used_weights(self) -> dict[str, Tensor]:
+        """The weights and buffers that are used after training, without discriminators and feature networks of losses."""
+        used = self.module.ema_networks
+        return {
+            name: value
+            for name, value in self.module.state_dict().items()
+            if "." not in name or name.split(".")[0] in used
+        }
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The directions that the model translates in, such as a2b. Empty for a model that generates images from noise."""
+        return tuple(self.module.directions)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The names of the domains, for a model between several; `translate` takes them as directions too."""
+        return tuple(getattr(self.module, "domains", ()))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, for a model that generates images of classes."""
+        return tuple(getattr(self.module, "classes", ()))
+
+    def translate(
+        self,
+        image: ImageType,
+        direction: str = "a2b",
+        *,
+        reference: Any = None,
+        size: int | None = None,
+        seed: int | None = None,
+    ) -> ImageType:
+        """Translate an image, or a batch of images in a tensor, to the same type and size as the input.
+
+        Args:
+            image: A PIL image, a uint8 array (H, W, 3), or a float tensor (3, H, W) or (N, 3, H, W) in [0, 1].
+            direction: `a2b`, `b2a`, or the name of the target domain for a model between several domains.
+            reference: An image of the target domain whose style is taken (stargan2), of any of these types.
+            size: Resize the shorter side to this before; the result then has that size.
+            seed: Of what the model draws: styles where no reference is given (stargan2), or noise (unsb).
+        """
+        self.check_translates()
+        choices = (*self.directions, *self.domains)
+        if direction not in choices:
+            raise UserError(f"direction={direction}: this run translates {', '.join(choices)}")
+        if seed is not None and not self.module.translates_at_random:
+            raise UserError(f"seed={seed}: only stargan2 and unsb draw random numbers; {self.description}")
+        self.module.style_seed = seed or 0
+        style = None if reference is None else _to_tensor(reference, "reference")[0]
+        translator = self.translator(direction, style)
+        results = [translator(resize_shorter_side(each[None], size)) for each in _to_tensor(image, "image")]
+        return _like(image, torch.cat(results))
+
+    def translate_tensor(
+        self, image: Tensor, direction: str = "a2b", size: int | None = None, reference: Tensor | None = None
+    ) -> Tensor:
+        """Translate one image (C, H, W) in [-1, 1], of any size. `size` is what its shorter side is resized to before."""
+        batch = resize_shorter_side(image[None], size)
+        return self.translator(direction, reference)(batch)[0]
+
+    def translator(self, direction: str = "a2b", reference: Tensor | None = None) -> ModelTranslator:
+        """What translates batches of images in one direction."""
+        return ModelTranslator(self.module, direction, reference)
+
+    def generate(
+        self, n: int = 1, *, seed: int = 0, label: str | None = None, truncation: float | None = None
+    ) -> list[Image.Image]:
+        """Generate `n` images from noise. Image k of a seed is the same for every `n`.
+
+        Args:
+            label: The name or number of a class; None goes through all of them in turn.
+            truncation: Below 1, more typical and less diverse images (StyleGAN).
+        """
+        check_at_least("n", n, 1)
+        return [to_pil(image) for image in self.image_generator(label, seed, truncation).images(n)]
+
+    def image_generator(
+        self,
+        label: str | None = None,
+        seed: int = 0,
+        truncation: float | None = None,
+        style_mixing: bool = False,
+        label_setting: str = "label",
+    ) -> ImageGenerator:
+        if not isinstance(self.module, GenerativeModel):
+            raise UserError(f"{self.description}, which needs an input image; use stylegan-lab translate")
+        return ImageGenerator(self.module, label, seed, truncation, style_mixing, label_setting)
+
+    def check_references(self) -> None:
+        if type(self.module).translate_like is BaseModel.translate_like:
+            self.module.translate_like(torch.empty(0), torch.empty(0))  # which says what can be done
+
+    def check_translates(self) -> None:
+        if isinstance(self.module, GenerativeModel):
+            raise UserError(f"{self.description}, which generates images from noise; use stylegan-lab generate")
+
+
+def resize_shorter_side(images: Tensor, size: int | None) -> Tensor:
+    """Resize images (N, C, H, W) in [-1, 1] so that their shorter side has `size` pixels; None keeps them."""
+    if size is None:
+        return images
+    scale = size / min(images.shape[-2:])
+    return F.interpolate(images, scale_factor=scale, mode="bicubic", antialias=True).clamp(-1, 1)
+
+
+def _to_tensor(image: Any, name: str) -> Tensor:
+    """An image or a batch of images as (N, 3, H, W) in [-1, 1]."""
+    if isinstance(image, Image.Image):
+        return from_bytes(torch.from_numpy(decode(image).transpose(2, 0, 1).copy()))[None]
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise UserError(f"{name}: an array of uint8 in (height, width, 3) is expected, not {_described(image)}")
+        return from_bytes(torch.from_numpy(image.transpose(2, 0, 1).copy()))[None]
+    if isinstance(image, Tensor):
+        batch = image[None] if image.ndim == 3 else image
+        if batch.ndim != 4 or batch.shape[1] != 3 or not batch.is_floating_point() or len(batch) == 0:
+            raise UserError(
+                f"{name}: a tensor of floats in (3, H, W) or (N, 3, H, W) is expected, not {_described(image)}"
+            )
+        if not (batch.min() >= 0 and batch.max() <= 1):
+            raise UserError(
+                f"{name}: its values go from {float(batch.min()):.3g} to {float(batch.max()):.3g}; 0 to 1 is expected"
+            )
+        return batch.float() * 2 - 1
+    raise UserError(f"{name}: a PIL image, a numpy array or a tensor is expected, not {type(image).__name__}")
+
+
+def _like(image: ImageType, results: Tensor) -> ImageType:
+    """The results (N, C, H, W) in [-1, 1] as the type of the input."""
+    converted: Any
+    if isinstance(image, Tensor):
+        unit = ((results + 1) / 2).clamp(0, 1).to(image.device, image.dtype)
+        converted = unit if image.ndim == 4 else unit[0]
+    elif isinstance(image, np.ndarray):
+        converted = to_bytes(results[0]).permute(1, 2, 0).cpu().numpy()
+    else:
+        converted = to_pil(results[0])
+    return converted
+
+
+def _described(image: Any) -> str:
+    return f"{str(image.dtype).removeprefix('torch.')} in {tuple(image.shape)}"

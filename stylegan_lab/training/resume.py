@@ -1,0 +1,187 @@
+"""Resuming a run: its own overrides come first, the new ones after; only settings that do not change the experiment may differ."""
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+
+from stylegan_lab.callbacks.nan_guard import DivergedError, NaNGuard
+from stylegan_lab.config.flatten import flatten_leaves
+from stylegan_lab.config.instantiate import config_to_record
+from stylegan_lab.config.schema import BUDGETS
+from stylegan_lab.distributed import broadcast_from_rank_zero, rank
+from stylegan_lab.errors import UserError
+from stylegan_lab.runs.checkpoint import verify_checkpoint
+from stylegan_lab.runs.checkpoint_index import CheckpointIndex
+from stylegan_lab.runs.reader import find_run, read_environment, read_text, recorded_config
+from stylegan_lab.runs.run import IMPORT_RECORD, Run
+from stylegan_lab.training.hardware import is_rank_zero, world_size
+from stylegan_lab.training.safe_overrides import override_key, overrides_of_run, parse_arguments
+
+RESUME_MAY_CHANGE = (*BUDGETS, "time_limit", "logger", "callbacks", "trainer", "strategy", "resume", "evaluate", "output_dir",
+                     "runs_dir", "name", "dry_run", "trust", "experiment", "metrics", "vars", "data.num_workers",
+                     "data.batch_size", "micro_batches", "compile", "channels_last", "tf32", "optimizer.fused",
+                     "model.optimizer.fused")  # fmt: skip
+
+CONFIG_DIR_FLAGS = ("-cd", "--config-dir", "-cp", "--config-path")
+
+RESUME_MAY_NOT_CHANGE = ("callbacks.ema",)  # the averaged weights are what the model is used with
+
+
+def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
+    """The arguments, after the overrides of the run that `resume=` or `output_dir=` points to."""
+    given = {override_key(each): each.value() for each in parse_arguments(arguments) if not each.is_delete()}
+    output, resume = (None if given.get(key) is None else str(given[key]) for key in ("output_dir", "resume"))
+    if "resume" not in given and output is not None:
+        resume = "auto"
+    if resume is None or (sweep and "resume" not in given):
+        return arguments  # the trials of a sweep resume by themselves
+    if resume == "":
+        raise UserError("resume= is empty; give a run's folder or a checkpoint, or leave it out")
+    if sweep:
+        raise UserError("resume= continues one run, and -m starts several; leave one of them out")
+    if resume == "auto":
+        if output is None:
+            raise UserError("resume=auto needs output_dir=FOLDER, the folder of the run to resume")
+        if not (Path(output) / "config.yaml").is_file():
+            if Run(Path(output)).newest() is not None:
+                read_text(Run(output), "config.yaml")
+            return _without(arguments, "resume")
+        resume = output
+    elif output is not None and Path(output).resolve() != find_run(resume)[0].folder:
+        raise UserError(f"resume={resume} continues in that run's folder; leave out output_dir={output}")
+    run, checkpoint = find_run(resume)
+    if (run.folder / IMPORT_RECORD).exists():
+        raise UserError(
+            f"{run.folder} is an imported generator, not a training to resume; start one from it with model=perceptual "
+            f"model.init_from={run.folder}"
+        )
+    source = run.folder if checkpoint == "last" else run.checkpoint(checkpoint)
+    replaced = {override_key(each) for each in parse_arguments(arguments)}
+    if replaced & set(BUDGETS):
+        replaced |= set(BUDGETS)
+    kept = [str(each.input_line) for each in overrides_of_run(run) if override_key(each) not in replaced]
+    return [*kept, *_without(arguments, "resume", "output_dir"), f"resume={_quoted(str(source))}"]
+
+
+def _without(arguments: Sequence[str], *keys: str) -> list[str]:
+    """The arguments, except the overrides of these keys."""
+    return [each for each in arguments if not {override_key(parsed) for parsed in parse_arguments([each])} & set(keys)]
+
+
+def _quoted(path: str) -> str:
+    """A path as the value of an override."""
+    return path if re.fullmatch(r"[\w./-]+", path) else "'" + path.replace("'", "\\'") + "'"
+
+
+def add_search_path(message: UserError, error: Exception, arguments: Sequence[str]) -> UserError:
+    """The message, and the search path that the run was started with if a config is missing: its folder cannot bring one."""
+    resumed = next((each.value() for each in parse_arguments(arguments) if override_key(each) == "resume"), None)
+    if resumed is None or not isinstance(error, MissingConfigException):
+        return message
+    with suppress(UserError, ValueError, KeyError):
+        words = [str(word) for word in read_environment(find_run(str(resumed))[0])["command"]]
+        given = [f"{flag} {value}" for flag, value in pairwise(words) if flag in CONFIG_DIR_FLAGS]
+        given += [
+            word for word in words if word.partition("=")[0] in ("hydra.searchpath", *CONFIG_DIR_FLAGS) and "=" in word
+        ]
+        if given:
+            return UserError(f"{message}; the run was started with {' '.join(given)}: give it again")
+    return message
+
+
+def checkpoint_to_resume(run: Run, config: DictConfig) -> Path | None:
+    """The checkpoint that `resume=` means, after checking that the experiment is the same. None: start at iteration 0."""
+    _, name = find_run(config.resume)
+    check_config_unchanged(run, config_to_record(config))
+    return newest_intact_checkpoint(run) if name == "last" else verify_checkpoint(run.checkpoint(name))
+
+
+def newest_intact_checkpoint(run: Run) -> Path | None:
+    """The newest checkpoint that is not damaged; damaged ones are logged. None if no checkpoint was written."""
+    index = CheckpointIndex.read(run.checkpoints)
+    damaged: list[str] = []
+    for path in index.newest_first():
+        if index.is_intact(path):
+            if damaged and is_rank_zero():
+                run.log(f"{', '.join(damaged)} damaged; resuming from {path.name}")
+            return path
+        damaged.append(path.name)
+    if damaged:
+        raise UserError(
+            f"{run.checkpoints}: every checkpoint is damaged ({', '.join(damaged)}). Start a new run in another "
+            f"folder, or delete this one"
+        )
+    return None
+
+
+def check_rollback(run: Run, diverged: DivergedError, nan_guard: NaNGuard, rollbacks: int) -> Path:
+    """The checkpoint to roll back to after a divergence, or an error if the training has to stop."""
+    start = _newest_intact_for_all_ranks(run)
+    diagnosis, advice = str(diverged), "a new run with a lower optimizer.lr, or model.clip_gradients=1"
+    if nan_guard.on_nan == "rollback":
+        if start is not None and rollbacks < nan_guard.max_rollbacks:
+            return start
+        diagnosis, advice = f"{diverged}, after {rollbacks} rollbacks", f"Start {advice}"
+    else:
+        command = f"stylegan-lab train resume={run.folder} callbacks.nan_guard.on_nan=rollback"
+        advice = f"To roll back and continue with a lower learning rate: {command}; or start {advice}"
+    kept = f"{start.name} is intact" if start else "no checkpoint was saved before"
+    raise UserError(f"stopped: {diagnosis}; {kept}. {advice}")
+
+
+def _newest_intact_for_all_ranks(run: Run) -> Path | None:
+    """The newest intact checkpoint, which the first rank looks for. Every rank must call it."""
+    found: Path | UserError | None = None
+    if rank() == 0:
+        try:
+            found = newest_intact_checkpoint(run)
+        except UserError as error:
+            found = error  # which every rank has to raise
+    found = broadcast_from_rank_zero((found,))[0]
+    if isinstance(found, UserError):
+        raise found
+    return found
+
+
+def check_config_unchanged(run: Run, config: dict[str, Any]) -> None:
+    """Refuse, by name, every setting that would make it another experiment."""
+    _check_batch(run, recorded_config(run), config)
+    if changed := settings_that_differ(run, config, RESUME_MAY_CHANGE):
+        raise UserError(
+            f"resume={run.folder} cannot change {', '.join(changed[:5])}{' and more' if len(changed) > 5 else ''}. The budget, "
+            "logging, devices, data.num_workers, callbacks except callbacks.ema and the options of docs/performance.md may "
+            "change; start a new run for "
+            "another experiment"
+        )
+
+
+def settings_that_differ(run: Run, config: dict[str, Any], may_differ: Iterable[str]) -> list[str]:
+    """The settings that make `config` another experiment than the run's, each with both values."""
+    before, now = flatten_leaves(recorded_config(run)), flatten_leaves(config)
+    changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    keys = [key for key in changed if not _is_below(key, may_differ) or _is_below(key, RESUME_MAY_NOT_CHANGE)]
+    without_copies = [key for key in keys if key.removeprefix("model.") not in keys or not key.startswith("model.")]
+    return [f"{key}={now.get(key)} (was {before.get(key)})" for key in without_copies]
+
+
+def _check_batch(run: Run, before: dict[str, Any], config: dict[str, Any]) -> None:
+    """Refuse another global batch size: the position in the data is counted in global batches."""
+    ranks = read_environment(run)["world_size"]
+    old = ranks, before["data"].get("batch_size", 1)
+    new = world_size(OmegaConf.create(config)), config["data"].get("batch_size", 1)
+    if prod(old) != prod(new):
+        raise UserError(
+            f"resume={run.folder} cannot change the batch: it was {old[0]} x {old[1]} samples (devices x data.batch_size) and "
+            f"would be {new[0]} x {new[1]}; their product has to stay {prod(old)}"
+        )
+
+
+def _is_below(key: str, parents: Iterable[str]) -> bool:
+    return any(key == parent or key.startswith(f"{parent}.") for parent in parents)

@@ -1,0 +1,92 @@
+"""Overrides that come from a run's folder, and overrides of Hydra itself: what they may make this program load or build.
+
+A run's folder may come from somebody else. Its overrides choose among the configs of this installation and of the command
+line's search path, and whatever they describe passes the check of `config/instantiate.py`. Nothing in a folder reaches Hydra's
+own settings, which Hydra would build without a check, or says which packages to trust.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from stylegan_lab.config.compose import compose_config
+from stylegan_lab.config.instantiate import check_targets, to_plain_container
+from stylegan_lab.config.paths import CONF
+from stylegan_lab.errors import UserError
+from stylegan_lab.runs.reader import read_overrides
+from stylegan_lab.runs.run import Run
+
+REFUSED = {"hydra", "defaults"}  # the first part of a key
+ONLY_ON_COMMAND_LINE = {"trust", "resume", "output_dir"}
+
+
+def overrides_of_run(run: Run) -> list[Override]:
+    """The recorded overrides, except those that only the command line may give. Refuses all that reach beyond the config."""
+    overrides = []
+    for line in filter(None, map(str.strip, read_overrides(run))):
+        where = f"{run.folder / 'overrides.txt'}: {line}"
+        try:
+            (override,) = OverridesParser.create().parse_overrides([line])
+        except (HydraException, ValueError):
+            raise UserError(f"{where} is not KEY=VALUE; remove the line") from None
+        roots = set(_roots(override))
+        if roots & REFUSED:
+            raise UserError(
+                f"{where} would change how Hydra itself runs, which a run's folder may not do; remove the line, and give it on the "
+                "command line if you need it"
+            )
+        if not _is_plain_choice(override):
+            raise UserError(
+                f"{where} would load a config by its path; a run's folder may only name choices. Remove the line"
+            )
+        if not roots & ONLY_ON_COMMAND_LINE:
+            overrides.append(override)
+    return overrides
+
+
+def parse_arguments(arguments: Iterable[str]) -> Iterator[Override]:
+    """The overrides among the arguments of a command. Hydra reports those that cannot be parsed."""
+    for argument in arguments:
+        try:
+            yield from OverridesParser.create().parse_overrides([argument])
+        except (HydraException, ValueError):
+            continue
+
+
+def check_hydra_callbacks(arguments: Sequence[str]) -> None:
+    """Refuse callbacks of Hydra whose packages are not trusted: Hydra builds them before this program sees the config."""
+    overrides = [each for each in parse_arguments(arguments) if not each.is_sweep_override()]
+    if not any("hydra" in _roots(each) and "callbacks" in str(each.input_line) for each in overrides):
+        return
+    config = compose_config([str(each.input_line) for each in overrides], with_hydra=True)
+    callbacks = to_plain_container(OmegaConf.create({"callbacks": config.hydra.callbacks or {}, "vars": config.vars}))[
+        "callbacks"
+    ]
+    for name, described in callbacks.items():
+        check_targets(described, config.trust, f"hydra.callbacks.{name}")
+
+
+def override_key(override: Override) -> str:
+    """The key as Hydra understands it, without a prefix such as + and with a package such as @model."""
+    return override.get_key_element().lstrip("+~")
+
+
+def _roots(override: Override) -> Iterator[str]:
+    """The first part of the key, and all parts of the package that a group is put in, which may begin with `_global_`."""
+    yield re.split(r"[./]", override.key_or_group)[0]
+    yield from re.split(r"[./]", override.package or "")
+
+
+def _is_plain_choice(override: Override) -> bool:
+    """Whether an override that may choose a file of a config group names one, and not a path or an interpolation."""
+    key = override.key_or_group
+    if override.is_delete() or "." in key or key in OmegaConf.load(CONF / "train.yaml"):
+        return True
+    value: Any = override.value()
+    choices = value if isinstance(value, list) else [value]
+    return all(not isinstance(each, str) or re.fullmatch(r"[\w-][\w.-]*", each) for each in choices)

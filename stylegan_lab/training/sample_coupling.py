@@ -1,0 +1,68 @@
+"""Refuses to split a batch over micro-batches or ranks where the samples of a batch are compared with each other.
+
+A layer or loss that does so declares it: `couples_samples = True`, or a method `couples_samples(part, whole)` that says whether
+`part` samples give something else than they give within a batch of `whole`. Batch norms need no declaration.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from stylegan_lab.data.datamodule import ImageDataModule
+from stylegan_lab.errors import UserError
+from stylegan_lab.models.adversarial import AdversarialModel
+from stylegan_lab.models.base import BaseModel
+from stylegan_lab.training.hardware import strategy_arguments, world_size
+
+
+def check_sample_coupling(module: BaseModel, config: DictConfig, data: ImageDataModule) -> None:
+    parts, ranks = int(config.micro_batches), world_size(config)
+    batch = data.batch_size
+    check_batch_norms(module, config, parts, ranks)
+    for name, coupled in _declared(module):
+        if parts > 1 and coupled(batch // parts, batch):
+            raise UserError(
+                f"micro_batches={parts}: {name} compares the samples of a batch, and gives something else for "
+                f"{batch // parts} of them than for {batch}; use micro_batches=1"
+            )
+        if ranks > 1 and coupled(batch, batch * ranks):
+            raise UserError(
+                f"strategy.devices: {name} compares the samples of a batch, and gives something else for data.batch_size={batch} "
+                f"on each of {ranks} devices than for {batch * ranks} on one; use another data.batch_size, or one device"
+            )
+
+
+def check_batch_norms(module: BaseModel, config: DictConfig, parts: int, ranks: int) -> None:
+    """Batch norms are synchronized over ranks on GPUs only, and never over micro-batches."""
+    names = [
+        name for name, net in module.named_children() if any(isinstance(each, _BatchNorm) for each in net.modules())
+    ]
+    if names and parts > 1:
+        raise UserError(
+            f"micro_batches={parts}: the statistics of batch norm in {', '.join(names)} would be those of a micro-batch; use "
+            "another norm (such as generator.norm=instance), or micro_batches=1"
+        )
+    is_left_to_us = config.strategy.get("sync_batchnorm") == "auto"
+    if names and ranks > 1 and is_left_to_us and not strategy_arguments(config)["sync_batchnorm"]:
+        raise UserError(
+            f"batch norm in {', '.join(names)} cannot be synchronized over CPU processes; set strategy.sync_batchnorm=false for "
+            "statistics of each process, or use another norm"
+        )
+
+
+def _declared(module: BaseModel) -> Iterator[tuple[str, Any]]:
+    """The name of each layer and loss that compares samples, and a function of the sizes of part and whole."""
+    things: dict[str, Any] = {name: layer for name, layer in module.named_modules() if name}
+    if isinstance(module, AdversarialModel):
+        loss = module.adversarial_loss
+        things |= {"loss.gan_loss": loss.gan_loss}
+        things |= {f"loss.regularizers.{name}": each for name, each in loss.regularizers.items()}
+    things |= {f"model.extra_losses.{name}": each for name, each in module.extra_losses.losses.items()}
+    for name, thing in things.items():
+        declared = getattr(thing, "couples_samples", False)
+        if callable(declared):
+            yield name, declared
+        elif declared:
+            yield name, lambda part, whole: part != whole

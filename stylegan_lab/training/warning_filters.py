@@ -1,0 +1,29 @@
+"""Silences tips of libraries, and warnings about choices that this program makes on purpose."""
+
+import logging
+import warnings
+
+EXPECTED_WARNINGS = (
+    ".*does not have many workers.*",
+    ".*The number of training batches.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*LeafSpec.*",
+    ".*treespec.*",
+    ".*anonymous setting has no effect.*",
+    ".*you defined a `validation_step` but have no `val_dataloader`.*",
+    ".*You passed in a `val_dataloader` but have no `validation_step`.*",
+    ".*Trying to infer the `batch_size`.*",
+    ".*max_epochs.*",
+    ".*your dataloader is not resumable.*",  # EpochSampler starts where the module's counter says
+)
+
+
+def silence_warnings() -> None:
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.rank_zero",
+        "lightning_utilities",
+    ):
+        logging.getLogger(name).setLevel(logging.WARNING)  # by their full names: Lightning sets its own level later
+    for message in EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message)

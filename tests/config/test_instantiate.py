@@ -1,0 +1,111 @@
+"""What a config may build: our own classes, a list of exact names, and packages the user trusts."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from stylegan_lab.config.instantiate import instantiate, instantiate_each
+from stylegan_lab.errors import UserError
+from stylegan_lab.models.lr_schedules import LinearDecayLR
+
+DECAY = {"_target_": "stylegan_lab.models.lr_schedules.LinearDecayLR", "constant": 0.25}
+
+
+def test_our_own_are_built() -> None:
+    assert isinstance(instantiate(DECAY), LinearDecayLR)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["torch.load", "torch.hub.load", "builtins.open", "os.system", "shutil.rmtree", "functools.partial",
+     "stylegan_lab.runs.run.os.remove", "stylegan_lab.runs.environment.subprocess.run", "lightning.Trainer.fit",
+     "stylegan_lab.train", "stylegan_lab.cli.train.main", "stylegan_lab.config.instantiate.instantiate",
+     "stylegan_lab.models.base.instantiate", "stylegan_lab.models.translation.cut.CUT.load_from_checkpoint",
+     "stylegan_lab.files.atomic_write.write_text_atomic"],
+)  # fmt: skip
+def test_others_are_refused_also_by_a_detour(target: str) -> None:
+    with pytest.raises(UserError, match="is not allowed"):
+        instantiate({"nested": {"deep": [{"_target_": target}]}})
+
+
+HIDDEN = "${oc.create:{_target_:os.mkdir,path:marker}}"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"_target_": DECAY["_target_"], "_args_": [HIDDEN]},
+        OmegaConf.create({"_target_": DECAY["_target_"], "_args_": [f"\\{HIDDEN}"]}),
+        {"_target_": "torch.optim.Adam", "_partial_": True, "betas": ({"_target_": "os.mkdir", "path": "marker"},)},
+    ],
+    ids=["interpolation", "escaped interpolation", "tuple"],
+)
+def test_nothing_is_hidden_from_the_check(config: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra resolves interpolations and converts tuples, and then builds what they hold."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError):
+        instantiate(config, where="model")
+    assert not Path("marker").exists()
+
+
+def test_a_trusted_package_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mylab.py").write_text("class Schedule:\n    def __init__(self, speed): self.speed = speed\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = {"_target_": "mylab.Schedule", "speed": 2}
+    with pytest.raises(UserError, match=r"trust=\[mylab\]"):
+        instantiate(config)
+    assert instantiate(config, trust=["mylab"]).speed == 2
+
+
+def test_a_name_that_does_not_exist_is_told() -> None:
+    with pytest.raises(UserError, match=r"_target_=stylegan_lab.networks.nothing.Net cannot be found"):
+        instantiate({"_target_": "stylegan_lab.networks.nothing.Net"})
+
+
+def test_none_leaves_an_entry_out() -> None:
+    config = OmegaConf.create({"first": DECAY, "second": None})
+    assert instantiate_each(config).keys() == {"first"}
+
+
+CSV_LOGGER = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": "logs"}
+MONITOR = {"_target_": "lightning.pytorch.callbacks.LearningRateMonitor"}
+
+
+def test_lightning_s_callbacks_and_loggers_are_built_in_their_groups_only() -> None:
+    """The config of a model, a network or a data module can come with a checkpoint from elsewhere."""
+    instantiate(MONITOR, where="callbacks.lr"), instantiate(CSV_LOGGER, where="logger.csv")
+    for config, where in ((MONITOR, "logger.lr"), (CSV_LOGGER, "callbacks.csv"), (CSV_LOGGER, "model"), (MONITOR, "")):
+        with pytest.raises(UserError, match="is not allowed"):
+            instantiate({"nested": config}, where=where)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["lightning.pytorch.callbacks.model_checkpoint.shutil.rmtree", "lightning.pytorch.callbacks.timer.time.sleep",
+     "lightning.pytorch.callbacks.ModelCheckpoint.format_checkpoint_name", "lightning.pytorch.Trainer",
+     "lightning.pytorch.callbacks.model_checkpoint.get_filesystem"],
+)  # fmt: skip
+def test_only_classes_of_lightning_s_packages_are_built(target: str) -> None:
+    with pytest.raises(UserError, match="is not allowed"):
+        instantiate({"_target_": target}, where="callbacks.mine")
+
+
+@pytest.mark.parametrize(
+    ("where", "config"),
+    [
+        ("callbacks.mine", {"_target_": "lightning.pytorch.callbacks.LambdaCallback", "on_fit_start": {"_target_": "os.system"}}),
+        ("callbacks.mine", {"_target_": "lightning.pytorch.callbacks.LambdaCallback",
+                            "on_fit_start": {"_target_": "hydra.utils.get_method", "path": "os.abort"}}),
+        ("logger.mine", {"_target_": "lightning.pytorch.loggers.WandbLogger",
+                         "experiment": {"_target_": "torch.load", "f": "model.pt"}}),
+    ],
+)  # fmt: skip
+def test_arguments_of_allowed_classes_open_no_way_to_others(where: str, config: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="is not allowed"):
+        instantiate(config, where=where)
+
+
+def test_the_name_of_the_other_lightning_package_is_answered_with_the_right_one() -> None:
+    with pytest.raises(UserError, match=r"name it lightning\.pytorch\.callbacks\.Timer"):
+        instantiate({"_target_": "pytorch_lightning.callbacks.Timer"}, where="callbacks.timer")

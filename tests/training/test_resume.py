@@ -1,0 +1,210 @@
+"""Resuming: a checkpoint is hashed and loaded once, and nothing that a run folder names is executed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stylegan_lab.cli.main import run
+from stylegan_lab.runs import checkpoint, checkpoint_index
+from stylegan_lab.runs.run import Run
+from stylegan_lab.training.safe_overrides import overrides_of_run
+
+QUICK = ["experiment=smoke", "logger=none", "evaluate=false", "callbacks.validation=null", "output_dir=run"]
+
+
+@pytest.mark.parametrize("name", ["run", "run/checkpoints/000001.ckpt"])
+def test_a_resume_hashes_its_checkpoint_once_and_loads_it_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(["train", *QUICK, "iterations=2", "callbacks.checkpointing.every=1"]) == 0
+    read: list[str] = []
+
+    def counting(function: Any, kind: str) -> Any:
+        def counted(path: Path, *arguments: Any, **named: Any) -> Any:
+            read.append(f"{kind} {Path(path).name}")
+            return function(path, *arguments, **named)
+
+        return counted
+
+    monkeypatch.setattr(checkpoint_index, "file_digest", counting(checkpoint_index.file_digest, "hash"))
+    monkeypatch.setattr(checkpoint.torch, "load", counting(checkpoint.torch.load, "load"))
+    assert run(["train", f"resume={name}", "iterations=3"]) == 0
+    start = "000002.ckpt" if name == "run" else "000001.ckpt"
+    assert read == [f"hash {start}", f"load {start}"]
+
+
+COUNTING = """
+    import os
+    from pathlib import Path
+
+    import torch
+
+    from stylegan_lab.runs import checkpoint, checkpoint_index
+
+    def counting(function, kind):
+        def counted(path, *arguments, **named):
+            if isinstance(path, Path):  # and not the tensors that ranks send each other
+                with Path("counts.txt").open("a") as counts:
+                    counts.write(f"{os.environ.get('LOCAL_RANK', 0)} {kind}\\n")
+            return function(path, *arguments, **named)
+        return counted
+
+    checkpoint_index.file_digest = counting(checkpoint_index.file_digest, "hash")
+    torch.load = counting(torch.load, "load")
+"""
+RANKS = ["strategy.accelerator=cpu", "strategy.devices=2", "data.batch_size=1"]
+
+
+@pytest.mark.parametrize("start", ["ddp", pytest.param("ddp_spawn", marks=pytest.mark.slow),
+                                   pytest.param("torchrun", marks=pytest.mark.slow)])  # fmt: skip
+def test_only_the_first_rank_hashes_and_every_rank_loads_once(start: str, tmp_path: Path) -> None:
+    (tmp_path / "counted.py").write_text(
+        textwrap.dedent(COUNTING) + "\nfrom stylegan_lab.cli.main import main\nmain()\n"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def train(*words: str, module: str = "stylegan_lab") -> None:
+        launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"] if start == "torchrun" else []
+        strategy = "cluster" if start == "torchrun" else start
+        command = [sys.executable, "-m", *launcher, module, "train", *words, f"strategy={strategy}", *RANKS]
+        subprocess.run(command, check=True, cwd=tmp_path, env=environment, timeout=180)
+
+    train(*QUICK, "iterations=2")
+    train("resume=run", "iterations=3", module="counted")
+    counts = sorted((tmp_path / "counts.txt").read_text().splitlines())
+    if start == "ddp_spawn":  # its parent verifies, and starts ranks of `python -m stylegan_lab`, which do not count
+        assert counts == ["0 hash"]
+    else:
+        assert counts == ["0 hash", "0 load", "1 load"]
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["iteration"] == 3
+
+
+CALL = "{_target_:os.mkdir,path:marker}"
+ATTACKS = [
+    f"hydra.callbacks={{x:{CALL}}}",
+    f"+hydra.callbacks={{x:{CALL}}}",
+    f"++hydra.callbacks.x={CALL}",
+    "+hydra.callbacks.x._target_=os.mkdir\n+hydra.callbacks.x.path=marker",
+    f"hydra={{callbacks:{{x:{CALL}}}}}",
+    f"'hydra.callbacks.x'={CALL}",
+    f"hydra .callbacks.x={CALL}",
+    f" +hydra.callbacks.x={CALL}",
+    f"\t++hydra.callbacks.x={CALL}",
+    f"hydra.launcher.x={CALL}",
+    f"+hydra.sweeper.x={CALL}",
+    f"hydra.job_logging={{version:1,formatters:{{x:{CALL}}}}}",
+    "~hydra.run",
+    "~hydra",
+    "hydra/launcher=submitit_local",
+    "+hydra/callbacks=evil",
+    "hydra/job_logging=evil",
+    "hydra.searchpath=[file://evil]\nexperiment=evil",
+    "hydra.searchpath=[evil]\n+hydra/callbacks=evil",
+    "--config-dir=evil\nexperiment=evil",
+    "-cd evil",
+    "-m",
+    "experiment=../../evil/experiment/evil",
+    "experiment='../../evil/experiment/evil'",
+    "experiment=[smoke,../../evil/experiment/evil]",
+    "experiment=${oc.select:nothing,../../evil/experiment/evil}",
+    "+model@hydra.callbacks.x=../../evil/experiment/evil",
+    "+model@hydra.callbacks.x=cyclegan",
+    "+model@_global_.hydra.callbacks.x=cyclegan",
+    "+model@vars._global_.hydra.callbacks.x=cyclegan",
+    "+defaults=[{hydra/callbacks:evil}]",
+]
+IGNORED = ["trust=[os]", "+trust=[os]", "++trust=[os]", "trust.0=os", "+trust.0=os", "trust=os", "trust@vars=os",
+           "+optimizer@_global_.trust=adam"]  # fmt: skip
+CONFIGS = [
+    f"+callbacks.x={CALL}",
+    "+callbacks.x._target_=os.mkdir\n+callbacks.x.path=marker",
+    "+vars.x=os.mkdir\n+callbacks.x={_target_:'${vars.x}',path:marker}",
+    "+logger.x={_target_:torch.hub.load,repo_or_dir:marker,model:x}",
+    "+callbacks.x={_target_:stylegan_lab.train,_args_:['trust=[os]','dry_run=true']}",
+    "+callbacks.x={_target_:stylegan_lab.models.base.BaseModel.load_from_checkpoint,checkpoint_path:x,trust:[os]}",
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        assert run(["train", *QUICK, "iterations=1"]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def attacked(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a run, and beside it a search path whose configs create `marker` when Hydra builds them."""
+    shutil.copytree(finished, tmp_path / "run")
+    for group, name in (("experiment", "evil"), ("hydra/callbacks", "evil"), ("hydra/job_logging", "evil")):
+        path = tmp_path / "evil" / group / f"{name}.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text("# @package _global_\nhydra:\n  callbacks:\n    x: {_target_: os.mkdir, path: marker}\n")
+    (tmp_path / "run" / "evil").symlink_to(tmp_path / "evil")
+    return tmp_path / "run"
+
+
+def resume_with(attacked: Path, lines: str, *words: str) -> int:
+    with (attacked / "overrides.txt").open("a") as overrides:
+        overrides.write(f"{lines}\n")
+    return run(["train", "resume=run", "iterations=2", *words])
+
+
+@pytest.mark.parametrize("lines", ATTACKS)
+def test_a_run_folder_cannot_change_what_hydra_runs(
+    lines: str, attacked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert resume_with(attacked, lines) == 2
+    error = capsys.readouterr().err
+    assert "overrides.txt: " in error and "emove the line" in error and "Traceback" not in error
+    assert not Path("marker").exists()
+
+
+@pytest.mark.parametrize("lines", CONFIGS)
+@pytest.mark.parametrize("trust", IGNORED[:1])
+def test_what_a_run_folder_trusts_is_ignored(
+    lines: str, trust: str, attacked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert resume_with(attacked, f"{trust}\n{lines}") == 2
+    assert "is not allowed to be built from a config" in capsys.readouterr().err
+    assert not Path("marker").exists()
+
+
+@pytest.mark.parametrize("trust", IGNORED)
+def test_trust_comes_only_from_the_command_line(trust: str, attacked: Path) -> None:
+    with (attacked / "overrides.txt").open("a") as overrides:
+        overrides.write(f"{trust}\n")
+    assert [each.key_or_group for each in overrides_of_run(Run(attacked)) if "trust" in str(each.input_line)] == []
+
+
+def test_callbacks_of_hydra_on_the_command_line_need_trust(capsys: pytest.CaptureFixture[str]) -> None:
+    attack = ["experiment=smoke", "dry_run=true", f"+hydra.callbacks.x={CALL}"]
+    assert run(["train", *attack]) == 2
+    assert "hydra.callbacks.x._target_=os.mkdir is not allowed to be built from a config" in capsys.readouterr().err
+    indirect = ["+vars.x=os.mkdir", "+hydra.callbacks.x={_target_:'${vars.x}',path:marker}"]
+    assert run(["train", *attack[:2], *indirect]) == 2
+    assert not Path("marker").exists()
+    Path("watching.py").write_text(
+        "from pathlib import Path\nfrom hydra.experimental.callback import Callback\n"
+        "class Watch(Callback):\n    def on_run_start(self, config, **_):\n        Path('started').touch()\n"
+    )
+    assert run(["train", *attack[:2], "+hydra.callbacks.x._target_=watching.Watch", "trust=[watching]"]) == 0
+    assert Path("started").exists()
+
+
+def test_a_search_path_has_to_be_given_again(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine/experiment").mkdir(parents=True)
+    Path("mine/experiment/own.yaml").write_text("# @package _global_\ndefaults:\n  - smoke\n\niterations: 1\n")
+    search = f"hydra.searchpath=[file://{Path.cwd()}/mine]"
+    command = [sys.executable, "-m", "stylegan_lab", "train", search, "experiment=own", *QUICK[1:]]
+    subprocess.run(command, check=True)
+    assert run(["train", "resume=run", "iterations=2"]) == 2
+    assert f"the run was started with {search}: give it again" in capsys.readouterr().err
+    assert run(["train", "resume=run", "iterations=2", search]) == 0

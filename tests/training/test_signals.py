@@ -1,0 +1,169 @@
+"""Signals and the clock: the step is finished and saved, and the code says why the process left."""
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stylegan_lab.callbacks.preemption import parse_time_limit
+from stylegan_lab.errors import UserError
+from stylegan_lab.runs.checkpoint_index import CheckpointIndex
+from stylegan_lab.runs.metrics_file import read_metrics
+from tests.training.train_process import TrainProcess
+
+LONG = [
+    "experiment=smoke", "logger=none", "evaluate=false", "iterations=1000000", "schedule=constant", "callbacks.samples=null",
+    "callbacks.validation=null", "callbacks.checkpointing.every=0", "trainer.log_every_n_steps=1", "output_dir=run",
+]  # fmt: skip
+
+
+def metric_rows(folder: Path) -> list[dict[str, float]]:
+    path = folder / "run" / "metrics.jsonl"
+    return read_metrics(path) if path.exists() else []
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    return CheckpointIndex.read(folder / "run" / "checkpoints").newest_first()[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 143), (signal.SIGHUP, 129)]
+)
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_signal_ends_the_step_saves_it_and_leaves_with_its_code(
+    number: int, code: int, num_workers: int, tmp_path: Path
+) -> None:
+    """Sent to all processes, as a terminal and SLURM do; workers do not die of it before the step is done."""
+    process = TrainProcess([*LONG, f"data.num_workers={num_workers}", "logger=tensorboard"], tmp_path)
+    process.wait_until(lambda: len(metric_rows(tmp_path)) >= 2)
+    process.kill(number, group=True)
+    assert process.wait(30) == code, process.printed()
+    last_iteration = int(metric_rows(tmp_path)[-1]["iteration"])
+    assert newest_checkpoint(tmp_path).name == f"{last_iteration:06d}.ckpt", (
+        "no step is lost, and none is recorded that was not saved"
+    )
+    assert f"interrupted at iteration {last_iteration} of 1000000, saved" in process.printed()
+    assert f"stylegan-lab train resume={tmp_path}/run" in (tmp_path / "run" / "log.txt").read_text()
+    assert list((tmp_path / "run" / "tensorboard").glob("events*")), "loggers were closed, not cut off"
+    assert "Traceback" not in process.printed() and "Error" not in process.printed()
+
+
+def sleep_in_a_step() -> None:
+    from stylegan_lab.models.base import BaseModel
+
+    BaseModel.on_train_batch_start = lambda self, batch, batch_idx: time.sleep(60)  # type: ignore[assignment, method-assign]
+
+
+def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path) -> None:
+    process = TrainProcess(LONG, tmp_path, sleep_in_a_step)
+    process.wait_until(lambda: "iterations are done" in process.printed())
+    time.sleep(1)
+    process.kill(signal.SIGINT)
+    time.sleep(0.5)
+    began = time.monotonic()
+    process.kill(signal.SIGINT)
+    assert process.wait(30) == -signal.SIGINT
+    assert time.monotonic() - began < 10, "not the minute of the step"
+
+
+def slow_translation() -> None:
+    from stylegan_lab.models.translation.cyclegan import CycleGAN
+
+    translate = CycleGAN.translate
+
+    def slowly(self: CycleGAN, *arguments: Any) -> Any:
+        if self.iteration in (3, 8):
+            Path("scoring").touch()
+            time.sleep(0.5)
+        return translate(self, *arguments)
+
+    CycleGAN.translate = slowly  # type: ignore[method-assign]
+
+
+def kill_after_validation() -> None:
+    from stylegan_lab.loggers.jsonl_logger import JSONLLogger
+
+    log = JSONLLogger.log_metrics
+
+    def last(self: JSONLLogger, metrics: Mapping[str, float], step: int | None = None) -> None:
+        log(self, metrics, step)
+        if "val/l1" in metrics:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    JSONLLogger.log_metrics = last  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("every", "scored"), [(3, [3, 6, 8]), (8, [8])], ids=["on the way", "at the end"])
+def test_a_signal_while_scores_are_taken_puts_them_off(every: int, scored: list[int], tmp_path: Path) -> None:
+    command = ["experiment=smoke", "logger=none", "evaluate=false", "callbacks.samples=null", "output_dir=run"]
+    command += [
+        f"callbacks.validation.every={every}",
+        "callbacks.checkpointing.every=0",
+        "data.val_images=60",
+        "data.batch_size=1",
+    ]
+    process = TrainProcess(command, tmp_path, slow_translation)
+    process.wait_until(lambda: (tmp_path / "scoring").exists())
+    process.kill(signal.SIGTERM)
+    began = time.monotonic()
+    assert process.wait() == 143
+    assert time.monotonic() - began < 15, "not the 30 s that scoring would take"
+    assert newest_checkpoint(tmp_path).name == f"00000{every}.ckpt"
+    command.append("callbacks.checkpointing.monitor=null")  # so that no score is a reason to save
+    assert TrainProcess(command, tmp_path, kill_after_validation).wait() == -signal.SIGKILL
+    assert TrainProcess(command, tmp_path).wait() == 0
+    assert [row["iteration"] for row in metric_rows(tmp_path) if "val/l1" in row] == scored, (
+        "when the run went on, and once"
+    )
+    assert max(row["iteration"] for row in metric_rows(tmp_path)) == 8
+    again = TrainProcess(command, tmp_path)
+    assert again.wait() == 0 and "nothing is left to train" in again.printed(), "nor are they taken once more"
+
+
+def test_a_run_leaves_before_its_time_is_over_and_goes_on(tmp_path: Path) -> None:
+    process = TrainProcess([*LONG, "time_limit=0:00:08"], tmp_path)
+    began = time.monotonic()
+    assert process.wait(60) == 124
+    assert time.monotonic() - began < 12
+    assert "out of time at iteration" in process.printed()
+    last_iteration = int(newest_checkpoint(tmp_path).stem)
+    assert last_iteration > 1
+    assert TrainProcess([*LONG, f"iterations={last_iteration + 2}"], tmp_path).wait() == 0, (
+        "a finished run is not out of time"
+    )
+
+
+@pytest.mark.parametrize(("limit", "meant"), [(90, 90), ("90", 90), ("1:30", 90), ("2:00:01", 7201)])
+def test_a_time_limit_is_seconds_or_a_clock_s(limit: Any, meant: int) -> None:
+    assert parse_time_limit(limit) == meant
+
+
+@pytest.mark.parametrize("limit", ["soon", "1:2:3:4", "-5", "1.5h"])
+def test_other_time_limits_are_refused(limit: str) -> None:
+    with pytest.raises(UserError, match="hours:minutes:seconds"):
+        parse_time_limit(limit)
+
+
+def interrupt(number: int) -> None:
+    from stylegan_lab.training import fit
+
+    build = fit.build_experiment
+
+    def interrupted(*arguments: Any) -> Any:
+        os.kill(os.getpid(), number)
+        return build(*arguments)
+
+    fit.build_experiment = interrupted  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 130)])
+def test_a_signal_before_anything_is_played_just_ends_it(number: int, code: int, tmp_path: Path) -> None:
+    process = TrainProcess(LONG, tmp_path, partial(interrupt, number))
+    assert process.wait() == code
+    assert "Traceback" not in process.printed()
+    assert not (tmp_path / "run").exists()
