@@ -1,12 +1,15 @@
 """`stylegan-lab COMMAND ...`: runs a command, and prints a user's errors without a traceback."""
 
 import os
+import signal
 import sys
 from importlib import import_module, metadata
 from keyword import iskeyword
+from typing import Any
 
 from stylegan_lab.cli.parsers import PARSERS
 from stylegan_lab.errors import UserError
+from stylegan_lab.signals import handle_signals
 from stylegan_lab.suggestions import did_you_mean
 from stylegan_lab.training.warning_filters import silence_warnings
 
@@ -46,37 +49,49 @@ def run(arguments: list[str]) -> int:
     if arguments[0] == "--version":
         print(metadata.version("stylegan_lab"))
         return 0
-    name, *rest = arguments
+    interrupt = Interrupt()
+    # A shell ignores Ctrl-C for what it starts in the background, and the code around a call of this function may handle it.
+    ours = ["SIGINT"] if signal.getsignal(signal.SIGINT) is signal.default_int_handler else []
     try:
-        if name in ("-sc", "--shell-completion"):
-            name, rest = "completion", arguments
-        elif name not in COMMANDS:
-            raise UserError(f"unknown command {name}{did_you_mean(name, COMMANDS)}; commands: {', '.join(COMMANDS)}")
-        given = PARSERS[name](rest) if name in PARSERS else rest
-        silence_warnings()
-        module = f"{name}_" if iskeyword(name) else name
-        code: int = import_module(f"stylegan_lab.cli.{module}").main(given)
-        return code
+        with handle_signals(interrupt, ours):
+            return run_command(*arguments)
     except UserError as error:
         if os.environ.get(DEBUG):
             raise
-        if is_interrupted(error):
+        if interrupt.received:
             return report_interrupt()
         print(f"stylegan-lab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before training starts, or after it
         return report_interrupt()
+    except Exception:
+        if interrupt.received and not os.environ.get(DEBUG):
+            return report_interrupt()
+        raise
 
 
-def is_interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C caused this error: an interrupted parser may fail while cleaning up, and report that failure instead."""
-    visited: list[BaseException] = []  # causes may form a cycle
-    while error is not None and error not in visited:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        visited.append(error)
-        error = error.__cause__ or error.__context__
-    return False
+def run_command(name: str, *arguments: str) -> int:
+    rest = list(arguments)
+    if name in ("-sc", "--shell-completion"):
+        name, rest = "completion", [name, *rest]
+    elif name not in COMMANDS:
+        raise UserError(f"unknown command {name}{did_you_mean(name, COMMANDS)}; commands: {', '.join(COMMANDS)}")
+    given = PARSERS[name](rest) if name in PARSERS else rest
+    silence_warnings()
+    module = f"{name}_" if iskeyword(name) else name
+    code: int = import_module(f"stylegan_lab.cli.{module}").main(given)
+    return code
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt and remembers it: libraries that are interrupted half-way may report another error instead."""
+
+    def __init__(self) -> None:
+        self.received = False
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self.received = True
+        raise KeyboardInterrupt
 
 
 def report_interrupt() -> int:

@@ -1,17 +1,19 @@
 """The commands as a user gives them: train, evaluate, translate, and what is answered to a mistake."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from PIL import Image
 
-from stylegan_lab.cli.main import COMMANDS, is_interrupted, run
+from stylegan_lab.cli.main import COMMANDS, run
 from stylegan_lab.cli.score import IMAGE_METRICS, PERCEPTUAL_METRICS
 from stylegan_lab.errors import UserError
 from stylegan_lab.evaluation.feature_extractors import EXTRACTORS, FILTERS
@@ -19,8 +21,6 @@ from stylegan_lab.evaluation.feature_metrics import FEATURE_COMPARISONS
 from stylegan_lab.images.image_io import read_image
 from stylegan_lab.runs.checkpoint import read_checkpoint, write_checkpoint
 from stylegan_lab.runs.metrics_file import read_metrics
-from stylegan_lab.runs.reader import recorded_config
-from stylegan_lab.runs.run import Run
 from tests.loggers.wandb_file import parts
 
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false"]
@@ -144,25 +144,30 @@ def test_a_folder_is_translated_subfolders_kept_and_both_ways(trained: Path) -> 
     assert not torch.equal(read_image(Path("out/a.png")), read_image(Path("back/a.png")))
 
 
-def test_what_breaks_behind_a_ctrl_c_is_an_interruption(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("error", [UserError("damaged"), AttributeError("in the middle of nothing")])
+def test_an_error_behind_a_ctrl_c_is_an_interruption(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted_with_another_error(_: str) -> None:
-        try:
-            raise KeyboardInterrupt
-        finally:
-            raise AttributeError("in the middle of nothing")
+    def fails(_: object) -> None:
+        raise error
 
-    monkeypatch.setattr(OmegaConf, "create", interrupted_with_another_error)
-    with pytest.raises(UserError, match="damaged") as caught:
-        recorded_config(Run(trained))
-    assert is_interrupted(caught.value) and not is_interrupted(UserError("no"))
-    round_about = UserError("one"), UserError("other")
-    round_about[0].__cause__, round_about[1].__cause__ = round_about[1], round_about[0]
-    assert not is_interrupted(round_about[0])
-    monkeypatch.setattr("stylegan_lab.cli.evaluate.main", lambda _: recorded_config(Run(trained)))
+    def swallows_an_interrupt(_: object) -> None:
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.pause()
+        raise error
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("stylegan_lab.cli.evaluate.main", swallows_an_interrupt)
     assert run(["evaluate", "x"]) == 130
     assert "interrupted" in capsys.readouterr().err
+    monkeypatch.setattr("stylegan_lab.cli.evaluate.main", fails)
+    if isinstance(error, UserError):
+        assert run(["evaluate", "x"]) == 2
+    else:
+        with pytest.raises(AttributeError):
+            run(["evaluate", "x"])
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_translation_never_takes_the_place_of_its_picture(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
