@@ -74,13 +74,18 @@ def report_progress(
         TextColumn("{task.fields[note]}", markup=False),
     ]
     display = ProgressDisplay(sys.stderr, columns, what, total, done, note="")
+    start, started = done, time.monotonic()
+    shown = format_amount if in_bytes else str
+
+    def line(note: str) -> str:
+        left = (time.monotonic() - started) / (done - start) * (total - done) if total and done > start else 0
+        of_total = f" of {shown(total)}" if total else ""
+        return f"{what}  {shown(done)}{of_total}{f', {format_seconds(left)} left' if left > 0 else ''}  {note}".rstrip()
 
     def advance(amount: int, note: str = "", /) -> None:
         nonlocal done
         done += amount
-        shown = format_amount if in_bytes else str
-        line = f"{what}  {shown(done)}{f' of {shown(total)}' if total else ''}{f'  {note}' if note else ''}"
-        display.update(done, lambda: line, note=note)
+        display.update(done, lambda: line(note), note=note)
 
     try:
         yield advance

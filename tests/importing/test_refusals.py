@@ -12,7 +12,7 @@ from stylegan_lab.cli.main import run
 from stylegan_lab.errors import UserError
 from stylegan_lab.importing.detection import read_generators
 from stylegan_lab.importing.imported import ImportOptions
-from stylegan_lab.importing.weights_file import read_weights_file
+from stylegan_lab.files.weights_file import read_weights_file
 from tests.importing.restated import R3GAN, ResNet, StyleGAN2, UNet
 
 State = dict[str, Tensor]
