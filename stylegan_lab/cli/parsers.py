@@ -209,7 +209,7 @@ def stylize(arguments: list[str]) -> Namespace:
     add("--init", choices=("content", "noise"), default="content", help="initial image (default: content)")
     add("--seed", type=int, default=0, help="random seed of the noise (default 0)")
     add("--content-weight", type=float, default=1.0, help="weight of the content loss (default 1)")
-    add("--style-weight", type=float, default=1e4, help="weight of the style loss (default 1e4)")
+    add("--style-weight", type=float, default=3e3, help="weight of the style loss (default 3e3)")
     add("--tv-weight", type=float, default=0.0, help="weight of the total variation loss (default 0)")
     add("--features", default="vgg19", help="feature network: a choice of the config group features (vgg19)")
     add("--weights", help="imagenet, random, or a file; default: as the choice of --features says")

@@ -107,7 +107,7 @@ def build_perceptual_loss(options: Namespace) -> PerceptualLoss:
     if options.weights:
         features.weights = options.weights  # not as an override: Hydra would parse the path
     for name, argument in (("content", options.content_layers), ("style", options.style_layers)):
-        if argument:
+        if argument:  # layers that are not named become null
             key = "layers" if name == "content" and "layers" in features else name  # of LPIPS
             features[key] = {**dict.fromkeys(features[key]), **_layer_weights(f"--{name}-layers {argument}", argument)}
     perception: PerceptualLoss = instantiate(features, where="features")()

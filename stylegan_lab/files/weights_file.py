@@ -22,7 +22,9 @@ def read_weights_file(path: Path) -> Mapping[str, Any]:
         start = file.read(9)
     for magic, kind in MAGIC.items():
         if start.startswith(magic):
-            raise UserError(f"{path} cannot be read as weights: it is {kind}; give .safetensors or what torch.save wrote")
+            raise UserError(
+                f"{path} cannot be read as weights: it is {kind}; give .safetensors or what torch.save wrote"
+            )
     # a safetensors file begins with the length of a JSON header, and the header
     is_safetensors = path.suffix == ".safetensors" or start[8:] == b"{"
     contents = _read_safetensors(path) if is_safetensors else _read_torch(path)

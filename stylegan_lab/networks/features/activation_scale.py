@@ -41,7 +41,9 @@ def rescale_activations(net: FeatureNet) -> dict[str, float]:
 def _mean_activation(maps: Tensor, index: int) -> float:
     mean = float(maps.relu().mean())
     if not 0 < mean < float("inf"):
-        raise UserError(f"features.weights: the mean activation after features.{index} is {mean}; the weights are damaged")
+        raise UserError(
+            f"features.weights: the mean activation after features.{index} is {mean}; the weights are damaged"
+        )
     return mean
 
 
@@ -54,7 +56,9 @@ def dead_leaves(count: int = 2) -> Tensor:
     images = torch.zeros(count, 3, SIZE, SIZE)
     for leaf in torch.rand(LEAVES, count, 6, 1, 1, generator=torch.Generator().manual_seed(0)):
         u, row, column, *color = leaf.unbind(dim=1)
-        radius = ((1 - u) * SMALLEST_RADIUS**-2 + u * (SIZE / 2) ** -2) ** -0.5  # its density falls with the third power
+        radius = (
+            (1 - u) * SMALLEST_RADIUS**-2 + u * (SIZE / 2) ** -2
+        ) ** -0.5  # its density falls with the third power
         inside = (rows - SIZE * row).square() + (columns - SIZE * column).square() < radius.square()
         mixed = 0.6 * color[0][:, None] + 0.4 * torch.stack(color, dim=1)
         images = torch.where(inside[:, None], CONTRAST * (2 * mixed - 1), images)

@@ -32,8 +32,8 @@ PUBLISHED_WEIGHTS = {  # URL and SHA-256
 
 
 def load_weights(net: nn.Module, weights: Weights, published_name: str) -> None:
-    """Load the published file (`weights` = imagenet) or a .pth or .safetensors file. Tensors that the network does not have, such as
-    a classifier's, are left out."""
+    """Load the published file (`weights` = imagenet) or a .pth or .safetensors file. Tensors that the network does not have,
+    such as a classifier's, are left out."""
     path = weights_file(weights, published_name)
     state = read_weights_file(path)
     expected = {name: value for name, value in net.state_dict().items() if not name.endswith("num_batches_tracked")}
