@@ -209,10 +209,13 @@ def stylize(arguments: list[str]) -> Namespace:
     add("--init", choices=("content", "noise"), default="content", help="initial image (default: content)")
     add("--seed", type=int, default=0, help="random seed of the noise (default 0)")
     add("--content-weight", type=float, default=1.0, help="weight of the content loss (default 1)")
-    add("--style-weight", type=float, default=1e5, help="weight of the style loss (default 1e5)")
+    add("--style-weight", type=float, default=3e3, help="weight of the style loss (default 3e3)")
     add("--tv-weight", type=float, default=0.0, help="weight of the total variation loss (default 0)")
     add("--features", default="vgg19", help="feature network: a choice of the config group features (vgg19)")
     add("--weights", help="imagenet, random, or a file; default: as the choice of --features says")
+    help_layers = "layers of the {} loss and their weights (1 if not given), such as {}; default: those of --features"
+    add("--content-layers", metavar="A=X,B", help=help_layers.format("content", "relu4_2"))
+    add("--style-layers", metavar="A=X,B", help=help_layers.format("style", "relu1_1=0.5,relu2_1"))
     add("--runs-dir", default="runs", help="folder in which the run of the optimization is recorded (runs)")
     options = _checked(
         parser.parse_args(arguments), size=16, iterations=1, alpha=0, content_weight=0, style_weight=0, tv_weight=0

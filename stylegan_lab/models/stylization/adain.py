@@ -59,6 +59,9 @@ class AdaIN(BaseModel):
         self.register_buffer("mean_style", torch.stack([torch.zeros(channels), torch.ones(channels)]))
         self.generators = self.add_player("generators", self.generator, optimizer=optimizer)
 
+    def load_feature_networks(self) -> list[str]:
+        return self.perceptual_loss.notes()  # which is part of the model, and loaded with it
+
     def training_step(self, batch: UnpairedBatch, batch_idx: int) -> None:
         done = self.optimize(self.generators, self.losses, batch["a"], batch["b"])
         self.update_mean_style(done.stats["style_moments"])
