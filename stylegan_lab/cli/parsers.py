@@ -12,7 +12,6 @@ EXPORT_FORMATS = ("safetensors", "onnx", "pt2", "hub")
 COMPARISON_FORMATS = ("csv", "json", "markdown")
 DEFAULT_PORT, LARGEST_PORT = 6007, 65535  # TensorBoard takes 6006
 SERVE_PORT = 6008
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 MIN_TOKEN_LENGTH = 16
 DEFAULT_IMAGES = 64
 DEFAULT_VIDEO_IMAGES = 8  # between which a video interpolates
@@ -200,7 +199,7 @@ def serve(arguments: list[str]) -> Namespace:
     _add_ema_argument(parser)
     add("--port", type=int, metavar="N", default=SERVE_PORT, help=f"port (default {SERVE_PORT}); 0 takes a free one")
     help_host = "address to listen at (default 127.0.0.1: only this machine); others need a token"
-    add("--host", default=LOCAL_HOSTS[0], help=help_host)
+    add("--host", default="127.0.0.1", help=help_host)
     help_token = "what browsers have to know; with another --host a new one is printed by default"
     add("--token", help=help_token)
     add("--open", action="store_true", help="open the page in a browser")

@@ -6,13 +6,13 @@ import threading
 import webbrowser
 from argparse import Namespace
 
-from stylegan_lab.cli.parsers import LOCAL_HOSTS
 from stylegan_lab.errors import UserError
 from stylegan_lab.training.loaded_model import load
 
 
 def main(options: Namespace) -> int:
     try:
+        from stylegan_lab.serving.access import LOCAL_NAMES
         from stylegan_lab.serving.app import App
         from stylegan_lab.serving.limits import Limits
         from stylegan_lab.serving.served_model import ServedModel
@@ -34,7 +34,7 @@ def main(options: Namespace) -> int:
         models.append(ServedModel(model, limits))
         print(f"{models[-1].name}: {type(model.module).__name__}, iteration {model.module.iteration}", flush=True)
     token = options.token
-    if token is None and options.host not in LOCAL_HOSTS:
+    if token is None and options.host not in LOCAL_NAMES:
         token = secrets.token_urlsafe(24)
     server = PageServer(App(models, limits), options.host, options.port, token)
     print(f"The page is at {server.url} (end with Ctrl-C)", flush=True)

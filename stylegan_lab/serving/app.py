@@ -1,17 +1,18 @@
-"""The routes of the server: the page and its files, one image, and the state of the queue."""
+"""The routes of the server: the page and its files, images, and the state of the queue."""
 
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from stylegan_lab.errors import UserError
 from stylegan_lab.reporting.html_page import TEMPLATES
@@ -22,16 +23,15 @@ from stylegan_lab.serving.upload import Form, Upload
 
 STATIC = Path(__file__).parent / "static"
 TICKET = re.compile(r"[0-9a-f]{16,64}")
+CHUNK = 65536  # bytes
 
 
 class App:
-    """Results are only in the responses: nothing that is uploaded or made is kept."""
+    """Nothing that is uploaded or made is kept: results are only in the responses."""
 
     def __init__(self, models: Sequence[ServedModel], limits: Limits) -> None:
-        self.models, self.limits = models, limits
-        self.queue = ModelQueue(limits)
-        self.jobs: dict[str, Job] = {}  # by the ticket that the client has chosen
-        self.page = render_page(models, limits).encode()
+        self.images = ImageEndpoint(models, limits)
+        self.page = render_page(models, limits)
         self.files = {
             "page_style.css": ((TEMPLATES / "page_style.css").read_bytes(), "text/css"),
             "serve.css": ((STATIC / "serve.css").read_bytes(), "text/css"),
@@ -40,12 +40,12 @@ class App:
         routes = [
             Route("/", self.get_page),
             Route("/static/{name}", self.get_file),
-            Route("/image", self.make_image, methods=["POST"]),
+            Route("/image", self.images, methods=["POST"]),
             Route("/queue/{ticket}", self.get_state),
         ]
         self.asgi = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, Exception: _failure})
 
-    async def get_page(self, request: Request) -> Response:
+    async def get_page(self, _: Request) -> Response:
         return Response(self.page, media_type="text/html")
 
     async def get_file(self, request: Request) -> Response:
@@ -55,27 +55,40 @@ class App:
         return Response(contents, media_type=media_type)
 
     async def get_state(self, request: Request) -> Response:
-        job = self.jobs.get(request.path_params["ticket"])
-        return JSONResponse({} if job is None else self.queue.state(job))
+        return JSONResponse(self.images.state(request.path_params["ticket"]))
 
-    async def make_image(self, request: Request) -> Response:
-        """A PNG. Progress can be asked for at /queue/TICKET meanwhile."""
+
+class ImageEndpoint:
+    """Answers a form with a PNG. A request has its place in the queue until its client has received all of the response."""
+
+    def __init__(self, models: Sequence[ServedModel], limits: Limits) -> None:
+        self.models, self.limits, self.queue = models, limits, ModelQueue(limits)
+        self.jobs: dict[str, Job] = {}  # by the ticket that the client has chosen
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
         upload, ticket = Upload(request, self.limits), request.query_params.get("ticket", "")
         try:
             with self.queue.place() as job:
                 if TICKET.fullmatch(ticket):
                     self.jobs[ticket] = job
-                form = await upload.read_form()
-                return await self._run(request, form, job)
+                response = await self._run(request, await upload.read_form(), job)
+                await response(scope, receive, send)
+            return
         except QueueFullError as full:
             error = f"{self.limits.queue} requests are waiting already; try again in {full.retry_after} s"
-            return await _refuse(upload, 429, error, {"Retry-After": str(full.retry_after)})
+            response = await _refuse(upload, 429, error, {"Retry-After": str(full.retry_after)})
         except HTTPException as refusal:
-            return await _refuse(upload, refusal.status_code, refusal.detail)
+            response = await _refuse(upload, refusal.status_code, refusal.detail)
         except (ClientDisconnect, ClientGoneError):
-            return Response(status_code=499)  # which nobody receives
+            return
         finally:
             self.jobs.pop(ticket, None)
+        await response(scope, receive, send)
+
+    def state(self, ticket: str) -> dict[str, int]:
+        job = self.jobs.get(ticket)
+        return {} if job is None else self.queue.state(job)
 
     async def _run(self, request: Request, form: Form, job: Job) -> Response:
         disconnect = asyncio.ensure_future(_wait_for_disconnect(request))
@@ -89,10 +102,10 @@ class App:
             return _error(504, f"the model has not finished within {limit}; try a smaller image, or a smaller size")
         finally:
             disconnect.cancel()
-        # Header values are ASCII.
-        return Response(
-            png, media_type="image/png", headers={"X-Notes": ascii("; ".join(notes))[1:-1]} if notes else {}
-        )
+        headers = {"Content-Length": str(len(png))}
+        if notes:
+            headers["X-Notes"] = ascii("; ".join(notes))[1:-1]  # headers are ASCII
+        return StreamingResponse(_chunks(png), media_type="image/png", headers=headers)
 
     def _choose_model(self, form: Form) -> ServedModel:
         number = form.texts.get("model", "0")
@@ -122,6 +135,12 @@ def render_page(models: Sequence[ServedModel], limits: Limits) -> str:
 async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+async def _chunks(contents: bytes) -> AsyncIterator[bytes]:
+    """Each waits until the client has taken those before it."""
+    for start in range(0, len(contents), CHUNK):
+        yield contents[start : start + CHUNK]
 
 
 async def _refuse(upload: Upload, status: int, error: str, headers: dict[str, str] | None = None) -> Response:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """
+    """The flags of `stylegan-lab serve` set them.
+
     Args:
         upload_bytes: Of one request: the image and the style image together.
         pixels: Of an image that is uploaded, and of the result.

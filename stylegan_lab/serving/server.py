@@ -43,7 +43,7 @@ class PageServer:
         try:
             self.server.run(sockets=[self.socket])
         finally:
-            self.app.queue.close()
+            self.app.images.queue.close()
             self.socket.close()
 
     def stop(self) -> None:

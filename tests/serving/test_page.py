@@ -100,7 +100,9 @@ def test_an_image_is_translated_compared_and_downloaded(
 def test_each_model_shows_its_own_settings_and_the_visit_has_a_gallery(
     models: list[LoadedModel], tmp_path: Path
 ) -> None:
-    fields = "[...document.querySelectorAll('[data-for]')].filter(each => !each.hidden).map(each => each.dataset.for)"
+    fields = (
+        "[...document.querySelectorAll('.field[data-for]')].filter(each => !each.hidden).map(each => each.dataset.for)"
+    )
     with browser(tmp_path) as page, served(models) as client:
         visit(page, client)
         assert page.value(fields) == ["image", "direction", "strength", "size"]
@@ -108,8 +110,20 @@ def test_each_model_shows_its_own_settings_and_the_visit_has_a_gallery(
         page.press("ArrowDown")
         assert page.value(fields) == ["image", "direction", "references", "strength", "seed", "size"]
         assert page.value("document.querySelector('[name=direction]:checked').value") == "ukiyoe", "the run's target"
+        Image.linear_gradient("L").save("style.png")
+        choose_file(page, "#reference", Path("style.png"))
+        page.until("!document.querySelector('#no-reference').hidden")
+        assert "seed" not in page.value(fields), "the style image takes its place"
+        choose_file(page, "#image", Path("style.png"))
+        page.value("document.querySelector('#seed').value = -1")
+        click(page, "#start")
+        page.until(IS_DONE)
+        assert text(page, "#caption") == "stargan2 · to ukiyoe · style of style.png"
+        click(page, "#clear")
+        page.value("document.querySelector('#model').focus()")
         page.press("ArrowDown")
         assert page.value(fields) == ["classes", "seed"] and text(page, "#start") == "Generate"
+        page.value("document.querySelector('#status').textContent = ''")
         click(page, "#another")
         page.until(IS_DONE)
         page.value("document.querySelector('#status').textContent = ''")
@@ -140,7 +154,7 @@ def test_the_page_says_how_many_wait_what_is_wrong_and_that_the_server_has_ended
             assert text(page, "#error") == "Choose an image first."
             gate = Gate(models[0])
             others = [client.start(image.read_bytes()) for _ in range(2)]
-            until(lambda: len(client.server.app.queue._line) == 2)
+            until(lambda: len(client.server.app.images.queue._line) == 2)
             choose_file(page, "#image", image)
             page.until("!document.querySelector('#error').textContent")
             click(page, "#start")
@@ -148,7 +162,7 @@ def test_the_page_says_how_many_wait_what_is_wrong_and_that_the_server_has_ended
             others.pop().close()
             page.until("document.querySelector('#status').textContent === '1 before you'")
             click(page, "#cancel")
-            until(lambda: len(client.server.app.queue._line) == 1)
+            until(lambda: len(client.server.app.images.queue._line) == 1)
             page.until("document.querySelector('#status').textContent === 'Cancelled'")
             gate.open()
             others.pop().close()

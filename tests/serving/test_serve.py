@@ -138,7 +138,7 @@ def test_large_images_are_translated_in_strips_as_translate_does(
     monkeypatch.setattr(image_translator.ImageTranslator, "_whole", None)
     image, states = noise(), list[dict[str, int]]()
     with served([cyclegan]) as client:
-        counted = client.server.app.queue
+        counted = client.server.app.images.queue
         job_states = counted.state
         monkeypatch.setattr(counted, "state", lambda job: states.append(job_states(job)) or states[-1])
         assert client.image(image).body == translated(runs("cyclegan"), image)
@@ -322,7 +322,7 @@ def test_a_request_ends_at_its_time_limit_between_two_layers(cyclegan: LoadedMod
         gate = Gate(cyclegan)
         connection = client.start(noise())
         gate.held.wait()
-        until(lambda: client.server.app.queue._admitted[0].deadline < time.monotonic())
+        until(lambda: client.server.app.images.queue._admitted[0].deadline < time.monotonic())
         gate.open()
         assert connection.getresponse().status == 504
         connection.close()
@@ -349,7 +349,7 @@ def test_requests_wait_in_line_and_others_are_asked_to_come_again(cyclegan: Load
 
 def test_clients_that_disconnect_leave_the_queue(cyclegan: LoadedModel) -> None:
     with served([cyclegan], Limits(queue=3)) as client:
-        queue, gate = client.server.app.queue, Gate(cyclegan)
+        queue, gate = client.server.app.images.queue, Gate(cyclegan)
         layers = []
         list(cyclegan.module.a_to_b.modules())[-1].register_forward_hook(lambda *_: layers.append(1))
         first, waiting = client.start(noise(), TICKET), client.start(noise(), "f" * 16)
@@ -369,8 +369,35 @@ def test_clients_that_disconnect_leave_the_queue(cyclegan: LoadedModel) -> None:
         gate.open()
         until(lambda: not queue._admitted and not queue._line)
         assert layers == [], "the model stopped at the next layer, and did not begin with the other"
-        assert client.server.app.jobs == {}
+        assert client.server.app.images.jobs == {}
         assert client.image(noise()).status == 200
+
+
+def test_a_failure_is_answered_and_the_next_request_too(
+    cyclegan: LoadedModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with served([cyclegan]) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(served_model, "_png", lambda _: 1 / 0)
+            answer = client.image(noise())
+            assert answer.status == 500 and "the terminal" in answer.error and "ZeroDivisionError" in caplog.text
+        assert client.image(noise()).status == 200
+
+
+def test_a_result_has_its_place_until_it_is_received(cyclegan: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = bytes(30_000_000)  # more than sockets hold
+    monkeypatch.setattr(served_model, "_png", lambda _: result)
+    with served([cyclegan], Limits(queue=1)) as client:
+        queue = client.server.app.images.queue
+        with closing(client.start(noise())) as connection:
+            response = connection.getresponse()
+            assert response.status == 200 and not queue._line
+            assert client.image(noise()).status == 429
+            assert response.read() == result
+            until(lambda: not queue._admitted)
+        with closing(client.start(noise())) as connection:
+            assert connection.getresponse().status == 200
+        until(lambda: not queue._admitted)
 
 
 def test_twenty_uploads_at_once_are_all_answered_within_bounded_memory(
@@ -387,7 +414,7 @@ def test_twenty_uploads_at_once_are_all_answered_within_bounded_memory(
 
     monkeypatch.setattr(served_model, "read_photograph", counted)
     with served([cyclegan], Limits(queue=4)) as client:
-        work = client.server.app.queue._work
+        work = client.server.app.images.queue._work
 
         def worked(*arguments: object) -> object:
             nonlocal images
@@ -396,14 +423,14 @@ def test_twenty_uploads_at_once_are_all_answered_within_bounded_memory(
             finally:
                 images -= 1
 
-        monkeypatch.setattr(client.server.app.queue, "_work", worked)
+        monkeypatch.setattr(client.server.app.images.queue, "_work", worked)
         upload = noise((96, 96))
         with ThreadPoolExecutor(20) as threads:
             answers = list(threads.map(lambda _: client.image(upload), range(20)))
         statuses = [answer.status for answer in answers]
         assert set(statuses) <= {200, 429} and statuses.count(200) >= 4
         assert len({answer.body for answer in answers if answer.status == 200}) == 1
-        assert client.server.app.queue.longest <= 4 and most_images == 1
+        assert client.server.app.images.queue.longest <= 4 and most_images == 1
 
 
 @pytest.mark.parametrize(
@@ -579,7 +606,7 @@ def test_by_default_only_this_machine_is_served(
     def end(server: PageServer) -> None:
         until(lambda: opened)
         addresses.append(server.socket.getsockname()[0])
-        server.app.queue.close()
+        server.app.images.queue.close()
         server.socket.close()
 
     monkeypatch.setattr(PageServer, "run", end)
@@ -593,9 +620,9 @@ def test_ctrl_c_does_not_wait_for_the_model(cyclegan: LoadedModel) -> None:
         gate = Gate(cyclegan)
         connections = [client.start(noise()) for _ in range(2)]
         until(gate.held.is_set)
-        until(lambda: len(client.server.app.queue._line) == 2)
+        until(lambda: len(client.server.app.images.queue._line) == 2)
         client.server.stop()
-        until(lambda: not client.server.app.queue._line)
+        until(lambda: not client.server.app.images.queue._line)
         gate.open()
     for connection in connections:
         connection.close()

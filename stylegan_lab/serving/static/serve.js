@@ -8,13 +8,8 @@ let running = null, shown = null
 const chosenModel = () => models[get("model").value]
 
 function showModel() {
-  const model = chosenModel(), directions = Object.entries(model.directions)
-  const offered = {
-    image: !model.generates, direction: directions.length > 1, references: model.references, strength: model.strength,
-    classes: model.classes.length, truncation: model.truncation, seed: model.seed, size: !model.generates,
-  }
-  for (const field of document.querySelectorAll("[data-for]")) field.hidden = !offered[field.dataset.for]
-  get("directions").replaceChildren(...directions.map(([value, text]) => {
+  const model = chosenModel()
+  get("directions").replaceChildren(...Object.entries(model.directions).map(([value, text]) => {
     const label = document.createElement("label"), input = document.createElement("input"), span = document.createElement("span")
     Object.assign(input, { type: "radio", name: "direction", value, checked: value === model.direction })
     span.textContent = text
@@ -24,8 +19,24 @@ function showModel() {
   get("label").replaceChildren(...model.classes.map(name => new Option(name)))
   get("strength-hint").textContent = model.strength === "style" ? "0 % is the photo's own style" : "0 % is the input"
   get("start").textContent = model.generates ? "Generate" : "Translate"
+  showFields()
   showNumbers()
 }
+
+function showFields() {
+  const model = chosenModel()
+  const offered = {
+    image: !model.generates, direction: Object.keys(model.directions).length > 1, references: model.references,
+    strength: model.strength, classes: model.classes.length, truncation: model.truncation, seed: usesSeed(model), size: !model.generates,
+  }
+  for (const field of document.querySelectorAll("[data-for]")) {
+    field.hidden = !offered[field.dataset.for]
+    for (const control of field.querySelectorAll("input, select")) control.disabled = field.hidden // and not validated
+  }
+}
+
+const usesReference = model => Boolean(model.references && chosen.reference)
+const usesSeed = model => model.seed && !usesReference(model) // a style image takes the place of a random style
 
 function showNumbers() {
   get("strength-value").textContent = `${get("strength").value} %`
@@ -46,6 +57,7 @@ function choose(name, file) {
   else image.removeAttribute("src")
   zone.querySelector(".zone-text").textContent = file ? `${file.name}, ${megabytes(file.size)}` : "Choose another"
   if (name === "reference") get("no-reference").hidden = !file
+  showFields()
   showError(file && file.size > max_bytes ? `${file.name} has ${megabytes(file.size)}; at most ${megabytes(max_bytes)} can be uploaded` : "")
 }
 
@@ -78,7 +90,7 @@ get("no-reference").addEventListener("click", () => { get("reference").value = "
 function formOf(model) {
   const form = new FormData()
   const fields = { model: get("model").value }
-  if (model.seed && !(model.references && chosen.reference)) fields.seed = get("seed").value
+  if (usesSeed(model)) fields.seed = get("seed").value
   if (model.generates) {
     if (model.classes.length) fields.label = get("label").value
     if (model.truncation) fields.truncation = get("truncation").value / 100
@@ -87,7 +99,7 @@ function formOf(model) {
     fields.strength = get("strength").value / 100
     if (get("size").value) fields.size = get("size").value
     form.append("image", chosen.image.file)
-    if (model.references && chosen.reference) form.append("reference", chosen.reference.file)
+    if (usesReference(model)) form.append("reference", chosen.reference.file)
   }
   for (const [name, value] of Object.entries(fields)) form.append(name, value)
   return { form, fields }
@@ -102,6 +114,7 @@ async function start() {
     return
   }
   const { form, fields } = formOf(model), input = model.generates ? null : chosen.image
+  const style = usesReference(model) ? `style of ${chosen.reference.file.name}` : ""
   const ticket = Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, "0")).join("")
   running = new AbortController()
   const began = performance.now(), { signal } = running
@@ -113,7 +126,7 @@ async function start() {
     if (!response.ok) throw new Error((await response.json()).error)
     const blob = await response.blob()
     const notes = response.headers.get("X-Notes") ?? ""
-    addResult(model, fields, input, blob, notes)
+    addResult(model, fields, style, input, blob, notes)
     showStatus(`Done in ${seconds(began)}`)
     get("stage").scrollIntoView({ block: "nearest" })
   } catch (error) {
@@ -163,8 +176,8 @@ function showError(text) {
 
 // Results
 
-function addResult(model, fields, input, blob, notes) {
-  const parts = [model.name, model.directions[fields.direction], fields.label]
+function addResult(model, fields, style, input, blob, notes) {
+  const parts = [model.name, model.directions[fields.direction], style, fields.label]
   if (fields.seed !== undefined) parts.push(`seed ${fields.seed}`)
   if (fields.truncation !== undefined) parts.push(`truncation ${fields.truncation}`)
   if (fields.strength !== undefined && fields.strength < 1) parts.push(`strength ${Math.round(fields.strength * 100)} %`)
