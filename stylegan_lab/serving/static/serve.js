@@ -69,7 +69,10 @@ function forget(input) {
 
 for (const name of ["image", "reference"]) {
   const zone = get(`${name}-zone`)
-  get(name).addEventListener("change", event => { if (event.target.files.length) choose(name, event.target.files[0]) })
+  get(name).addEventListener("change", ({ target }) => {
+    if (target.files.length) choose(name, target.files[0])
+    target.value = "" // so that the same file can be chosen again
+  })
   zone.querySelector("img").addEventListener("error", event => { event.target.hidden = true }) // such as TIFF
   zone.addEventListener("dragover", () => zone.classList.add("over"))
   for (const end of ["dragleave", "drop"]) zone.addEventListener(end, () => zone.classList.remove("over"))
@@ -83,7 +86,7 @@ document.addEventListener("drop", event => {
 document.addEventListener("paste", event => {
   if (event.clipboardData.files.length) choose("image", event.clipboardData.files[0])
 })
-get("no-reference").addEventListener("click", () => { get("reference").value = ""; choose("reference", null) })
+get("no-reference").addEventListener("click", () => choose("reference", null))
 
 // A request
 
@@ -226,7 +229,6 @@ function show(result) {
 get("after").addEventListener("load", ({ target }) => {
   const compare = get("compare")
   compare.style.setProperty("--ratio", target.naturalWidth / target.naturalHeight)
-  compare.style.setProperty("--width", `${target.naturalWidth}px`)
   compare.classList.toggle("coarse", target.naturalWidth < 200)
 })
 get("before").addEventListener("error", () => get("compare").classList.add("single"))
