@@ -122,6 +122,7 @@ def render_page(models: Sequence[ServedModel], limits: Limits) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {}  # keys keep their order
     described = [model.describe() for model in models]
     counts = Counter(model.name for model in models)
     for number, each in enumerate(described, start=1):

@@ -110,6 +110,8 @@ def test_each_model_shows_its_own_settings_and_the_visit_has_a_gallery(
         page.press("ArrowDown")
         assert page.value(fields) == ["image", "direction", "references", "strength", "seed", "size"]
         assert page.value("document.querySelector('[name=direction]:checked').value") == "ukiyoe", "the run's target"
+        domains = "[...document.querySelectorAll('[name=direction]')].map(each => each.value)"
+        assert page.value(domains) == list(models[1].domains)
         Image.linear_gradient("L").save("style.png")
         choose_file(page, "#reference", Path("style.png"))
         page.until("!document.querySelector('#no-reference').hidden")
