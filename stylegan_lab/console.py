@@ -75,12 +75,20 @@ def report_progress(
     ]
     display = ProgressDisplay(sys.stderr, columns, what, total, done, note="")
 
+    start, begun = time.monotonic(), done
+
     def advance(amount: int, note: str = "", /) -> None:
         nonlocal done
         done += amount
         shown = format_amount if in_bytes else str
-        line = f"{what}  {shown(done)}{f' of {shown(total)}' if total else ''}{f'  {note}' if note else ''}"
-        display.update(done, lambda: line, note=note)
+
+        def line() -> str:
+            of = f" of {shown(total)}" if total else ""
+            seconds = (time.monotonic() - start) / max(1, done - begun) * ((total or 0) - done)
+            left = f"  {format_seconds(seconds)} left" if seconds > 0 else ""
+            return f"{what}  {shown(done)}{of}{left}{f'  {note}' if note else ''}"
+
+        display.update(done, line, note=note)
 
     try:
         yield advance
