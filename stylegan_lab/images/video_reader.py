@@ -1,8 +1,9 @@
 """Reads videos one frame at a time, upright, through PyAV. A file that ends too early is refused before it is decoded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +17,7 @@ from stylegan_lab.images.open_image import MAX_PIXELS, display_name
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".gif"})
 DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif"  # no playlists, which would read other files
+ACCURATE = 0x4 | 0x2000 | 0x40000  # FFmpeg's flags bicubic, full_chroma_int and accurate_rnd
 EBML, MATROSKA_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 MP4_CONTENTS = (b"moov", b"mdat", b"moof")
 GIF_TRAILER = b";"
@@ -33,6 +35,11 @@ def import_av(path: Path) -> Any:
         return import_module("av")
     except ImportError:
         raise UnreadableVideoError(path, "is a video, which needs PyAV: pip install 'stylegan_lab[video]'") from None
+
+
+def converter(av: Any) -> Callable[..., Any]:
+    """What converts frames between formats of pixels. FFmpeg's default is twice as fast, and 1 level in 255 off."""
+    return partial(av.video.reformatter.VideoReformatter().reformat, interpolation=ACCURATE)
 
 
 def is_video(path: Path) -> bool:
@@ -103,7 +110,7 @@ class VideoReader:
 
     def frames(self) -> Iterator[Frame]:
         """All frames. Times that are missing or do not increase are replaced."""
-        reformatter = self.av.video.reformatter.VideoReformatter()
+        convert = converter(self.av)
         size, last = (self.stream.width, self.stream.height), None
         for packet in self.packets([self.stream]):
             for decoded in self.decode(packet):
@@ -112,7 +119,7 @@ class VideoReader:
                 time = decoded.pts
                 if last is not None and (time is None or time <= last.time):
                     time = last.time + max(1, last.duration)
-                last = self._frame(decoded, reformatter, time or 0)
+                last = self._frame(decoded, convert, time or 0)
                 yield last
 
     def packets(self, streams: Sequence[Any]) -> Iterator[Any]:
@@ -128,9 +135,9 @@ class VideoReader:
             raise UnreadableVideoError(self.path, f"cannot be decoded: {error.strerror}") from None
         return decoded
 
-    def _frame(self, decoded: Any, reformatter: Any, time: int) -> Frame:
+    def _frame(self, decoded: Any, convert: Callable[..., Any], time: int) -> Frame:
         has_alpha = any(component.is_alpha for component in decoded.format.components) or decoded.format.has_palette
-        pixels = reformatter.reformat(decoded, format="rgba" if has_alpha else "rgb24").to_ndarray()
+        pixels = convert(decoded, format="rgba" if has_alpha else "rgb24").to_ndarray()
         channels = torch.from_numpy(pixels.transpose(2, 0, 1))
         quarters, aspect = round(decoded.rotation / 90), self.stream.sample_aspect_ratio
         upright = torch.rot90(channels, quarters, (1, 2)).contiguous()

@@ -15,7 +15,7 @@ from torch import Tensor
 from stylegan_lab.errors import UserError
 from stylegan_lab.files.atomic_write import atomic_write
 from stylegan_lab.images.photograph import on_white
-from stylegan_lab.images.video_reader import Frame, UnreadableVideoError, VideoReader, import_av
+from stylegan_lab.images.video_reader import Frame, UnreadableVideoError, VideoReader, converter, import_av
 
 BT709, LIMITED, FULL = 1, 1, 2  # as FFmpeg numbers color spaces and ranges
 GIF_DITHER = "new=1:dither=bayer"  # a palette for each frame, and a pattern that does not move
@@ -120,7 +120,7 @@ class Encoder:
         )  # fmt: skip
         self.context = self.stream.codec_context
         self.context.flags |= self.av.codec.context.Flags.frame_duration
-        self.reformatter = self.av.video.reformatter.VideoReformatter()
+        self.convert = converter(self.av)
         if self.pixels == "yuv420p":
             self._set_colors(writer.source)
 
@@ -139,7 +139,7 @@ class Encoder:
         colors = frame.colors if frame.alpha is None else on_white(frame.colors, frame.alpha)
         padded = F.pad(colors[None].float(), (0, self.right, 0, self.bottom), mode="replicate")[0].byte()
         picture = self._picture(padded, "rgb24", frame.time, frame.duration)
-        converted = self.reformatter.reformat(
+        converted = self.convert(
             picture,
             format=self.pixels,
             dst_colorspace=self.context.colorspace,
