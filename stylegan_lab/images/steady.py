@@ -57,10 +57,15 @@ class Steadier:
 
 
 def similarity(x: Tensor, moved: Tensor) -> Tensor:
-    """From 1 where two images (N, C, H, W) are the same but for noise, to 0."""
-    difference = box((x - moved).abs().mean(1, keepdim=True), WINDOW) * LEVELS
-    noise = difference.flatten(1).quantile(0.25, dim=1).clamp(max=MAX_NOISE).view(-1, 1, 1, 1)
-    return torch.exp2(-((difference - noise).clamp(min=0) / TOLERANCE).square())
+    """From 1 where two images (N, C, H, W) are the same but for noise, to 0.
+
+    Noise is what the calmest quarter of the pixels differs by. It has no mean, so a shift of the mean, as in a fade, counts too.
+    """
+    rest = (x - moved) * LEVELS
+    difference = box(rest.abs().mean(1, keepdim=True), WINDOW)
+    noise = difference[:, :, ::4, ::4].flatten(1).quantile(0.25, dim=1).clamp(max=MAX_NOISE).view(-1, 1, 1, 1)
+    shift = box(rest, WINDOW).abs().mean(1, keepdim=True)
+    return torch.exp2(-(torch.maximum(difference - noise, shift) / TOLERANCE).square())
 
 
 def optical_flow(image: Tensor, last: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections import namedtuple
 from collections.abc import Iterator
@@ -288,10 +289,12 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(
 ) -> None:
     monkeypatch.setattr("stylegan_lab.console.SECONDS_BETWEEN_LINES", -1)
     with report_progress("file.zip", 3000, done=1000) as advance:
+        started = time.monotonic()
+        monkeypatch.setattr("stylegan_lab.console.time.monotonic", lambda: started + 10)  # 50 bytes a second
         advance(500)
     with report_progress("pictures", None, in_bytes=False) as advance:
         advance(7, "two are bad")
-    assert capsys.readouterr().err == "file.zip  1.5 kB of 3.0 kB\npictures  7  two are bad\n"
+    assert capsys.readouterr().err == "file.zip  1.5 kB of 3.0 kB  0:00:30 left\npictures  7  two are bad\n"
 
 
 def test_a_bar_in_a_terminal_says_beside_it_what_is_to_be_said(

@@ -82,6 +82,14 @@ def test_what_changes_on_its_own_is_not_smeared() -> None:
         assert inner.mean() < 2, index
 
 
+def test_a_fade_is_followed() -> None:
+    """A translation that becomes darker with its input lags behind by less than an average of the frames would."""
+    strength, step = 0.8, 2.5
+    inputs = [noisy(scene(8) - index * step / 127.5, index, 2.0) for index in range(20)]
+    lag = float(steadied(inputs, inputs, strength)[-1].float().mean() - inputs[-1].float().mean())
+    assert 0 <= lag < 0.3 * step * strength / (1 - strength)
+
+
 @pytest.mark.parametrize("motion", [(1.0, 0.0), (2.5, -1.25), (6.0, 3.0)])
 def test_flow_finds_a_known_motion(motion: tuple[float, float]) -> None:
     last = scene(4, 128)[None]
