@@ -45,11 +45,11 @@ class OnStrip(Protocol):
 
 def main(options: Namespace) -> int:
     files = list_files(options.inputs, options.target)
-    if options.half is not None and (videos := [each.name for each in files if each.is_video]):
-        raise UserError(f"--half {options.half} is for images; {videos[0]} is a video")
+    images, videos = ([each for each in files if each.is_video is kind] for kind in (False, True))
+    if options.half is not None and videos:
+        raise UserError(f"--half {options.half} is for images; {videos[0].name} is a video")
     translator, suggested_half, batch_size = _load_translator(options)
     command = TranslateCommand(options, translator, suggested_half)
-    images, videos = ([each for each in files if each.is_video is kind] for kind in (False, True))
     for batch in batches(command.read(images), options.batch_size or batch_size):
         command.translate(batch)
     for each in videos:  # in a batch of one frame, each gets the same random draw

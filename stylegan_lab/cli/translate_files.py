@@ -70,14 +70,15 @@ def list_files(inputs: Sequence[str], target: str) -> list[TranslationFiles]:
 
 def _to_file(source: Path | None, target: Path | None) -> TranslationFiles:
     suffix = "" if target is None else target.suffix.lower()
-    video = source is not None and is_video(source)
-    if video and suffix not in VIDEO_SUFFIXES and source.suffix.lower() in SUFFIXES:
-        video = False  # an animated GIF, of which the first image is wanted
-    if video and suffix not in VIDEO_SUFFIXES:
-        raise UserError(f"{source} is a video; give OUT as a folder or a video ({', '.join(sorted(VIDEO_SUFFIXES))})")
-    if not video and target is not None and suffix not in SUFFIXES:
+    if source is not None and is_video(source):
+        if suffix in VIDEO_SUFFIXES:
+            return TranslationFiles(source, target, is_video=True)
+        if source.suffix.lower() not in SUFFIXES:  # of an animated GIF, the first image is taken
+            shown = ", ".join(sorted(VIDEO_SUFFIXES))
+            raise UserError(f"{source} is a video; give OUT as a folder or a video ({shown})")
+    elif target is not None and suffix not in SUFFIXES:
         raise UserError(f"{source or 'standard input'} is an image; give OUT as a folder or an image, and not {target}")
-    return TranslationFiles(source, target, video)
+    return TranslationFiles(source, target)
 
 
 def _expand(given: str) -> list[Path | None]:

@@ -31,7 +31,7 @@ def transform_video(
             for frame, colors in zip(batch, transformed, strict=True):
                 alpha = None if frame.alpha is None else resize_alpha(frame.alpha, colors)
                 writer.write(replace(frame, colors=colors, alpha=alpha))
-    return writer.notes
+    return list(dict.fromkeys(writer.notes))
 
 
 def _batches(frames: Iterable[Frame], max_frames: int, max_pixels: int) -> Iterator[list[Frame]]:

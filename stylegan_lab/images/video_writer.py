@@ -74,6 +74,10 @@ class VideoWriter:
     ) -> None:
         self.av, self.path, self.rate, self.time_base, self.source = av, path, rate, time_base, source
         self.format = FORMATS[path.suffix.lower()]
+        if self.format.video not in av.codecs_available:
+            raise UserError(
+                f"{path} needs the encoder {self.format.video}, which this PyAV lacks; choose another suffix"
+            )
         loops = {"loop": str(source.loops if source else 0)} if self.format.name == "gif" else {}
         self.container = av.open(file, "w", format=self.format.name, options=loops)
         self.encoder: Encoder | None = None
@@ -201,6 +205,7 @@ class Sound:
     """
 
     def __init__(self, writer: VideoWriter, source: VideoReader) -> None:
+        assert writer.format.audio is not None
         self.container, self.notes = writer.container, writer.notes
         self.reader = VideoReader(source.path)
         self.copies: dict[int, Any] = {}
