@@ -14,8 +14,7 @@ from stylegan_lab.errors import UserError
 from stylegan_lab.images.image_io import read_image
 from stylegan_lab.images.steady import Steadier
 from tests.cli.test_translate import COMMANDS, RESNET, SUPERRES
-from tests.images.clips import colors, read_colors, read_times, sound_packets, write_clip
-from tests.images.test_video import write_gif
+from tests.images.clips import colors, read_colors, read_times, sound_packets, write_clip, write_gif
 
 MODELS = {
     "cyclegan": (COMMANDS["cyclegan"], ["--direction", "b2a"]),

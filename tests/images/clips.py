@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 av = pytest.importorskip("av")
 
@@ -72,6 +73,18 @@ def tone(seconds: float) -> Any:
     frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
     return frame
+
+
+def write_gif(path: Path, durations: list[int], loop: int | None, transparent: bool = False) -> Path:
+    images = []
+    for index, _ in enumerate(durations):
+        image = Image.new("RGBA", (17, 13), (250, 40 * index, 30, 255))
+        if transparent:
+            image.paste((0, 0, 0, 0), (0, 0, 5, 5))
+        images.append(image)
+    repeats = {} if loop is None else {"loop": loop}
+    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, disposal=2, **repeats)
+    return path
 
 
 def read_times(path: Path) -> list[tuple[Fraction, Fraction]]:

@@ -16,7 +16,7 @@ pytest.importorskip("av")
 from stylegan_lab.errors import UserError
 from stylegan_lab.images.video import transform_video, write_video
 from stylegan_lab.images.video_reader import UnreadableVideoError, VideoReader, check_complete, is_video
-from tests.images.clips import colors, read_colors, read_times, sound_packets, write_clip
+from tests.images.clips import colors, read_colors, read_times, sound_packets, write_clip, write_gif
 
 UNEVEN = [0, 0.1, 0.15, 0.4, 0.5, 1.0]  # a variable frame rate
 
@@ -120,18 +120,6 @@ def test_color_tags_are_kept_and_obeyed(tags: dict[str, int], tmp_path: Path) ->
         for name in ("colorspace", "color_primaries", "color_trc", "color_range"):
             assert getattr(after.stream, name) == getattr(before.stream, name), name
         assert (next(after.frames()).colors.int() - next(before.frames()).colors.int()).abs().float().mean() < 3
-
-
-def write_gif(path: Path, durations: list[int], loop: int | None, transparent: bool = False) -> Path:
-    images = []
-    for index, _ in enumerate(durations):
-        image = Image.new("RGBA", (17, 13), (250, 40 * index, 30, 255))
-        if transparent:
-            image.paste((0, 0, 0, 0), (0, 0, 5, 5))
-        images.append(image)
-    repeats = {} if loop is None else {"loop": loop}
-    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, disposal=2, **repeats)
-    return path
 
 
 @pytest.mark.parametrize("loop", [None, 0, 3])
