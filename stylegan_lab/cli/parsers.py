@@ -16,6 +16,7 @@ MIN_TOKEN_LENGTH = 16
 DEFAULT_IMAGES = 64
 DEFAULT_VIDEO_IMAGES = 8  # between which a video interpolates
 DEFAULT_FRAMES = 30  # from one image to the next
+DEFAULT_STEADY = 0.8
 
 
 def evaluate(arguments: list[str]) -> Namespace:
@@ -113,14 +114,16 @@ def watch(arguments: list[str]) -> Namespace:
 def translate(arguments: list[str]) -> Namespace:
     parser = _run_parser(
         "translate",
-        "Translate images with a trained run, at their own size. Alpha, 16 bits (PNG) and ICC profiles are kept. Large images "
-        "are translated in strips, with the same result.",
+        "Translate images and videos with a trained run, at their own size. Alpha, 16 bits (PNG) and ICC profiles are kept, and "
+        "the sound and times of videos. Large images are translated in strips, with the same result.",
         "runs/demo/20260101-120000-ab12 photos/ prints/ --size 256",
     )
     add = parser.add_argument
-    help_inputs = "images, folders (with their subfolders), patterns such as 'photos/**/*.jpg', or - for standard input"
+    help_inputs = (
+        "images, videos, folders (with their subfolders), patterns such as 'photos/**/*.jpg', or - for standard input"
+    )
     add("inputs", metavar="IN", nargs="+", help=help_inputs)
-    add("target", metavar="OUT", help="a folder, the image to write, or - for a PNG on standard output")
+    add("target", metavar="OUT", help="a folder, the image or video to write, or - for a PNG on standard output")
     add("--direction", help="a2b (source to target, the default) or b2a")
     add("--to", metavar="DOMAIN", help="for runs with several domains: the target domain")
     help_reference = "for runs of stargan2 and adain: take the style from this image"
@@ -129,7 +132,12 @@ def translate(arguments: list[str]) -> Namespace:
     add("--half", choices=HALVES, help="translate one half of images that show a pair side by side")
     add("--size", metavar="PIXELS", type=int, help="scale the shorter side to this size first")
     add("--batch-size", metavar="N", type=int, help="images of one size that are translated at once (default 8)")
-    return _checked(parser.parse_intermixed_args(arguments), size=1, batch_size=1)
+    help_steady = f"reduce the flicker of videos; STRENGTH is from 0, which changes nothing, to below 1 (default {DEFAULT_STEADY})"
+    add("--steady", metavar="STRENGTH", nargs="?", type=float, const=DEFAULT_STEADY, help=help_steady)
+    options = _checked(parser.parse_intermixed_args(arguments), size=1, batch_size=1)
+    if options.steady is not None and not 0 <= options.steady < 1:
+        raise UserError(f"--steady={options.steady:g}: a number from 0 to below 1 is expected")
+    return options
 
 
 def export(arguments: list[str]) -> Namespace:
@@ -165,8 +173,8 @@ def export(arguments: list[str]) -> Namespace:
 def generate(arguments: list[str]) -> Namespace:
     parser = _run_parser(
         "generate",
-        "Generate images with a trained run. The suffix of OUT chooses the form: .png writes a grid, .gif or .mp4 a video that "
-        "interpolates between images, no suffix a folder of images.",
+        "Generate images with a trained run. The suffix of OUT chooses the form: .png writes a grid, .gif, .mp4 or .webm a video "
+        "that interpolates between images, no suffix a folder of images.",
         "runs/dcgan/20260101-120000-ab12 digits.png --n 64",
     )
     add = parser.add_argument
