@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_lab.data.synthetic.glyphs import GlyphsDataModule
+from stylegan_lab.data.synthetic.scenes_datamodule import LabelledScenesDataModule
 from stylegan_lab.data.synthetic.stacked_digits import StackedDigitsDataModule
 from stylegan_lab.errors import UserError
 from stylegan_lab.evaluation.classifier import classification_accuracy, train_classifier
@@ -31,7 +32,7 @@ def glyphs() -> GlyphsDataModule:
     return GlyphsDataModule(classes=["0", "1", "2"], size=16, train_images=300, val_images=300, test_images=300)
 
 
-def images_and_labels(glyphs: GlyphsDataModule, split: str) -> tuple[Tensor, Tensor]:
+def images_and_labels(glyphs: GlyphsDataModule | LabelledScenesDataModule, split: str) -> tuple[Tensor, Tensor]:
     dataset = glyphs.train_samples() if split == "train" else glyphs.held_out(split)
     batches = list(glyphs.batches(dataset))
     return torch.cat([to_unit(each["image"]) for each in batches]), torch.cat([each["label"] for each in batches])
@@ -43,6 +44,24 @@ def test_a_classifier_generalizes_to_held_out_images(glyphs: GlyphsDataModule) -
     assert classifier.accuracy(held_out, labels) > 0.95
     assert classifier.accuracy(held_out, (labels + 1) % 3) < 0.05
     assert classifier.accuracy(torch.zeros_like(held_out), labels) < 0.5
+
+
+@pytest.mark.parametrize("per_class", [20, 40, 80])
+def test_few_images_of_classes_that_differ_are_enough(per_class: int) -> None:
+    """In so few steps running averages do not settle, and a net that uses them answers at random."""
+    data = LabelledScenesDataModule(["photo", "ink"], size=32, train_images=2 * per_class, test_images=60)
+    images, labels = images_and_labels(data, "train")
+    held_out, truth = images_and_labels(data, "test")
+    classifier = train_classifier(images, labels, 2)
+    assert classifier.accuracy(held_out, truth) > 0.9 and classifier.accuracy(images, labels) > 0.9
+
+
+def test_batch_norms_have_the_statistics_of_all_training_images(glyphs: GlyphsDataModule) -> None:
+    images, labels = (each[:40] for each in images_and_labels(glyphs, "train"))
+    net = train_classifier(images, labels, 3).net
+    seen = net[0](images * 2 - 1)
+    torch.testing.assert_close(net[1].running_mean, seen.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(net[1].running_var, seen.var((0, 2, 3)), rtol=1e-4, atol=1e-5)
 
 
 def test_equal_images_and_seed_give_an_equal_classifier_and_leave_the_random_state(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from stylegan_lab.errors import UserError
 from stylegan_lab.networks.encoders.patch_projector import forward_with_features
 from stylegan_lab.networks.features.weights import Weights, read_weights
 from stylegan_lab.networks.layers.initialization import initialize_weights
@@ -37,6 +38,10 @@ class FeatureNet(nn.Module):
         _, features = forward_with_features(self.features, ((image + 1) / 2 - self.mean) / self.std, indices)
         return dict(zip(names, features, strict=True))
 
+    def state_from_file(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The tensors of a weights file under this network's names. A network may accept files with other names too."""
+        return tensors
+
     def train(self, mode: bool = True) -> "FeatureNet":
         """Stay in evaluation mode: a feature network is never trained."""
         return super().train(False)
@@ -61,9 +66,22 @@ def build_feature_net(build: Callable[[], FeatureNet], weights: Weights, publish
         if weights == "random":
             initialize_weights(net, "he")
     if weights != "random":
-        state = read_weights(weights, published_name)
-        net.load_state_dict({name: value for name, value in state.items() if name in net.state_dict()})
+        _load_weights(net, read_weights(weights, published_name), weights, published_name)
     return FeatureExtractor(net)
+
+
+def _load_weights(net: FeatureNet, tensors: Mapping[str, Tensor], weights: Weights, published_name: str) -> None:
+    """Load all parameters and buffers. A file that lacks one, or has it in another shape, is of another network."""
+    state, found = net.state_dict(), net.state_from_file(tensors)
+    wanted = [name for name in state if not name.endswith("num_batches_tracked")]
+    if wrong := [name for name in wanted if name not in found or found[name].shape != state[name].shape]:
+        shape = f"in the shape {tuple(found[wrong[0]].shape)}" if wrong[0] in found else "not in it"
+        raise UserError(
+            f"features.weights={weights}: these are not the weights of {published_name}, whose {wrong[0]} has the shape "
+            f"{tuple(state[wrong[0]].shape)} and is {shape}; {len(wrong)} of {len(wanted)} tensors do not fit. "
+            f"Give a file of {published_name}, or imagenet"
+        )
+    net.load_state_dict({name: found[name] for name in wanted}, strict=False)
 
 
 def color_pyramid(weights: str = "none") -> FeatureExtractor:  # noqa: ARG001 - part of the common signature

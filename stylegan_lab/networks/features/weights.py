@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,14 +31,17 @@ PUBLISHED_WEIGHTS = {  # URL and SHA-256
 
 
 def read_weights(weights: Weights, published_name: str) -> dict[str, Tensor]:
-    """Tensors by parameter name, from the published file (`weights` = imagenet) or from a .pth or .safetensors file. Neither format
-    can execute code: pickles are restricted to tensors (`weights_only`)."""
+    """Tensors by parameter name, from the published file (`weights` = imagenet) or from a .pth, .safetensors or .npz file. None of
+    them can execute code: pickles are restricted to tensors (`weights_only`), or refused (.npz)."""
     path = weights_file(weights, published_name)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file  # imported here: few runs need it
 
             return load_file(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
