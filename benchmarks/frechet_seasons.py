@@ -1,9 +1,9 @@
 """Fréchet and kernel distances among the splits of summer2winter_yosemite at FID's 64-, 192- and 768-d Inception layers.
 
-python benchmarks/frechet_seasons.py SUMMER2WINTER WEIGHTS [RESIZE]
+python benchmarks/frechet_seasons.py SUMMER2WINTER WEIGHTS
 
-SUMMER2WINTER contains trainA and testA (summer), trainB and testB (winter) at 256 px. The distances between two samples of
-one season are the floor that a translation is compared with: it depends on the number of images.
+SUMMER2WINTER contains trainA and testA (summer), trainB and testB (winter) at 256 px. Each distance is one between 99 images
+and 99 others, so that they can be compared: those within a season are the floor of a translation between them.
 """
 
 import json
@@ -14,67 +14,64 @@ from pathlib import Path
 import torch
 
 from stylegan_lab.data.folders.listing import images_below
-from stylegan_lab.evaluation.feature_extractors import FeatureSet, inception
+from stylegan_lab.evaluation.feature_extractors import FILTERS, RESIZES, FeatureSet
 from stylegan_lab.evaluation.feature_metrics import frechet_distance, kernel_distance
 from stylegan_lab.files.download import file_digest
 from stylegan_lab.images.image_io import read_pixels
+from stylegan_lab.networks.features.inception import inception
 
 RESULTS = Path(__file__).parent / "results" / "frechet_seasons.json"
 LAYERS = ("64", "192", "768")
-SPLITS = ("trainA", "testA", "trainB", "testB")
+COUNT, BATCH, SIZE = 99, 11, 299
+COMPARISONS = {
+    "summer: train, train": ("summer 1", "summer 2"),
+    "winter: train, train": ("winter 1", "winter 2"),
+    "summer: train, test": ("summer 1", "summer test"),
+    "winter: train, test": ("winter 1", "winter test"),
+    "summer and winter: train": ("summer 1", "winter 1"),
+    "summer and winter: test": ("summer test", "winter test"),
+}
 
 
-def comparisons(sets: dict[str, FeatureSet]) -> dict[str, tuple[FeatureSet, FeatureSet]]:
-    summer, winter = sets["trainA"].vectors, sets["trainB"].vectors
-    summer_test, winter_test = sets["testA"].vectors, sets["testB"].vectors
+def samples(folder: Path) -> dict[str, list[Path]]:
+    """99 images of each test split, and twice as many of each training split, drawn at random."""
     rng = torch.Generator().manual_seed(0)
-    summer, winter = (vectors[torch.randperm(len(vectors), generator=rng)] for vectors in (summer, winter))
-    half = min(len(summer), len(winter)) // 2
-    few = min(len(summer_test), len(winter_test))
-    pairs = {
-        "summer, half of train and the other half": (summer[:half], summer[-half:]),
-        "winter, half of train and the other half": (winter[:half], winter[-half:]),
-        "summer and winter, half of train each": (summer[:half], winter[:half]),
-        "summer, train and test": (summer[:few], summer_test[:few]),
-        "winter, train and test": (winter[:few], winter_test[:few]),
-        "summer and winter, test": (summer_test[:few], winter_test[:few]),
-        "summer, all of train and all of test": (summer, summer_test),
-        "winter, all of train and all of test": (winter, winter_test),
-        "summer test and all of winter train": (summer_test, winter),
-    }
-    return {name: (FeatureSet(one), FeatureSet(other)) for name, (one, other) in pairs.items()}
+    sets = {}
+    for season, domain in (("summer", "A"), ("winter", "B")):
+        train, test = (images_below(folder / f"{split}{domain}") for split in ("train", "test"))
+        drawn = [train[index] for index in torch.randperm(len(train), generator=rng)]
+        sets |= {f"{season} 1": drawn[:COUNT], f"{season} 2": drawn[COUNT : 2 * COUNT], f"{season} test": test[:COUNT]}
+    return sets
 
 
+@torch.no_grad()
 def main() -> None:
-    folder, weights, *resize = sys.argv[1:]
-    rows: dict[str, dict[str, float | int]] = {}
-    protocols = {}
-    images = {
-        split: torch.stack([read_pixels(path) for path in images_below(Path(folder) / split)]) for split in SPLITS
-    }
-    for layer in LAYERS:
-        features = inception(weights, resize=resize[0] if resize else "clean", layer=layer)
-        protocols[features.name] = features.protocol
-        sets = {}
-        for split in SPLITS:
-            sets[split] = features.cached(images[split].float() / 255)
-            print(layer, split, len(sets[split]), flush=True)
-        for name, (one, other) in comparisons(sets).items():
-            row = rows.setdefault(name, {"n": len(one), "n_other": len(other)})
-            row |= {
-                f"fid_{features.name}": frechet_distance(one, other),
-                f"kid_{features.name}": kernel_distance(one, other),
-            }
-            print(f"{name:45} {row}", flush=True)
+    folder, weights = map(Path, sys.argv[1:3])
+    net = inception(str(weights), LAYERS[-1])
+    features: dict[str, dict[str, FeatureSet]] = {layer: {} for layer in LAYERS}
+    for name, paths in samples(folder).items():
+        images = torch.stack([read_pixels(path) for path in paths])
+        resized = (RESIZES["clean"](batch.float() / 255, (SIZE, SIZE)) for batch in images.split(BATCH))
+        maps = [net(batch * 2 - 1, LAYERS) for batch in resized]
+        for layer in LAYERS:
+            features[layer][name] = FeatureSet(torch.cat([each[layer].mean((2, 3)) for each in maps]))
+        print(f"{name}: {len(paths)} images", flush=True)
+    rows: dict[str, dict[str, float]] = {}
+    for comparison, (one, other) in COMPARISONS.items():
+        pairs = {layer: (features[layer][one], features[layer][other]) for layer in LAYERS}
+        rows[comparison] = {f"fid_inception_{layer}": frechet_distance(*pair) for layer, pair in pairs.items()}
+        rows[comparison] |= {f"kid_inception_{layer}": kernel_distance(*pair) for layer, pair in pairs.items()}
+        print(f"{comparison:26} {rows[comparison]}", flush=True)
     results = {
         "command": "python benchmarks/frechet_seasons.py SUMMER2WINTER WEIGHTS",
         "machine": {"platform": platform.platform(), "torch": torch.__version__},
-        "weights": file_digest(Path(weights)),
-        "protocol": protocols,
+        "weights": file_digest(weights),
+        "images": f"{COUNT} against {COUNT}, {SIZE}x{SIZE} ({FILTERS['clean']})",
         "rows": rows,
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     main()

@@ -168,8 +168,10 @@ def translation_scores(
     by = f"a classifier of {len(domains.images):,} training images ({PROTOCOL})"
     predicted = classifier.predict(source), classifier.predict(target)
     labels = torch.tensor([source_label] * len(source) + [label] * len(target))
-    accuracy = (classifier.predict(translated) == label).float().mean(), (predicted[1] == label).float().mean()
-    score = _score("translation_accuracy", *map(float, accuracy), f"share read as the target domain by {by}")
+    share, share_of_real = (
+        float((each == label).float().mean()) for each in (classifier.predict(translated), predicted[1])
+    )
+    score = _score("translation_accuracy", share, share_of_real, f"share read as the target domain by {by}")
     return checked(score, torch.cat(predicted), labels, classifier.classes)
 
 

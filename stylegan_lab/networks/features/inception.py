@@ -166,7 +166,7 @@ class Inception(FeatureNet):
         """
         if "conv.weight" not in tensors:
             return tensors
-        state = {}
+        state: dict[str, Tensor] = {}
         for name, graph_name in tensorflow_names(self).items():
             bias = tensors.get(f"{graph_name}.bias", torch.empty(0))
             neutral = {"weight": torch.ones_like(bias), "running_mean": torch.zeros_like(bias)}
