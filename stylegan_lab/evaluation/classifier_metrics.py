@@ -28,9 +28,7 @@ from stylegan_lab.images.value_range import to_unit
 
 MAX_TRAINING_IMAGES = 10_000  # images that train a classifier or are compared for memorization
 MIN_HELD_OUT = 20  # held-out images that the threshold of memorization needs
-MIN_SKILL = (
-    0.5  # of a classifier on held-out real images: 0 is chance, 1 is all of them; below, its scores are left out
-)
+MIN_SKILL = 0.5  # on held-out real images (0: chance, 1: all are read), below which a classifier's scores are left out
 
 DIRECTIONS: Mapping[str, Direction] = {
     "translation_accuracy": "higher",
@@ -78,17 +76,14 @@ def checked(
     `predicted` are its answers to them and `labels` are right. It has to read `required_accuracy(classes)` of them, as a mean
     over the classes, so that a classifier that always gives one answer is at chance.
     """
-    hits = predicted.cpu() == labels.cpu()
-    read = float(torch.stack([hits[labels.cpu() == label].double().mean() for label in labels.cpu().unique()]).mean())
-    required = required_accuracy(classes)
+    predicted, labels = predicted.cpu(), labels.cpu()
+    recalls = [(predicted[labels == label] == label).double().mean() for label in labels.unique()]
+    read, required = float(torch.stack(recalls).mean()), required_accuracy(classes)
     rule = f"left out if it reads less than {required:.1%} of held-out real images, averaged over classes"
-    reason = "" if read >= required else (
-        f"the classifier reads {read:.1%} of held-out real images, less than {required:.1%} (halfway from chance to all); "
-        f"more training images would help"
-    )  # fmt: skip
-    return {
-        name: replace(score, protocol=f"{score.protocol}; {rule}", missing=reason) for name, score in scores.items()
-    }
+    missing = ""
+    if read < required:
+        missing = f"the classifier reads {read:.1%} of held-out real images, less than {required:.1%} (halfway from chance to all)"
+    return {name: replace(each, protocol=f"{each.protocol}; {rule}", missing=missing) for name, each in scores.items()}
 
 
 def required_accuracy(classes: int) -> float:

@@ -254,7 +254,7 @@ def untrained_vgg16(layer: str = "relu4_3", size: int = 64, resize: str = "clean
 EXTRACTORS: dict[str, Callable[..., MetricFeatures]] = {
     "untrained": untrained_vgg16,
     "inception": inception,
-    **{f"inception_{layer}": partial(inception, layer=layer) for layer in ("64", "192", "768")},
+    **{f"inception_{layer}": partial(inception, layer=layer) for layer in inceptions.LAYERS[:-1]},
     "squeezenet": squeezenet,
     "vgg16": vgg16,
     "vgg19": vgg19,
