@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,16 +109,17 @@ def test_evaluate_repeats_the_scores_and_keeps_their_history(trained: Path, caps
 
 def test_metrics_of_an_evaluation_take_a_weights_file(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(squeezenet("random").net.state_dict(), "squeezenet.pth")
-    names = ["evaluate", str(trained), "--metrics"]
+    shutil.copytree(trained, "evaluated")
+    names = ["evaluate", "evaluated", "--metrics"]
     assert run([*names, "squeezenet", "--weights", "squeezenet.pth"]) == 0
-    document = json.loads((trained / "scores.json").read_text())
+    document = json.loads(Path("evaluated/scores.json").read_text())
     assert document["metrics"]["fid_squeezenet"] > 0
     assert file_digest(Path("squeezenet.pth")) in document["protocol"]["fid_squeezenet"]
     assert run([*names, "untrained", "--weights", "squeezenet.pth"]) == 2
     assert "--metrics untrained uses no weights file" in capsys.readouterr().err
     assert run([*names, "vgg16", "--weights", "squeezenet.pth"]) == 2
     assert "these are not the weights of vgg16" in capsys.readouterr().err
-    assert run(["evaluate", str(trained), "--weights", "squeezenet.pth"]) == 2
+    assert run(["evaluate", "evaluated", "--weights", "squeezenet.pth"]) == 2
     assert "name the metrics that use it" in capsys.readouterr().err
 
 

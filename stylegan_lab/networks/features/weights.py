@@ -40,7 +40,7 @@ def read_weights(weights: Weights, published_name: str) -> dict[str, Tensor]:
 
             return load_file(path)
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
