@@ -30,8 +30,12 @@ def evaluate(arguments: list[str]) -> Namespace:
     add("--split", choices=("test", "val", "train"), default="test", help=help_split)
     extra = ", ".join(name for name in config_choices("metrics") if name != "default")
     add("--metrics", metavar="A,B", help=f"besides the run's own: {extra}")
+    add("--weights", metavar="FILE", help="weights of the feature network of --metrics, instead of a download")
     add("--n", type=int, help="the number of images a generative model makes; default: as many as the split has")
-    return _checked(parser.parse_args(arguments), n=2)
+    options = _checked(parser.parse_args(arguments), n=2)
+    if options.weights is not None and options.metrics is None:
+        raise UserError(f"--weights {options.weights}: name the metrics that use it, such as --metrics squeezenet")
+    return options
 
 
 def score(arguments: list[str]) -> Namespace:
@@ -47,8 +51,8 @@ def score(arguments: list[str]) -> Namespace:
     add(
         "--features",
         default="untrained",
-        help="feature network: untrained, inception, squeezenet, vgg16, vgg19, alexnet, clip, dinov2; untrained (the default) "
-        "needs no download",
+        help="feature network: untrained, inception, inception_64, inception_192, inception_768, squeezenet, vgg16, vgg19, "
+        "alexnet, clip, dinov2; untrained (the default) needs no download",
     )
     add("--weights", metavar="FILE", help="weights of the feature network, instead of a download")
     add(
@@ -60,7 +64,9 @@ def score(arguments: list[str]) -> Namespace:
         "in both folders",
     )
     add("--size", metavar="N", type=int, help="resize every image to NxN first")
-    resize = "clean: bicubic, antialiased, or legacy: bilinear, not antialiased"
+    add("--half", choices=HALVES, help="the half to read of REAL's images, where they show a pair side by side")
+    add("--fake-half", choices=HALVES, help="the same of FAKE's images")
+    resize = "clean: bicubic, antialiased; legacy: bilinear, as pytorch-fid; tensorflow: bilinear, as torchmetrics"
     add("--resize", default="clean", help=f"how images are resized for the feature network: {resize}")
     add("--batch-size", metavar="N", type=int, default=32, help="images per batch (default 32)")
     add("--json", metavar="OUT", type=Path, help="write scores, protocol and hashes of the folders to this file")
