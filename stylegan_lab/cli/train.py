@@ -12,7 +12,7 @@ from stylegan_lab.errors import UserError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-HELP = """Train one experiment. Every setting is KEY=VALUE; a group such as model or data chooses a whole file.
+HELP = """Train one experiment, or a sweep with -m. Settings are KEY=VALUE. A group such as model or data selects a config file.
 
   stylegan-lab train experiment=demo
   stylegan-lab train model=cyclegan data.target=ink data.size=64 iterations=2000
@@ -24,7 +24,7 @@ Groups and their choices:
 """
 
 HELP_END = """
-`--cfg job` prints the composed configuration, `--info defaults` shows where each part comes from, `-m` starts a sweep."""
+`--cfg job` prints the composed config. `--info defaults` shows the file of each part. `-m` starts a sweep."""
 
 
 def main(arguments: list[str]) -> int:
