@@ -52,7 +52,8 @@ def score(arguments: list[str]) -> Namespace:
         "--metrics",
         metavar="A,B",
         help="metrics to compute, of fid, kid, precision, recall, density, coverage, is, l1, psnr, ssim, ms_ssim, "
-        "sliced_wasserstein, palette_distance, diversity, lpips_alex, lpips_vgg, lpips_squeeze, style_vgg19, style_vgg16, style_squeezenet; default: "
+        "sliced_wasserstein, palette_distance, diversity, lpips_alex, lpips_vgg, lpips_squeeze, "
+        "style_vgg19, style_vgg16, style_squeezenet; default: "
         "the first six. Metrics that compare pairs (l1, psnr, ssim, ms_ssim, lpips_...) need images of the same names "
         "in both folders",
     )
