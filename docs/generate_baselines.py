@@ -36,7 +36,8 @@ The mean over a baseline's seeds is compared with the expected score. A score is
 worse than expected by no more than the tolerance; a better score always counts as reached.
 
 - *reproduced*: all scores are reached, by all seeds, and the code was committed.
-- *partial*: some scores are reached and others are not, or seeds are missing, or the code was not committed.
+- *partial*: some scores are reached and others are not, or seeds are missing, or the code was not
+  committed.
 - *failed*: no score is reached.
 - *not run*: there is no result. The table gives the reason, such as weights, data or a GPU that the
   repository does not include, or a protocol that evaluation does not support yet.
@@ -58,9 +59,9 @@ MIDDLE = """
 ## Scores of this project
 
 These scores are from the headers of this project's [configs](configs.md), on data of the package.
-The tolerance is two standard deviations over the seeds, or the rounding error if that is larger. The
-baselines at 64 px do not reproduce a paper: they compare a few minutes of training on real images
-with scores that are reached without a model.
+The tolerance is two standard deviations over the seeds, or the rounding error if that is larger.
+The baselines at 64 px do not reproduce a paper: they compare a few minutes of training on real
+images with scores that are reached without a model.
 
 """
 TAIL = """

@@ -7,16 +7,16 @@ from stylegan_lab.config.paths import CONF
 HEAD = """# Configure a training
 
 Choose an option of a config group with `group=option`, and change a setting with
-`group.setting=value`. In the file of an experiment, `override /group: option` chooses an option. Print
-the result before training:
+`group.setting=value`. In the file of an experiment, `override /group: option` chooses an option.
+Print the result before training:
 
 ```bash
 stylegan-lab train experiment=smoke --cfg job    # the composed config
 stylegan-lab train experiment=smoke --info defaults-tree    # the files that it is composed from
 ```
 
-This page lists the top-level settings and then all options of every group. `make docs` writes it from
-`conf/`.
+This page lists the top-level settings and then all options of every group. `make docs` writes it
+from `conf/`.
 
 """
 
