@@ -35,7 +35,7 @@ stylegan-lab reproduce pix2pix_scenes --run runs/pix2pix_scenes/20260101-120000-
 The mean over a baseline's seeds is compared with the expected score. A score is reached if it is
 worse than expected by no more than the tolerance; a better score always counts as reached.
 
-- *reproduced*: all scores are reached, by all seeds, and the code was committed.
+- *reproduced*: all scores are reached, all seeds were run, and the code was committed.
 - *partial*: some scores are reached and others are not, or seeds are missing, or the code was not
   committed.
 - *failed*: no score is reached.
