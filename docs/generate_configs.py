@@ -11,7 +11,8 @@ Choose an option of a config group with `group=option`, and change a setting wit
 Print the result before training:
 
 ```bash
-stylegan-lab train experiment=smoke --cfg job    # the composed config
+stylegan-lab train help loss    # the options of a group
+stylegan-lab train experiment=smoke --cfg job    # the settings that have an effect
 stylegan-lab train experiment=smoke --info defaults-tree    # the files that it is composed from
 ```
 
