@@ -1,4 +1,4 @@
-"""The arguments of the commands, apart from what they run: help and mistakes need not wait for torch."""
+"""The arguments of the commands. They are parsed without importing torch, so that help and usage errors appear at once."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -22,16 +22,16 @@ DEFAULT_STEADY = 0.8
 def evaluate(arguments: list[str]) -> Namespace:
     parser = _run_parser(
         "evaluate",
-        "Score the images of a run against real ones. Writes scores.json and an image grid into the run.",
+        "Compare the images of a run with real images. Writes scores.json and an image grid into the run's folder.",
         "runs/demo/20260101-120000-ab12 --checkpoint best",
     )
     add = parser.add_argument
     help_split = "train: compare a generative model with its training images, as papers do"
     add("--split", choices=("test", "val", "train"), default="test", help=help_split)
     extra = ", ".join(name for name in config_choices("metrics") if name != "default")
-    add("--metrics", metavar="A,B", help=f"besides the run's own: {extra}")
+    add("--metrics", metavar="A,B", help=f"compute these in addition to the metrics of the run: {extra}")
     add("--weights", metavar="FILE", help="weights of the feature network of --metrics, instead of a download")
-    add("--n", type=int, help="the number of images a generative model makes; default: as many as the split has")
+    add("--n", type=int, help="number of images that a generative model generates; default: as many as the split has")
     options = _checked(parser.parse_args(arguments), n=2)
     if options.weights is not None and options.metrics is None:
         raise UserError(f"--weights {options.weights}: name the metrics that use it, such as --metrics squeezenet")
@@ -42,7 +42,7 @@ def score(arguments: list[str]) -> Namespace:
     parser = _parser(
         "score",
         "Compute metrics between two folders of images. The names of feature metrics end with their feature network; compare "
-        "them only with scores of the same features, image counts and image size.",
+        "them only with scores of the same feature network, image counts and image size.",
         "photos/ translations/ --features squeezenet --metrics fid,kid",
     )
     add = parser.add_argument
@@ -58,8 +58,9 @@ def score(arguments: list[str]) -> Namespace:
     add(
         "--metrics",
         metavar="A,B",
-        help="of fid, kid, precision, recall, density, coverage, is, l1, psnr, ssim, ms_ssim, sliced_wasserstein, "
-        "palette_distance, diversity, lpips_alex, lpips_vgg, lpips_squeeze, style_vgg19, style_vgg16, style_squeezenet; default: "
+        help="metrics to compute, of fid, kid, precision, recall, density, coverage, is, l1, psnr, ssim, ms_ssim, "
+        "sliced_wasserstein, palette_distance, diversity, lpips_alex, lpips_vgg, lpips_squeeze, "
+        "style_vgg19, style_vgg16, style_squeezenet; default: "
         "the first six. Metrics that compare pairs (l1, psnr, ssim, ms_ssim, lpips_...) need images of the same names "
         "in both folders",
     )
@@ -80,32 +81,32 @@ def compare(arguments: list[str]) -> Namespace:
         "runs/demo runs/sweeps/20260101-120000 --html page.html",
     )
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUNS", help="run folders, folders that contain runs, sweeps, patterns")
+    add("runs", nargs="+", metavar="RUNS", help="run folders, folders that contain runs, sweeps, or patterns")
     help_scores = "scores to show, such as test/ssim,val/psnr; rows are sorted by the first"
     add("--scores", default="", metavar="NAMES", help=help_scores)
     for name in COMPARISON_FORMATS:
         add(f"--{name}", nargs="?", const="-", metavar="FILE", help=f"write {name} to FILE, or print it")
     add("--html", metavar="FILE", help="write one HTML page with curves and samples, which works offline")
-    help_study = "write a page that asks people which of two unlabeled images is better"
+    help_study = "write an HTML page that asks people which of two unlabeled images is better"
     add("--preference-study", metavar="FILE", help=help_study)
     add("--questions", type=int, default=60, metavar="N", help="maximum number of questions on that page (60)")
-    add("--votes", nargs="+", default=[], metavar="FILES", help="answers that were saved on such pages")
+    add("--votes", nargs="+", default=[], metavar="FILES", help="files of answers that people saved on such pages")
     return parser.parse_args(arguments)
 
 
 def watch(arguments: list[str]) -> Namespace:
     parser = _parser(
         "watch",
-        "Show the progress of a training: curves, scores, log and samples. It only reads the run's folder, and the training does "
-        "not notice it. It ends when the training ends, with the exit code 0 if the run has finished and 1 if it was "
-        "interrupted or has failed.",
+        "Show the progress of a training: curves, scores, log and samples. It only reads the run's folder, and does not affect "
+        "the training. It ends when the training ends, with exit code 0 if the run has finished and 1 if it was interrupted or "
+        "has failed.",
         "runs/demo",
     )
     add = parser.add_argument
-    add("run", metavar="RUN", help="a run folder, or a folder that contains runs: the one that was written to last")
+    add("run", metavar="RUN", help="a run folder, or a folder of runs, of which the most recently written is shown")
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--once", action="store_true", help="print the present state and exit, with the exit code 0")
-    help_web = "serve a page for a browser on this machine that refreshes itself, until Ctrl-C"
+    choice.add_argument("--once", action="store_true", help="print the current state and exit with exit code 0")
+    help_web = "serve a page that refreshes itself, for browsers on this machine, until Ctrl-C"
     choice.add_argument("--web", action="store_true", help=help_web)
     add("--port", type=int, metavar="N", help=f"port of the page (default {DEFAULT_PORT}); 0 takes a free one")
     options = _checked(parser.parse_args(arguments), port=0)
@@ -120,8 +121,8 @@ def watch(arguments: list[str]) -> Namespace:
 def translate(arguments: list[str]) -> Namespace:
     parser = _run_parser(
         "translate",
-        "Translate images and videos with a trained run, at their own size. Alpha, 16 bits (PNG) and ICC profiles are kept, and "
-        "the sound and times of videos. Large images are translated in strips, with the same result.",
+        "Translate images and videos with a trained run, at their original size. Alpha, 16 bits (PNG), ICC profiles, and the "
+        "sound and times of videos are kept. Large images are translated in strips, with the same result.",
         "runs/demo/20260101-120000-ab12 photos/ prints/ --size 256",
     )
     add = parser.add_argument
@@ -149,8 +150,8 @@ def translate(arguments: list[str]) -> Namespace:
 def export(arguments: list[str]) -> Namespace:
     parser = _run_parser(
         "export",
-        "Write a trained model for use without this package. The file is read again, and the maximum difference of its outputs to "
-        "those of the model is printed.",
+        "Write a trained model for use without this package. The command reads the file again and prints the maximum difference "
+        "between its outputs and those of the model.",
         "runs/demo/20260101-120000-ab12 ukiyoe.onnx",
     )
     add = parser.add_argument
@@ -158,7 +159,11 @@ def export(arguments: list[str]) -> Namespace:
     help_format = (
         "safetensors: weights and config; onnx, pt2 (torch.export): the network; hub: a folder with a model card; "
     )
-    add("--to", choices=EXPORT_FORMATS, help=f"{help_format}default: as the suffix of OUT says, or hub")
+    add(
+        "--to",
+        choices=EXPORT_FORMATS,
+        help=f"{help_format}default: the format of OUT's suffix, or hub without a suffix",
+    )
     add("--direction", help="a2b (source to target, the default), b2a, or a domain, for runs with several")
     add(
         "--seed",
@@ -262,12 +267,12 @@ def stylize(arguments: list[str]) -> Namespace:
     add("--content-weight", type=float, default=1.0, help="weight of the content loss (default 1)")
     add("--style-weight", type=float, default=3e3, help="weight of the style loss (default 3e3)")
     add("--tv-weight", type=float, default=0.0, help="weight of the total variation loss (default 0)")
-    add("--features", default="vgg19", help="feature network: a choice of the config group features (vgg19)")
-    add("--weights", help="imagenet, random, or a file; default: as the choice of --features says")
+    add("--features", default="vgg19", help="feature network: a choice of the config group features (default vgg19)")
+    add("--weights", help="imagenet, random, or a file; default: the weights that the choice of --features sets")
     help_layers = "layers of the {} loss and their weights (1 if not given), such as {}; default: those of --features"
     add("--content-layers", metavar="A=X,B", help=help_layers.format("content", "relu4_2"))
     add("--style-layers", metavar="A=X,B", help=help_layers.format("style", "relu1_1=0.5,relu2_1"))
-    add("--runs-dir", default="runs", help="folder in which the run of the optimization is recorded (runs)")
+    add("--runs-dir", default="runs", help="folder in which the run of the optimization is recorded (default runs)")
     options = _checked(
         parser.parse_args(arguments), size=16, iterations=1, alpha=0, content_weight=0, style_weight=0, tv_weight=0
     )
@@ -283,37 +288,43 @@ def stylize(arguments: list[str]) -> Namespace:
 def reproduce(arguments: list[str]) -> Namespace:
     parser = _parser(
         "reproduce",
-        "Train a baseline and compare it with the numbers of its paper or of this project. Without a name: a table of all "
-        "baselines, from recorded results. Recorded seeds are not trained again; interrupted ones are resumed. The exit code is 0 "
-        "only if every named baseline is reproduced.",
+        "Train a baseline and compare its scores with those of its paper or of this project. Without a name, print a table of "
+        "all baselines from recorded results. Recorded seeds are not trained again; interrupted ones are resumed. The exit code "
+        "is 0 only if every named baseline is reproduced.",
         "pix2pix_facades_64 data.root=datasets/facades/train",
     )
     add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help="baselines, and SETTING=VALUE such as data.root=FOLDER")
-    add("--run", metavar="RUN", help="score this run of the baseline, instead of training one")
-    add("--results", type=Path, default=BASELINES / "results", metavar="FOLDER", help="where results are recorded")
-    add("--runs", type=Path, default=Path("runs/reproduce"), metavar="FOLDER", help="where it trains")
+    add("names", nargs="*", metavar="NAME", help="names of baselines, and settings such as data.root=FOLDER")
+    add("--run", metavar="RUN", help="evaluate this run of the baseline instead of training one")
+    add("--results", type=Path, default=BASELINES / "results", metavar="FOLDER", help="folder of recorded results")
+    add(
+        "--runs",
+        type=Path,
+        default=Path("runs/reproduce"),
+        metavar="FOLDER",
+        help="folder of the trainings (default runs/reproduce)",
+    )
     return parser.parse_intermixed_args(arguments)
 
 
 def sync(arguments: list[str]) -> Namespace:
     parser = _parser(
         "sync",
-        "Upload the W&B records of offline trainings. Uploaded records are marked and not uploaded again.",
+        "Upload the W&B records of offline trainings. Records that were uploaded are marked and not uploaded again.",
         "runs/demo runs/sweeps/20260101-120000 --dry-run",
     )
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUNS", help="run folders, folders that contain runs, sweeps, or patterns")
-    add("--dry-run", action="store_true", help="only print what would be uploaded")
+    add("--dry-run", action="store_true", help="only list the records that would be uploaded")
     return parser.parse_args(arguments)
 
 
 def import_(arguments: list[str]) -> Namespace:
     parser = _parser(
         "import",
-        "Make a run of a generator that was trained with other code: ResNet and U-Net generators of CycleGAN, pix2pix and CUT, "
-        "fast style transfer networks, StyleGAN2 (stylegan2-ada) and R3GAN. The file is .safetensors or written by torch.save; "
-        "code in it is never run.",
+        "Create a run from a generator that was trained with other code: ResNet and U-Net generators of CycleGAN, pix2pix and "
+        "CUT, fast style transfer networks, StyleGAN2 (stylegan2-ada) and R3GAN. The file is .safetensors or written by "
+        "torch.save. Code in it is never run.",
         "latest_net_G_A.pth --output runs/horse2zebra",
     )
     add = parser.add_argument
@@ -330,9 +341,13 @@ def import_(arguments: list[str]) -> Namespace:
         help="settings of the run, such as data=unpaired data.root=FOLDER",
     )
     add("--output", metavar="RUN_FOLDER", type=Path, help="the run's folder; default: a new one below runs/imported")
-    add("--network", metavar="NAME", help="which generator, if the file has several; default: printed")
+    add(
+        "--network",
+        metavar="NAME",
+        help="the generator to import if the file has several; the command prints its choice",
+    )
     add("--reverse", metavar="FILE", type=Path, help="the generator of the other direction, for a run of cyclegan")
-    help_norm = "the norms of the network, where its weights do not tell"
+    help_norm = "the norms of the network, if its weights do not determine them"
     add("--norm", choices=("instance", "instance_affine", "batch", "none"), help=help_norm)
     help_train_mode = "translate with dropout and the batch statistics of the image, as the pix2pix code does"
     add("--train-mode", action="store_true", help=help_train_mode)
@@ -365,7 +380,7 @@ def _parser(command: str, description: str, example: str) -> CommandParser:
 
 
 def _run_parser(command: str, description: str, example: str) -> CommandParser:
-    """The parser of a command that applies a run: with the run, a checkpoint, the choice of weights and trusted packages."""
+    """A parser with the arguments that all commands that use a run have: run, checkpoint, weights and trusted packages."""
     parser = _parser(command, description, example)
     parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint file")
     _add_checkpoint_arguments(parser)
