@@ -46,7 +46,10 @@ def export_pt2(exported: Exportable, path: Path) -> Compute:
 
 def export_onnx(exported: Exportable, path: Path) -> Compute:
     require("onnxscript", "onnxruntime", extra="export")
-    for name in ("torch.onnx", "onnxscript"):  # they warn that torchvision is not installed, and of what they do not optimize
+    for name in (
+        "torch.onnx",
+        "onnxscript",
+    ):  # they warn that torchvision is not installed, and of what they do not optimize
         logging.getLogger(name).setLevel(logging.ERROR)
     program = torch.onnx.export(
         trace(exported), exported.examples[0], dynamo=True, verbose=False,
