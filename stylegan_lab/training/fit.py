@@ -30,6 +30,7 @@ from stylegan_lab.runs.metrics_file import truncate_metrics
 from stylegan_lab.runs.reader import find_run, read_environment, recorded_state
 from stylegan_lab.runs.run import Run, new_run
 from stylegan_lab.runs.state import NEW_RUN
+from stylegan_lab.training.estimate import estimate_duration
 from stylegan_lab.training.evaluate import evaluate_checkpoint
 from stylegan_lab.training.experiment import (
     Experiment,
@@ -82,6 +83,8 @@ def train(config: DictConfig, hydra: HydraConf, flags: Sequence[str] = (), start
         if config.resume:
             start = checkpoint_to_resume(find_run(config.resume)[0], config)
             print(f"resume     {start or 'at the beginning: there is no checkpoint'}")
+        if config.dry_run == "time":
+            print(estimate_duration(experiment))
         return None
     with run_folder(config, choices) as run:
         start = chosen_by_first_rank(lambda: checkpoint_to_resume(run, config)) if config.resume else None
