@@ -252,10 +252,13 @@ def test_a_batch_on_a_cpu_has_few_pixels() -> None:
 def test_images_of_a_folder_become_the_files_of_their_names() -> None:
     """They are read before and written after they are translated, by threads of their own."""
     assert run(["train", *RESNET]) == 0
+    Path("in").mkdir()
     for index in range(5):
-        write_photos(f"in/{index}.png")
+        Image.effect_noise((24, 20 + index % 2), 20 * index + 5).convert("RGB").save(f"in/{index}.png")
         assert run(["translate", "run", f"in/{index}.png", f"one/{index}.png"]) == 0
     assert run(["translate", "run", "in", "out"]) == 0
-    assert all(images_are_equal(f"one/{index}.png", f"out/{index}.png") for index in range(5))
+    for index in range(5):  # in batches, whose rounding differs
+        difference = read_image(Path(f"one/{index}.png")) - read_image(Path(f"out/{index}.png"))
+        assert difference.abs().max() <= 2 / 255 + 1e-6
     Path("blocked").write_text("a file")
     assert run(["translate", "run", "in", "blocked/out"]) == 2
