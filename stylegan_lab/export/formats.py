@@ -5,6 +5,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,8 @@ def trace(exported: Exportable) -> Any:
         raise UserError(
             f"{exported.metadata['model']} cannot be exported as a graph: {reason}; --to safetensors keeps its weights"
         ) from error
-    for node in program.graph.nodes:
+    graphs = (each for each in program.graph_module.modules() if isinstance(each, torch.fx.GraphModule))
+    for node in chain.from_iterable(each.graph.nodes for each in graphs):
         node.meta.pop("stack_trace", None)  # where in the code of this machine it comes from
     return program
 

@@ -103,8 +103,8 @@ def test_every_kind_of_model_becomes_one_graph(name: str, kind: str, trained: Tr
     file = Path(f"model.{kind}")
     assert export_file(exported, kind, file) < 1e-4
     assert str(Path(stylegan_lab.__file__).parent).encode() not in file.read_bytes()  # no paths of this machine
-    weights = sum(value.numel() for value in trained(name).used_weights().values())
-    assert kind != "pt2" or file.stat().st_size < 4 * weights + 400_000, "a discriminator is in the file"
+    if kind == "pt2":
+        assert not any("discriminator" in name for name in torch.export.load(file).state_dict)
 
 
 NETWORKS = {
@@ -146,7 +146,7 @@ def test_an_imported_network_translates_the_same_after_it_is_exported(kind: str,
 def test_onnx_files_of_other_programs_are_refused(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
     write_image(torch.zeros(3, 32, 32), Path("photo.png"))
     image = torch.zeros(1, 3, 32, 32)
-    torch.onnx.export(torch.nn.Conv2d(3, 3, 1), (image,), "other.onnx", dynamo=True, verbose=False)
+    torch.onnx.export(torch.nn.Conv2d(3, 3, 1).eval(), (image,), "other.onnx", dynamo=True, verbose=False)
     assert run(["export", trained("stylegan2").path, "noise.onnx"]) == 0
     for file in ("other.onnx", "noise.onnx"):
         assert run(["translate", file, "photo.png", "out.png"]) == 2
