@@ -22,6 +22,7 @@ COMMANDS = {
     "translate": "translate images with a run",
     "export": "write a run as safetensors, ONNX or torch.export, or for the Hugging Face hub",
     "generate": "generate images from noise with a run",
+    "serve": "serve a web page that uses trained runs",
     "stylize": "render a photo in the style of an image",
     "reproduce": "train a baseline and compare it with its paper",
     "import": "make a run of a generator trained with other code",

@@ -11,6 +11,8 @@ HALVES = ("left", "right")  # of an image that shows a pair side by side
 EXPORT_FORMATS = ("safetensors", "onnx", "pt2", "hub")
 COMPARISON_FORMATS = ("csv", "json", "markdown")
 DEFAULT_PORT, LARGEST_PORT = 6007, 65535  # TensorBoard takes 6006
+SERVE_PORT = 6008
+MIN_TOKEN_LENGTH = 16
 DEFAULT_IMAGES = 64
 DEFAULT_VIDEO_IMAGES = 8  # between which a video interpolates
 DEFAULT_FRAMES = 30  # from one image to the next
@@ -104,8 +106,7 @@ def watch(arguments: list[str]) -> Namespace:
         raise UserError("--port is the port of the page; add --web")
     if options.port is None:
         options.port = DEFAULT_PORT
-    if options.port > LARGEST_PORT:
-        raise UserError(f"--port={options.port}: at most {LARGEST_PORT} is expected")
+    _check_port(options.port)
     return options
 
 
@@ -192,6 +193,42 @@ def generate(arguments: list[str]) -> Namespace:
     return options
 
 
+def serve(arguments: list[str]) -> Namespace:
+    parser = _parser(
+        "serve",
+        "Serve a web page on which trained runs translate and generate images: choose or drop an image, compare before and after, "
+        "download. It ends with Ctrl-C. Images are kept in the browser only.",
+        "runs/demo exports/ukiyoe.safetensors --open",
+    )
+    add = parser.add_argument
+    add("runs", metavar="RUN", nargs="+", help="run folders, checkpoint files, or exported .safetensors files")
+    _add_checkpoint_arguments(parser)
+    _add_ema_argument(parser)
+    add("--port", type=int, metavar="N", default=SERVE_PORT, help=f"port (default {SERVE_PORT}); 0 takes a free one")
+    help_host = "address to listen at (default 127.0.0.1: only this machine); others need a token"
+    add("--host", default="127.0.0.1", help=help_host)
+    help_token = "what browsers have to know; with another --host a new one is printed by default"
+    add("--token", help=help_token)
+    add("--open", action="store_true", help="open the page in a browser")
+    add("--max-megabytes", type=float, metavar="MB", default=32, help="largest upload (default 32)")
+    help_pixels = "largest image that is read or made (default 24; at most 100)"
+    add("--max-megapixels", type=float, metavar="MP", default=24, help=help_pixels)
+    help_queue = "requests at a time, the one in work included (default 8); others are asked to come again"
+    add("--queue", type=int, metavar="N", default=8, help=help_queue)
+    help_time = "time that the model may work on one request (default 600)"
+    add("--time-limit", type=float, metavar="SECONDS", default=600, help=help_time)
+    options = _checked(parser.parse_args(arguments), port=0, max_megabytes=0.01, max_megapixels=0.01, queue=1)
+    _check_port(options.port)
+    if options.max_megapixels > 100:
+        raise UserError(f"--max-megapixels={options.max_megapixels:g}: at most 100 is expected")
+    if not options.time_limit > 0:
+        raise UserError(f"--time-limit={options.time_limit:g}: a number above 0 is expected")
+    if options.token is not None and (len(options.token) < MIN_TOKEN_LENGTH or not options.token.isascii()):
+        advice = "leave it out with --host, and one is made"
+        raise UserError(f"--token: at least {MIN_TOKEN_LENGTH} ASCII characters are expected; {advice}")
+    return options
+
+
 def stylize(arguments: list[str]) -> Namespace:
     parser = _parser(
         "stylize",
@@ -216,10 +253,13 @@ def stylize(arguments: list[str]) -> Namespace:
     add("--init", choices=("content", "noise"), default="content", help="initial image (default: content)")
     add("--seed", type=int, default=0, help="random seed of the noise (default 0)")
     add("--content-weight", type=float, default=1.0, help="weight of the content loss (default 1)")
-    add("--style-weight", type=float, default=1e5, help="weight of the style loss (default 1e5)")
+    add("--style-weight", type=float, default=3e3, help="weight of the style loss (default 3e3)")
     add("--tv-weight", type=float, default=0.0, help="weight of the total variation loss (default 0)")
     add("--features", default="vgg19", help="feature network: a choice of the config group features (vgg19)")
     add("--weights", help="imagenet, random, or a file; default: as the choice of --features says")
+    help_layers = "layers of the {} loss and their weights (1 if not given), such as {}; default: those of --features"
+    add("--content-layers", metavar="A=X,B", help=help_layers.format("content", "relu4_2"))
+    add("--style-layers", metavar="A=X,B", help=help_layers.format("style", "relu1_1=0.5,relu2_1"))
     add("--runs-dir", default="runs", help="folder in which the run of the optimization is recorded (runs)")
     options = _checked(
         parser.parse_args(arguments), size=16, iterations=1, alpha=0, content_weight=0, style_weight=0, tv_weight=0
@@ -295,7 +335,20 @@ def import_(arguments: list[str]) -> Namespace:
     return options
 
 
-COMMANDS_WITH_PARSER = (evaluate, score, compare, watch, translate, export, generate, stylize, reproduce, import_, sync)
+COMMANDS_WITH_PARSER = (
+    evaluate,
+    score,
+    compare,
+    watch,
+    translate,
+    export,
+    generate,
+    serve,
+    stylize,
+    reproduce,
+    import_,
+    sync,
+)
 PARSERS = {each.__name__.rstrip("_"): each for each in COMMANDS_WITH_PARSER}
 
 
@@ -309,8 +362,7 @@ def _run_parser(command: str, description: str, example: str) -> CommandParser:
     parser = _parser(command, description, example)
     parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint file")
     _add_checkpoint_arguments(parser)
-    help_ema = "use the trained weights instead of their moving average (EMA)"
-    parser.add_argument("--no-ema", dest="use_ema", action="store_false", help=help_ema)
+    _add_ema_argument(parser)
     return parser
 
 
@@ -320,7 +372,17 @@ def _add_checkpoint_arguments(parser: CommandParser, prefix: str = "") -> None:
     parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help=help_trust)
 
 
-def _checked(options: Namespace, **minima: int) -> Namespace:
+def _add_ema_argument(parser: CommandParser) -> None:
+    help_ema = "use the trained weights instead of their moving average (EMA)"
+    parser.add_argument("--no-ema", dest="use_ema", action="store_false", help=help_ema)
+
+
+def _check_port(port: int) -> None:
+    if port > LARGEST_PORT:
+        raise UserError(f"--port={port}: at most {LARGEST_PORT} is expected")
+
+
+def _checked(options: Namespace, **minima: float) -> Namespace:
     for name, minimum in minima.items():
         if (value := getattr(options, name)) is not None:
             check_at_least(f"--{name.replace('_', '-')}", value, minimum)

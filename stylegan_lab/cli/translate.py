@@ -19,10 +19,9 @@ from stylegan_lab.errors import UserError
 from stylegan_lab.images.image_io import read_image
 from stylegan_lab.images.open_image import UnreadableImageError
 from stylegan_lab.images.photograph import Photograph, read_photograph, write_photograph, write_to_stdout
-from stylegan_lab.images.value_range import from_bytes, to_bytes
 from stylegan_lab.models.translation.domain_conditioned import DomainConditionedModel
 from stylegan_lab.suggestions import lookup
-from stylegan_lab.training.loaded_model import LoadedModel, load, resize_shorter_side
+from stylegan_lab.training.loaded_model import LoadedModel, load, translate_at_size
 
 PENDING_PIXELS = 1_500_000  # of images that wait for others of their size
 CPU_BATCH_PIXELS = 65_536  # of a batch: with more, feature maps leave the processor's cache (docs/performance.md)
@@ -94,7 +93,8 @@ class TranslateCommand:
             self.finish_writing()
         try:
             with ExitStack() as stack:
-                translated = self._translate(images, _progress(stack, batch[0][0].name) if is_large else None)
+                on_strip = _progress(stack, batch[0][0].name) if is_large else None
+                translated = translate_at_size(self.translator, images, self.options.size, on_strip)
         except UserError as error:
             self.failures += [f"{each.name}: {error}" for each, _ in batch]
             return
@@ -111,14 +111,6 @@ class TranslateCommand:
         if self.writing is not None:
             self.writing.result()
             self.writing = None
-
-    def _translate(self, images: Tensor, on_strip: OnStrip | None) -> Tensor:
-        if self.options.size is None:
-            return self.translator(images, on_strip)
-        is_bytes = images.dtype == torch.uint8
-        resized = resize_shorter_side(from_bytes(images) if is_bytes else images, self.options.size)
-        translated = self.translator(resized, on_strip)
-        return to_bytes(translated) if is_bytes else translated
 
     def _half_of(self, each: TranslationFiles, photograph: Photograph) -> Photograph:
         height, width = photograph.colors.shape[-2:]

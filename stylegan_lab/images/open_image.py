@@ -1,5 +1,6 @@
 """Opening image files safely: limits are checked from the header, before anything is decoded."""
 
+import io
 import stat
 import struct
 import warnings
@@ -40,18 +41,21 @@ TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image without decoding its pixels. Any error in the `with` block becomes an UnreadableImageError."""
+def open_image(path: Path, contents: bytes | None = None, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """Open an image without decoding its pixels. Any error in the `with` block becomes an UnreadableImageError.
+
+    Args:
+        contents: The bytes of the image, if they are in memory; `path` is then only its name in errors.
+    """
     try:
-        _check_file(path)
-        with path.open("rb") as file, warnings.catch_warnings():
+        with _open_file(path) if contents is None else io.BytesIO(contents) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged metadata, and sizes, which are checked here
             if (size := _webp_size(file.read(30))) is not None:
-                _check_size(path, *size)  # before Pillow opens a WebP, which allocates its memory
+                _check_size(path, *size, max_pixels)  # before Pillow opens a WebP, which allocates its memory
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
-                _check_size(path, *image.size)
-                _check_tiles(path, image)
+                _check_size(path, *image.size, max_pixels)
+                _check_tiles(path, image, max_pixels)
                 _check_scans(path, image, file)
                 yield image
     except UnreadableImageError:
@@ -59,19 +63,19 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError:
         raise UnreadableImageError(path, "is not an image that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF)") from None
     except Image.DecompressionBombError:
-        raise UnreadableImageError(path, f"has too many pixels; at most {MAX_PIXELS:,} are read") from None
+        raise UnreadableImageError(path, f"has too many pixels; at most {max_pixels:,} are read") from None
     except FileNotFoundError:
         raise UnreadableImageError(path, "does not exist") from None
     except Exception as error:  # decoders raise many kinds of errors on damaged files
         raise UnreadableImageError(path, f"cannot be read: {_reason(error)}") from None
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise UnreadableImageError(path, f"has {width}x{height} pixels; at most {MAX_PIXELS:,} are read")
+def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise UnreadableImageError(path, f"has {width}x{height} pixels; at most {max_pixels:,} are read")
 
 
-def _check_file(path: Path) -> None:
+def _open_file(path: Path) -> BinaryIO:
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise UnreadableImageError(path, "is a folder, not an image")
@@ -79,6 +83,7 @@ def _check_file(path: Path) -> None:
         raise UnreadableImageError(path, "is not a file")
     if status.st_size == 0:
         raise UnreadableImageError(path, "is empty")
+    return path.open("rb")
 
 
 def _webp_size(head: bytes) -> tuple[int, int] | None:
@@ -94,11 +99,11 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _check_tiles(path: Path, image: Image.Image) -> None:
+def _check_tiles(path: Path, image: Image.Image, max_pixels: int) -> None:
     """Check the tile size of a TIFF: a tile is decoded completely even if the image covers little of it."""
     tags = getattr(image, "tag_v2", {})
     if TILE_WIDTH in tags and TILE_LENGTH in tags:
-        _check_size(path, int(tags[TILE_WIDTH]), int(tags[TILE_LENGTH]))
+        _check_size(path, int(tags[TILE_WIDTH]), int(tags[TILE_LENGTH]), max_pixels)
 
 
 def _check_scans(path: Path, image: Image.Image, file: BinaryIO) -> None:

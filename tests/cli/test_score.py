@@ -88,6 +88,10 @@ def test_paired_metrics_compare_images_of_the_same_name() -> None:
         (["real", "fake", "--weights", "x.pth"], "--features untrained uses no weights file"),
         (["real", "fake", "--features", "vgg16", "--weights", "x.pth"], "there is no such file"),
         (
+            ["real", "fake", "--features", "squeezenet", "--weights", "other.pth"],
+            "looks like another network (weight, bias",
+        ),
+        (
             ["real", "few", "--metrics", "l1"],
             "3 is in only one of real and few, like 4 others",
         ),
@@ -110,6 +114,7 @@ def test_wrong_arguments_are_named(arguments: list[str], message: str, capsys: p
     for name, count, size in (("real", 8, 16), ("fake", 8, 16), ("few", 3, 16), ("large", 8, 24), ("broken", 8, 16)):
         folder(name, 0, count, size)
     Path("broken/1.png").write_text("not an image")
+    torch.save(torch.nn.Linear(2, 2).state_dict(), "other.pth")
     assert run(["score", *arguments]) == 2
     assert message in capsys.readouterr().err
 
