@@ -16,6 +16,7 @@ MIN_TOKEN_LENGTH = 16
 DEFAULT_IMAGES = 64
 DEFAULT_VIDEO_IMAGES = 8  # between which a video interpolates
 DEFAULT_FRAMES = 30  # from one image to the next
+DEFAULT_STEADY = 0.8
 
 
 def evaluate(arguments: list[str]) -> Namespace:
@@ -29,8 +30,12 @@ def evaluate(arguments: list[str]) -> Namespace:
     add("--split", choices=("test", "val", "train"), default="test", help=help_split)
     extra = ", ".join(name for name in config_choices("metrics") if name != "default")
     add("--metrics", metavar="A,B", help=f"besides the run's own: {extra}")
+    add("--weights", metavar="FILE", help="weights of the feature network of --metrics, instead of a download")
     add("--n", type=int, help="the number of images a generative model makes; default: as many as the split has")
-    return _checked(parser.parse_args(arguments), n=2)
+    options = _checked(parser.parse_args(arguments), n=2)
+    if options.weights is not None and options.metrics is None:
+        raise UserError(f"--weights {options.weights}: name the metrics that use it, such as --metrics squeezenet")
+    return options
 
 
 def score(arguments: list[str]) -> Namespace:
@@ -46,8 +51,8 @@ def score(arguments: list[str]) -> Namespace:
     add(
         "--features",
         default="untrained",
-        help="feature network: untrained, inception, squeezenet, vgg16, vgg19, alexnet, clip, dinov2; untrained (the default) "
-        "needs no download",
+        help="feature network: untrained, inception, inception_64, inception_192, inception_768, squeezenet, vgg16, vgg19, "
+        "alexnet, clip, dinov2; untrained (the default) needs no download",
     )
     add("--weights", metavar="FILE", help="weights of the feature network, instead of a download")
     add(
@@ -59,7 +64,9 @@ def score(arguments: list[str]) -> Namespace:
         "in both folders",
     )
     add("--size", metavar="N", type=int, help="resize every image to NxN first")
-    resize = "clean: bicubic, antialiased, or legacy: bilinear, not antialiased"
+    add("--half", choices=HALVES, help="the half to read of REAL's images, where they show a pair side by side")
+    add("--fake-half", choices=HALVES, help="the same of FAKE's images")
+    resize = "clean: bicubic, antialiased; legacy: bilinear, as pytorch-fid; tensorflow: bilinear, as torchmetrics"
     add("--resize", default="clean", help=f"how images are resized for the feature network: {resize}")
     add("--batch-size", metavar="N", type=int, default=32, help="images per batch (default 32)")
     add("--json", metavar="OUT", type=Path, help="write scores, protocol and hashes of the folders to this file")
@@ -113,14 +120,16 @@ def watch(arguments: list[str]) -> Namespace:
 def translate(arguments: list[str]) -> Namespace:
     parser = _run_parser(
         "translate",
-        "Translate images with a trained run, at their own size. Alpha, 16 bits (PNG) and ICC profiles are kept. Large images "
-        "are translated in strips, with the same result.",
+        "Translate images and videos with a trained run, at their own size. Alpha, 16 bits (PNG) and ICC profiles are kept, and "
+        "the sound and times of videos. Large images are translated in strips, with the same result.",
         "runs/demo/20260101-120000-ab12 photos/ prints/ --size 256",
     )
     add = parser.add_argument
-    help_inputs = "images, folders (with their subfolders), patterns such as 'photos/**/*.jpg', or - for standard input"
+    help_inputs = (
+        "images, videos, folders (with their subfolders), patterns such as 'photos/**/*.jpg', or - for standard input"
+    )
     add("inputs", metavar="IN", nargs="+", help=help_inputs)
-    add("target", metavar="OUT", help="a folder, the image to write, or - for a PNG on standard output")
+    add("target", metavar="OUT", help="a folder, the image or video to write, or - for a PNG on standard output")
     add("--direction", help="a2b (source to target, the default) or b2a")
     add("--to", metavar="DOMAIN", help="for runs with several domains: the target domain")
     help_reference = "for runs of stargan2 and adain: take the style from this image"
@@ -136,7 +145,12 @@ def translate(arguments: list[str]) -> Namespace:
         "32 (default), or bf16: about twice as fast where the hardware has it, colors differ by a few levels"
     )
     add("--precision", choices=("32", "bf16"), default="32", help=help_precision)
-    return _checked(parser.parse_intermixed_args(arguments), size=1, batch_size=1)
+    help_steady = f"reduce the flicker of videos; STRENGTH is from 0, which changes nothing, to below 1 (default {DEFAULT_STEADY})"
+    add("--steady", metavar="STRENGTH", nargs="?", type=float, const=DEFAULT_STEADY, help=help_steady)
+    options = _checked(parser.parse_intermixed_args(arguments), size=1, batch_size=1)
+    if options.steady is not None and not 0 <= options.steady < 1:
+        raise UserError(f"--steady={options.steady:g}: a number from 0 to below 1 is expected")
+    return options
 
 
 def export(arguments: list[str]) -> Namespace:
@@ -172,8 +186,8 @@ def export(arguments: list[str]) -> Namespace:
 def generate(arguments: list[str]) -> Namespace:
     parser = _run_parser(
         "generate",
-        "Generate images with a trained run. The suffix of OUT chooses the form: .png writes a grid, .gif or .mp4 a video that "
-        "interpolates between images, no suffix a folder of images.",
+        "Generate images with a trained run. The suffix of OUT chooses the form: .png writes a grid, .gif, .mp4 or .webm a video "
+        "that interpolates between images, no suffix a folder of images.",
         "runs/dcgan/20260101-120000-ab12 digits.png --n 64",
     )
     add = parser.add_argument

@@ -1,8 +1,8 @@
-"""`stylegan-lab translate`: apply a trained image-to-image model to images of any size, from files, folders or a pipe."""
+"""`stylegan-lab translate`: apply a trained image-to-image model to images and videos, from files, folders or a pipe."""
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,8 +19,12 @@ from stylegan_lab.errors import UserError
 from stylegan_lab.images.image_io import read_image
 from stylegan_lab.images.open_image import UnreadableImageError
 from stylegan_lab.images.photograph import Photograph, read_photograph, write_photograph, write_to_stdout
+from stylegan_lab.images.steady import Steadier
+from stylegan_lab.images.video import transform_video
+from stylegan_lab.images.video_reader import UnreadableVideoError, VideoReader
 from stylegan_lab.models.translation.domain_conditioned import DomainConditionedModel
 from stylegan_lab.suggestions import lookup
+from stylegan_lab.training.experiment import default_device
 from stylegan_lab.training.loaded_model import LoadedModel, load, translate_at_size
 
 PENDING_PIXELS = 1_500_000  # of images that wait for others of their size
@@ -44,13 +48,18 @@ class OnStrip(Protocol):
 
 def main(options: Namespace) -> int:
     files = list_files(options.inputs, options.target)
+    images, videos = ([each for each in files if each.is_video is kind] for kind in (False, True))
+    if options.half is not None and videos:
+        raise UserError(f"--half {options.half} is for images; {videos[0].name} is a video")
     translator, suggested_half, batch_size = _load_translator(options)
     batch_pixels = CPU_BATCH_PIXELS if translator.device.type == "cpu" and options.batch_size is None else None
     command = TranslateCommand(options, translator, suggested_half)
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        for batch in batches(command.read(files, reader), options.batch_size or batch_size, batch_pixels):
+        for batch in batches(command.read(images, reader), options.batch_size or batch_size, batch_pixels):
             command.translate(batch, writer)
         command.finish_writing()
+    for each in videos:  # in a batch of one frame, each gets the same random draw
+        command.translate_video(each, 1 if batch_size == 1 else options.batch_size or batch_size)
     for note in translator.notes:
         print(note, file=sys.stderr)
     if command.failures:
@@ -111,6 +120,34 @@ class TranslateCommand:
         if self.writing is not None:
             self.writing.result()
             self.writing = None
+
+    def translate_video(self, each: TranslationFiles, max_frames: int) -> None:
+        assert each.source is not None and each.target is not None
+        try:
+            with (
+                VideoReader(each.source) as reader,
+                report_progress(each.name, reader.num_frames, in_bytes=False) as advance,
+            ):
+                transform = self._frame_translator(advance)
+                notes = transform_video(reader, each.target, transform, max_frames, PENDING_PIXELS)
+        except UserError as error:
+            self.failures.append(str(error) if isinstance(error, UnreadableVideoError) else f"{each.name}: {error}")
+            return
+        for note in notes:
+            print(note, file=sys.stderr)
+        print(each.target, flush=True)
+
+    def _frame_translator(self, advance: Callable[[int], None]) -> Callable[[Tensor], Tensor]:
+        steadier = None if self.options.steady is None else Steadier(self.options.steady, default_device())
+
+        def translate(frames: Tensor) -> Tensor:
+            translated = translate_at_size(self.translator, frames, self.options.size)
+            if steadier is not None:
+                translated = torch.stack(list(map(steadier, frames, translated)))
+            advance(len(frames))
+            return translated
+
+        return translate
 
     def _half_of(self, each: TranslationFiles, photograph: Photograph) -> Photograph:
         height, width = photograph.colors.shape[-2:]

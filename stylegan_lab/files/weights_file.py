@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ MAGIC = {b"\x93NUMPY": "a NumPy array", b"\x89HDF\r\n": "an HDF5 file, such as K
 
 
 def read_weights_file(path: Path) -> Mapping[str, Any]:
-    """The contents of a .safetensors file, or of a file that torch.save wrote, on the CPU."""
+    """The contents of a .safetensors or .npz file, or of a file that torch.save wrote, on the CPU."""
     if not path.is_file():
         raise UserError(f"{path} is not a file; give a file of weights, .safetensors or what torch.save wrote")
     with path.open("rb") as file:
@@ -25,6 +26,8 @@ def read_weights_file(path: Path) -> Mapping[str, Any]:
             raise UserError(
                 f"{path} cannot be read as weights: it is {kind}; give .safetensors or what torch.save wrote"
             )
+    if path.suffix == ".npz":
+        return _read_npz(path)
     # a safetensors file begins with the length of a JSON header, and the header
     is_safetensors = path.suffix == ".safetensors" or start[8:] == b"{"
     contents = _read_safetensors(path) if is_safetensors else _read_torch(path)
@@ -43,6 +46,16 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as weights: it is no safetensors file, or damaged: {error}") from error
+
+
+def _read_npz(path: Path) -> Mapping[str, Any]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    except Exception as error:  # zipfile, NumPy and torch raise many kinds
+        raise UserError(
+            f"{path} cannot be read as weights: it is damaged, or holds more than arrays of numbers"
+        ) from error
 
 
 def _read_torch(path: Path) -> Any:

@@ -37,6 +37,10 @@ class FeatureNet(nn.Module):
         _, features = forward_with_features(self.features, self.normalize(image), indices)
         return dict(zip(names, features, strict=True))
 
+    def state_from_file(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The tensors of a weights file under this network's names. A network may accept files with other names too."""
+        return tensors
+
     def normalize(self, image: Tensor) -> Tensor:
         return ((image + 1) / 2 - self.mean) / self.std
 

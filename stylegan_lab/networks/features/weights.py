@@ -3,13 +3,16 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from stylegan_lab.errors import UserError
 from stylegan_lab.files.download import ExpectedChecksum, cache_dir, download, file_digest
 from stylegan_lab.files.weights_file import read_weights_file
+
+if TYPE_CHECKING:
+    from stylegan_lab.networks.features.feature_net import FeatureNet
 
 Weights = str  # random, imagenet, or the path of a file
 TORCHVISION = "https://download.pytorch.org/models"
@@ -31,11 +34,11 @@ PUBLISHED_WEIGHTS = {  # URL and SHA-256
 }
 
 
-def load_weights(net: nn.Module, weights: Weights, published_name: str) -> None:
-    """Load the published file (`weights` = imagenet) or a .pth or .safetensors file. Tensors that the network does not have,
+def load_weights(net: "FeatureNet", weights: Weights, published_name: str) -> None:
+    """Load the published file (`weights` = imagenet) or a .pth, .safetensors or .npz file. Tensors that the network does not have,
     such as a classifier's, are left out."""
     path = weights_file(weights, published_name)
-    state = read_weights_file(path)
+    state = net.state_from_file(read_weights_file(path))
     expected = {name: value for name, value in net.state_dict().items() if not name.endswith("num_batches_tracked")}
     for name, value in expected.items():
         if (shape := _shape(state, name)) != value.shape:
