@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := dev,track,sweep,cluster,serve,video,docs
+EXTRAS := dev,track,sweep,cluster,serve,video,docs,export,hub
 READY := $(VENV)/.ready
 TRAINS := $(VENV)/.trains
 # uv is faster than pip, and does not read the settings of pip, which gets a try where uv fails. Neither compiles what may never be
@@ -44,7 +44,7 @@ test-all: lint types ## the whole suite, with its coverage
 chaos: install ## kill runs at random, resume them, compare them bit for bit: some minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training --kills=20
 
-bench: install ## measure training steps, data, evaluation, start-up, overhead and two runs at once: half an hour
+bench: install ## measure training steps, data, evaluation, start-up, overhead, two runs at once and translation: an hour
 	$(BIN)/python -m benchmarks.bench
 
 check: lint types ## what can be said in seconds, before each commit

@@ -1,4 +1,4 @@
-"""Benchmarks of training steps, data, evaluation, start-up, overhead and two runs at once (docs/performance.md).
+"""Benchmarks of training steps, data, evaluation, start-up, overhead, two runs at once and translation (docs/performance.md).
 
     python -m benchmarks.bench                               # about twenty minutes on 2 cores; no network
     python -m benchmarks.bench --quick --only steps,startup  # small networks and images: whether it runs
@@ -10,6 +10,7 @@ that does other work: several OpenMP threads that wait for each other spin, whic
 """
 
 import argparse
+import importlib.util
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
@@ -18,9 +19,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks import commands, data_loading
+from benchmarks import commands, data_loading, translate
 from benchmarks.machine import describe_machine
-from benchmarks.measure import RESULTS, Cost, own_process, summary, table, write_results
+from benchmarks.measure import RESULTS, Cost, cost_of, own_process, summary, table, write_results
 
 
 class Case(NamedTuple):
@@ -46,7 +47,7 @@ CASES = [
     Case("r3gan", ["model=r3gan", "data.size=32", "data.batch_size=16"], R3GAN_QUICK, steps=4),
 ]  # fmt: skip
 PRECISIONS = ("32", "bf16")
-SECTIONS = ("steps", "data", "evaluation", "startup", "overhead", "two_runs", "peer")
+SECTIONS = ("steps", "data", "evaluation", "startup", "overhead", "two_runs", "translate", "peer")
 
 
 def main() -> None:
@@ -75,6 +76,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--repeats", type=int, default=3, help="of each case (default 3; with --quick 1)")
     parser.add_argument("--size", type=int, default=256, help="pixels of the images that --peer compares on")
+    help_megapixels = "of the photograph whose memory translate measures"
+    parser.add_argument("--megapixels", type=float, default=12, help=f"{help_megapixels} (default 12)")
     parser.add_argument("--peer", type=Path, metavar="DIR", help="a checkout of the reference code")
     parser.add_argument("--output", type=Path, help="the JSON (default benchmarks/results/bench.json)")
     arguments = parser.parse_args()
@@ -210,6 +213,60 @@ def two_runs(arguments: argparse.Namespace) -> dict[str, Any]:
     return measured | {"iterations": iterations, "ratios": ratios}
 
 
+def translation(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Translation of a folder, of one image and of a large photograph: PyTorch, and ONNX Runtime where it is installed."""
+    quick = arguments.quick
+    count, side, megapixels = (4, 32, 1.6) if quick else (100, 256, arguments.megapixels)
+    generators = ["resnet_tiny"] if quick else ["resnet9", "resnet_small"]
+    has_onnx = all(map(importlib.util.find_spec, ("onnxscript", "onnxruntime")))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        images = translate.make_images(folder / "images", count, side, side)
+        width = int((1.5 * megapixels * 1e6) ** 0.5)
+        photo = translate.make_images(folder / "photo", 1, width, int(width / 1.5))
+        models: dict[tuple[str, str], Path] = {}
+        for generator in generators:
+            models[generator, "PyTorch"] = made = translate.make_run(folder / generator, generator)
+            if has_onnx:
+                models[generator, "ONNX Runtime"] = translate.make_onnx(made)
+        runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for _ in range(arguments.repeats):
+            for key, model in models.items():
+                settings = {"model": str(model), "images": str(images), "count": count, "warm": 5}
+                found = own_process("translate", settings)
+                first = str(min(images.iterdir()))
+                command = ["translate", str(model), first, str(folder / "out.png")]
+                found["command_seconds"] = cost_of(lambda command=command: commands.run(command)).wall  # type: ignore[misc]
+                runs.setdefault(key, []).append(found)
+        large = {
+            generator: own_process("translate", {"model": str(folder / generator), "images": str(photo), "count": 1})
+            for generator in generators[:1]
+        }
+    rows = [
+        {"generator": key[0], "runtime": key[1], **{name: summary([run[name] for run in found]) for name in found[0]}}
+        for key, found in runs.items()
+    ]
+    shown = {
+        "images_per_second": "images/s", "cpu_seconds_per_image": "CPU s an image", "warm_seconds": "s an image, loaded",
+        "command_seconds": "s, whole command", "memory_mb": "MB",
+    }  # fmt: skip
+    print(
+        table(
+            [
+                {
+                    "generator": row["generator"],
+                    "runtime": row["runtime"],
+                    **{title: spread(row[name]) for name, title in shown.items()},
+                }
+                for row in rows
+            ]
+        )
+    )
+    for generator, found in large.items():
+        print(f"\n{megapixels:g} megapixels with {generator}: {found['memory_mb']:.0f} MB above the imports")
+    return {"count": count, "size": side, "folders": rows, "megapixels": megapixels, "large": large}
+
+
 def costs(repeats: Sequence[dict[str, Cost]]) -> dict[str, Any]:
     found = {
         name: {
@@ -297,7 +354,7 @@ def printed_peer(row: dict[str, Any]) -> dict[str, Any]:
 
 MEASUREMENTS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "steps": steps, "data": data, "evaluation": evaluation, "startup": startup, "overhead": overhead, "two_runs": two_runs,
-    "peer": peer,
+    "translate": translation, "peer": peer,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main(options: Namespace) -> int:
     difference = export_hub(exported, target) if is_hub else export_file(exported, kind, target)
     for note in exported.notes:
         print(f"note       {note}")
-    print(f"parity     max abs difference {difference:.2g} (float32, {len(exported.examples)} sizes)")
+    print(f"parity     max abs difference {difference:.2g} (float32, over several sizes)")
     print(f"written    {options.target}")
     if options.push is not None:
         print(f"pushed     {push(options.target, options.push)}")

@@ -138,7 +138,14 @@ def translate(arguments: list[str]) -> Namespace:
     add("--seed", type=int, help="for runs of stargan2 (without --reference) and unsb: draw other styles or noise")
     add("--half", choices=HALVES, help="translate one half of images that show a pair side by side")
     add("--size", metavar="PIXELS", type=int, help="scale the shorter side to this size first")
-    add("--batch-size", metavar="N", type=int, help="images of one size that are translated at once (default 8)")
+    help_batch = (
+        "images of one size that are translated at once (default 8; on a CPU fewer, as many as fit into 256x256 pixels)"
+    )
+    add("--batch-size", metavar="N", type=int, help=help_batch)
+    help_precision = (
+        "32 (default), or bf16: about twice as fast where the hardware has it, colors differ by a few levels"
+    )
+    add("--precision", choices=("32", "bf16"), default="32", help=help_precision)
     help_steady = f"reduce the flicker of videos; STRENGTH is from 0, which changes nothing, to below 1 (default {DEFAULT_STEADY})"
     add("--steady", metavar="STRENGTH", nargs="?", type=float, const=DEFAULT_STEADY, help=help_steady)
     options = _checked(parser.parse_intermixed_args(arguments), size=1, batch_size=1)

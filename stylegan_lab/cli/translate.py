@@ -2,7 +2,8 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +28,7 @@ from stylegan_lab.training.experiment import default_device
 from stylegan_lab.training.loaded_model import LoadedModel, load, translate_at_size
 
 PENDING_PIXELS = 1_500_000  # of images that wait for others of their size
+CPU_BATCH_PIXELS = 65_536  # of a batch: with more, feature maps leave the processor's cache (docs/performance.md)
 
 
 class Translator(Protocol):
@@ -34,6 +36,8 @@ class Translator(Protocol):
 
     notes: list[str]
     whole_pixels: int
+    device: torch.device
+    bf16: bool
 
     def __call__(self, images: Tensor, on_strip: "OnStrip | None" = None, /) -> Tensor: ...
 
@@ -48,9 +52,12 @@ def main(options: Namespace) -> int:
     if options.half is not None and videos:
         raise UserError(f"--half {options.half} is for images; {videos[0].name} is a video")
     translator, suggested_half, batch_size = _load_translator(options)
+    batch_pixels = CPU_BATCH_PIXELS if translator.device.type == "cpu" and options.batch_size is None else None
     command = TranslateCommand(options, translator, suggested_half)
-    for batch in batches(command.read(images), options.batch_size or batch_size):
-        command.translate(batch)
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        for batch in batches(command.read(images, reader), options.batch_size or batch_size, batch_pixels):
+            command.translate(batch, writer)
+        command.finish_writing()
     for each in videos:  # in a batch of one frame, each gets the same random draw
         command.translate_video(each, 1 if batch_size == 1 else options.batch_size or batch_size)
     for note in translator.notes:
@@ -70,20 +77,29 @@ class TranslateCommand:
     def __init__(self, options: Namespace, translator: Translator, suggested_half: str | None) -> None:
         self.options, self.translator, self.suggested_half = options, translator, suggested_half
         self.failures: list[str] = []
+        self.writing: Future[None] | None = None
 
-    def read(self, files: Iterable[TranslationFiles]) -> Iterator[Item]:
-        for each in files:
+    def read(self, files: Sequence[TranslationFiles], reader: Executor) -> Iterator[Item]:
+        """The next image is read while this one is translated, unless it is large: two would need twice the memory."""
+        ahead: Future[Photograph] | None = None
+        for index, each in enumerate(files):
+            reading, ahead = ahead or reader.submit(_read, each), None
             try:
-                with each.open_source() as path:
-                    photograph = read_photograph(path)
+                photograph = reading.result()
             except UnreadableImageError as error:
                 self.failures.append(f"{each.name} {error.reason}" if each.source is None else str(error))
                 continue
+            if index + 1 < len(files) and photograph.colors[0].numel() <= self.translator.whole_pixels:
+                ahead = reader.submit(_read, files[index + 1])
             yield each, self._half_of(each, photograph)
 
-    def translate(self, batch: list[Item]) -> None:
-        images = torch.stack([photograph.colors for _, photograph in batch])
+    def translate(self, batch: list[Item], writer: Executor) -> None:
+        """Images are written while the next ones are translated."""
+        colors = [photograph.colors for _, photograph in batch]
+        images = torch.stack(colors) if len(colors) > 1 else colors[0][None]  # no copy of a large image
         is_large = images.shape[-2] * images.shape[-1] > self.translator.whole_pixels
+        if is_large:
+            self.finish_writing()
         try:
             with ExitStack() as stack:
                 on_strip = _progress(stack, batch[0][0].name) if is_large else None
@@ -91,12 +107,19 @@ class TranslateCommand:
         except UserError as error:
             self.failures += [f"{each.name}: {error}" for each, _ in batch]
             return
-        for (each, photograph), colors in zip(batch, translated, strict=True):
-            result = photograph.with_colors(colors)
-            if each.target is None:
-                write_to_stdout(result)
-            else:
-                print(write_photograph(result, each.target), flush=True)
+        results = [
+            (each.target, photograph.with_colors(colors))
+            for (each, photograph), colors in zip(batch, translated, strict=True)
+        ]
+        self.finish_writing()
+        self.writing = writer.submit(_write, results)
+        if is_large:
+            self.finish_writing()
+
+    def finish_writing(self) -> None:
+        if self.writing is not None:
+            self.writing.result()
+            self.writing = None
 
     def translate_video(self, each: TranslationFiles, max_frames: int) -> None:
         assert each.source is not None and each.target is not None
@@ -149,14 +172,28 @@ class TranslateCommand:
         return photograph
 
 
-def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Group images of one size and type. Images that wait for others have up to PENDING_PIXELS together."""
+def _read(files: TranslationFiles) -> Photograph:
+    with files.open_source() as path:
+        return read_photograph(path)
+
+
+def _write(results: Sequence[tuple[Path | None, Photograph]]) -> None:
+    for target, photograph in results:
+        if target is None:
+            write_to_stdout(photograph)
+        else:
+            print(write_photograph(photograph, target), flush=True)
+
+
+def batches(items: Iterable[Item], size: int, pixels: int | None = None) -> Iterator[list[Item]]:
+    """Group up to `size` images of one size and type, which have up to `pixels` together. Images that wait for others have up to
+    PENDING_PIXELS together."""
     pending: dict[tuple[object, ...], list[Item]] = {}
     for item in items:
         colors = item[1].colors
         group = pending.setdefault((colors.dtype, *colors.shape), [])
         group.append(item)
-        if len(group) >= size:
+        if len(group) >= size or (pixels is not None and (len(group) + 1) * colors[0].numel() > pixels):
             yield pending.pop((colors.dtype, *colors.shape))
         elif sum(each.colors[0].numel() for group in pending.values() for _, each in group) > PENDING_PIXELS:
             yield from pending.values()
@@ -195,7 +232,9 @@ def _load_translator(options: Namespace) -> tuple[Translator, str | None, int]:
     if reference is not None:
         model.check_references()
     batch_size = 1 if module.translates_at_random else 8  # draws depend on the position in the batch
-    return model.translator(direction, reference), source_half(model.config.data, direction), batch_size
+    translator = model.translator(direction, reference)
+    translator.bf16 = options.precision == "bf16"
+    return translator, source_half(model.config.data, direction), batch_size
 
 
 def _load_onnx(options: Namespace) -> tuple[Translator, str | None, int]:
@@ -204,6 +243,8 @@ def _load_onnx(options: Namespace) -> tuple[Translator, str | None, int]:
     given = [
         name for name in ("checkpoint", "direction", "to", "reference", "seed") if getattr(options, name) is not None
     ]
+    if options.precision != "32":
+        given.append("precision")
     if given:
         raise UserError(
             f"--{given[0]} needs a run; {options.run} holds one network, which was chosen when it was exported"

@@ -31,6 +31,7 @@ class Exportable:
     Attributes:
         input_names: The names of the inputs. Images and latents are batches.
         examples: Inputs of different sizes. The first is traced, and parity is checked with all.
+        smallest: An image of the smallest size that the model accepts, which may be below what torch.export can trace.
         notes: Sentences on what the export leaves out.
     """
 
@@ -42,6 +43,7 @@ class Exportable:
     dynamic_shapes: DynamicShapes
     metadata: Mapping[str, str]
     notes: Sequence[str] = ()
+    smallest: Inputs | None = None
 
     @property
     def output_name(self) -> str:
@@ -73,15 +75,17 @@ def _translation(model: LoadedModel, direction: str, license_id: str) -> Exporta
             return output
         return torch.cat([translator.translate(image) for image in images.split(1)])
 
-    multiple, smallest = translator.multiple, max(translator.smallest, 2 * translator.multiple)
-    sides = [max(smallest, multiple * -(-side // multiple)) + extra * multiple for side in (32, 48) for extra in (0, 1)]
+    multiple, smallest = translator.multiple, max(translator.smallest, translator.multiple)
+    traced = max(smallest, 2 * multiple)  # torch.export takes a side of one multiple for a constant
+    short = max(traced, multiple * -(-33 // multiple))
+    long = max(short + multiple, multiple * -(-48 // multiple))
     rng = torch.Generator().manual_seed(0)
-    examples: list[Inputs] = [
-        (torch.rand(2, 3, sides[1], sides[2], generator=rng) * 2 - 1,),
-        (torch.rand(1, 3, sides[3], sides[0], generator=rng) * 2 - 1,),
+    *examples, smallest_image = [
+        (torch.rand(count, 3, height, width, generator=rng) * 2 - 1,)
+        for count, height, width in ((2, short, long), (1, long, short), (1, smallest, smallest))
     ]
     with torch.no_grad():
-        factor = reference(examples[1][0]).shape[-1] // sides[0]
+        factor = reference(smallest_image[0]).shape[-1] // smallest
     described = {
         "direction": direction,
         "inputs": "image: RGB (N, 3, H, W), float32 in [-1, 1]",
@@ -92,13 +96,14 @@ def _translation(model: LoadedModel, direction: str, license_id: str) -> Exporta
     shapes = {
         "image": {
             0: torch.export.Dim("batch"),
-            2: _side("height", multiple, smallest),
-            3: _side("width", multiple, smallest),
+            2: _side("height", multiple, traced),
+            3: _side("width", multiple, traced),
         }
     }
     return Exportable(
-        model, module, reference, ["image"], examples, shapes, described | _described(model, license_id), notes
-    )
+        model, module, reference, ["image"], examples, shapes, described | _described(model, license_id), notes,
+        smallest_image,
+    )  # fmt: skip
 
 
 def _generation(model: LoadedModel, license_id: str) -> Exportable:
@@ -106,7 +111,7 @@ def _generation(model: LoadedModel, license_id: str) -> Exportable:
     assert isinstance(module, GenerativeModel)
     batch = {0: torch.export.Dim("batch")}
     examples: list[Inputs] = []
-    for count in (3, 2):
+    for count in (3, 1):
         latents = module.numbered_latents(0, count, count)
         labels = (torch.arange(count) % len(module.classes),) if module.classes else ()
         examples.append((latents, *labels))
@@ -170,7 +175,10 @@ class _WholeTranslation(nn.Module):
 class _Generation(nn.Module):
     def __init__(self, model: GenerativeModel) -> None:
         super().__init__()
-        self.model = model
+        self.model = copy.deepcopy(model)
+        for name, _ in list(self.model.named_children()):
+            if name not in model.ema_networks:  # discriminators, whose weights would be in the file
+                delattr(self.model, name)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.model.generate(latents, labels)

@@ -3,8 +3,9 @@
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,28 @@ def export_safetensors(exported: Exportable, path: Path) -> Compute:
 def export_pt2(exported: Exportable, path: Path) -> Compute:
     """A program of torch.export, which `torch.export.load` reads without this package."""
     program = trace(exported)
-    torch.export.save(program, path, extra_files={"metadata.json": json.dumps(dict(exported.metadata))})
+    about = dict(exported.metadata)
+    if "min_size" in about:
+        about["min_size"] = str(max(int(about["min_size"]), 2 * int(about["multiple_of"])))
+    torch.export.save(program, path, extra_files={"metadata.json": json.dumps(about)})
     loaded = torch.export.load(path).module()
     return lambda inputs: loaded(*inputs)
 
 
 def export_onnx(exported: Exportable, path: Path) -> Compute:
     require("onnxscript", "onnxruntime", extra="export")
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
+    for name in (
+        "torch.onnx",
+        "onnxscript",
+    ):  # they warn that torchvision is not installed, and of what they do not optimize
+        logging.getLogger(name).setLevel(logging.ERROR)
     program = torch.onnx.export(
         trace(exported), exported.examples[0], dynamo=True, verbose=False,
         input_names=list(exported.input_names), output_names=[exported.output_name],
     )  # fmt: skip
     assert program is not None
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # where in the code of this machine it comes from
     program.model.metadata_props.update(exported.metadata)
     program.save(str(path))
     from stylegan_lab.export.onnx_translator import open_session
@@ -73,16 +83,19 @@ def export_file(exported: Exportable, kind: str, target: Path) -> float:
     """Write a file in one of the formats, atomically. Returns the maximum absolute difference to the model in float32."""
     with _partial_file(target) as partial:
         compute = FORMATS[kind](exported, partial)
-        difference = max_difference(exported, compute)
+        examples = [*exported.examples]
+        if exported.smallest is not None and kind != "pt2":
+            examples.append(exported.smallest)
+        difference = max_difference(exported, compute, examples)
         if not difference <= TOLERANCE:
             raise UserError(f"{target} is not written: its outputs differ from the model's by {difference:.2g}")
     return difference
 
 
 @torch.no_grad()
-def max_difference(exported: Exportable, compute: Compute) -> float:
-    """The maximum absolute difference between an export and the model, over all examples."""
-    pairs = [(compute(inputs), exported.reference(*inputs)) for inputs in exported.examples]
+def max_difference(exported: Exportable, compute: Compute, examples: Sequence[Inputs]) -> float:
+    """The maximum absolute difference between the outputs of an export and of the model."""
+    pairs = [(compute(inputs), exported.reference(*inputs)) for inputs in examples]
     return max(float((found.cpu() - expected.cpu()).abs().max()) for found, expected in pairs)
 
 
@@ -95,7 +108,7 @@ def trace(exported: Exportable) -> Any:
         )
     try:
         with torch.no_grad():
-            return torch.export.export(
+            program = torch.export.export(
                 exported.module.eval(),
                 tuple(exported.examples[0]),
                 dynamic_shapes=dict(exported.dynamic_shapes),
@@ -106,6 +119,10 @@ def trace(exported: Exportable) -> Any:
         raise UserError(
             f"{exported.metadata['model']} cannot be exported as a graph: {reason}; --to safetensors keeps its weights"
         ) from error
+    graphs = (each for each in program.graph_module.modules() if isinstance(each, torch.fx.GraphModule))
+    for node in chain.from_iterable(each.graph.nodes for each in graphs):
+        node.meta.pop("stack_trace", None)  # where in the code of this machine it comes from
+    return program
 
 
 def require(*modules: str, extra: str) -> None:

@@ -77,11 +77,30 @@ def push(folder: Path, repository: str) -> str:
 
     try:
         api = HfApi()
-        api.create_repo(repository, repo_type="model", exist_ok=True)
-        api.upload_folder(folder_path=str(folder), repo_id=repository, repo_type="model")
+        created = api.create_repo(repository, repo_type="model", exist_ok=True)
+        api.upload_folder(folder_path=str(folder), repo_id=created.repo_id, repo_type="model")
     except Exception as error:  # of the network, the account or the name
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"--push {repository}: {reason}; the folder {folder} is complete and can be uploaded later"
+            f"--push {repository}: {_problem(error)}. The folder {folder} is complete; repeat the command to upload it"
         ) from error
-    return f"https://huggingface.co/{repository}"
+    return str(created)
+
+
+def _problem(error: Exception) -> str:
+    """What is wrong with an upload, and what to do."""
+    from huggingface_hub import errors
+
+    response = getattr(error, "response", None)
+    status = None if response is None else response.status_code
+    if isinstance(error, errors.LocalTokenNotFoundError) or status == 401:
+        return "you are not logged in; run hf auth login, or set HF_TOKEN to a token that may write"
+    if status == 403:
+        return (
+            "your token may not write there; give a repository of your own, and a token that may write (hf auth login)"
+        )
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set, so nothing is sent; unset it"
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    if isinstance(error, errors.HFValidationError):
+        return f"{reason}; give a name such as me/ukiyoe"
+    return reason if status is not None else f"the hub cannot be reached ({reason}); check the network"

@@ -36,7 +36,10 @@ class OnnxTranslator(ImageTranslator):
         self.session = open_session(path)
         about = self.session.get_modelmeta().custom_metadata_map
         if about.get("format") != "stylegan_lab" or "multiple_of" not in about:
-            raise UserError(f"{path} was not exported from an image-to-image model by stylegan-lab export")
+            raise UserError(
+                f"{path} was not written by stylegan-lab export of an image-to-image model, so it does not say which images it "
+                "takes; export the run again, or make a run of the network's PyTorch weights with stylegan-lab import"
+            )
         super().__init__(
             f"{path} ({about['model']})",
             int(about["multiple_of"]),

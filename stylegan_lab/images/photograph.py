@@ -80,10 +80,10 @@ def encode_photograph(photograph: Photograph, file: BinaryIO, suffix: str = ".pn
     colors, alpha = photograph.colors, photograph.alpha
     if alpha is not None and kind not in WITH_ALPHA:
         colors, alpha = on_white(colors, alpha), None
-    channels = colors if alpha is None else torch.cat([colors, alpha])
-    if kind == "PNG" and channels.is_floating_point():
-        _encode_png_16(channels, photograph.icc_profile, file)
+    if kind == "PNG" and colors.is_floating_point():
+        _encode_png_16(colors, alpha, photograph.icc_profile, file)
         return
+    channels = colors if alpha is None else torch.cat([colors, alpha])
     pixels = channels if channels.dtype == torch.uint8 else to_bytes(channels)
     image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     profile = {} if photograph.icc_profile is None else {"icc_profile": photograph.icc_profile}
@@ -100,16 +100,18 @@ def on_white(colors: Tensor, alpha: Tensor) -> Tensor:
     return blended.round().to(torch.uint8) if colors.dtype == torch.uint8 else blended
 
 
-def _encode_png_16(channels: Tensor, icc_profile: bytes | None, file: BinaryIO) -> None:
+def _encode_png_16(colors: Tensor, alpha: Tensor | None, icc_profile: bytes | None, file: BinaryIO) -> None:
     """Encode floats in [-1, 1] as a PNG of 16 bits, which Pillow cannot. Each row is stored as its difference to the row above."""
-    count, height, width = channels.shape
+    height, width = colors.shape[1:]
+    count = 3 if alpha is None else 4
     file.write(b"\x89PNG\r\n\x1a\n")
     _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[count], 0, 0, 0))
     if icc_profile is not None:
         _write_chunk(file, b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile))
     compressor = zlib.compressobj(6)
     above = np.zeros((1, width * count * 2), dtype=np.uint8)
-    for rows in channels.split(PNG_ROWS, dim=1):
+    for first in range(0, height, PNG_ROWS):
+        rows = torch.cat([each[:, first : first + PNG_ROWS] for each in (colors, alpha) if each is not None])
         values = (
             ((rows.permute(1, 2, 0).double() + 1) * 32767.5).round().clamp(0, 65535).contiguous().numpy().astype(">u2")
         )

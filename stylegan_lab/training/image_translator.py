@@ -29,6 +29,7 @@ class ImageTranslator:
         self.name, self.multiple, self.smallest, self.device = name, multiple, smallest, device
         self.whole_pixels = whole_pixels or WHOLE_PIXELS.get(device.type, WHOLE_PIXELS["cpu"])
         self.notes: list[str] = []  # on how large images were translated
+        self.bf16 = False  # compute in bfloat16, about twice as fast where the hardware has it, instead of float32
 
     def translate_padded(self, padded: Tensor) -> Tensor:
         """Translate floats in [-1, 1], of a size that the network accepts."""
@@ -37,12 +38,14 @@ class ImageTranslator:
     @torch.no_grad()
     def __call__(self, images: Tensor, on_strip: Callable[[int], None] | None = None) -> Tensor:
         """`on_strip` is called after each strip of a large image with the number of all of them."""
-        if images.shape[-2] * images.shape[-1] <= self.whole_pixels:
-            try:
-                return self._whole(images)
-            except torch.OutOfMemoryError:
-                self.note("the GPU has too little memory for the whole image, so it is translated in parts")
-        return torch.cat([self._in_parts(image, on_strip) for image in images.split(1)])
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            if images.shape[-2] * images.shape[-1] <= self.whole_pixels:
+                try:
+                    return self._whole(images)
+                except torch.OutOfMemoryError:
+                    self.note("the GPU has too little memory for the whole image, so it is translated in parts")
+            parts = [self._in_parts(image, on_strip) for image in images.split(1)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def note(self, sentence: str) -> None:
         if sentence not in self.notes:
@@ -196,4 +199,4 @@ def _to_floats(images: Tensor) -> Tensor:
 
 
 def _like(translated: Tensor, images: Tensor) -> Tensor:
-    return to_bytes(translated).cpu() if images.dtype == torch.uint8 else translated
+    return to_bytes(translated).cpu() if images.dtype == torch.uint8 else translated.to(images.dtype)

@@ -55,6 +55,15 @@ def test_the_environment_is_recorded(results: Any) -> None:
     assert {"overhead_ms", "step_ms", "plain_loop_ms", "bare_lightning_ms"} <= results["overhead"].keys()
 
 
+def test_translation_is_measured_on_a_folder_one_image_and_a_large_photograph(tmp_path: Path) -> None:
+    run("bench", "--quick", "--only", "translate", "--output", str(tmp_path / "results.json"))
+    measured = json.loads((tmp_path / "results.json").read_text())["translate"]
+    for row in measured["folders"]:
+        for key in ("images_per_second", "cpu_seconds_per_image", "warm_seconds", "command_seconds", "memory_mb"):
+            assert row[key]["median"] > 0 and row[key]["repeats"] == 1, key
+    assert measured["large"]["resnet_tiny"]["memory_mb"] > 0 and measured["megapixels"] > 1.5
+
+
 def test_flops_of_a_convolution_have_a_closed_form() -> None:
     """Two per product, once forward and twice backward, also within a gradient penalty."""
     image, weight = torch.randn(2, 3, 8, 8, requires_grad=True), torch.randn(5, 3, 3, 3, requires_grad=True)

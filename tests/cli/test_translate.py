@@ -230,3 +230,35 @@ def test_models_of_several_steps_translate_large_images_in_tiles(
     monkeypatch.setattr(image_translator, "WHOLE_PIXELS", {"cpu": 100})
     assert run(["translate", "run", "photo.png", "out.png"]) == 0
     assert "tiles" in capsys.readouterr().err and read_image(Path("out.png")).shape == (3, 38, 50)
+
+
+def test_bf16_differs_by_rounding_in_whole_images_and_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(["train", *RESNET]) == 0
+    for name, options in {"float32.png": [], "bf16.png": ["--precision", "bf16"]}.items():
+        assert run(["translate", "run", "photo.png", name, *options]) == 0
+    monkeypatch.setattr(image_translator, "WHOLE_PIXELS", {"cpu": 100})
+    assert run(["translate", "run", "photo.png", "strips.png", "--precision", "bf16"]) == 0
+    assert not images_are_equal("float32.png", "bf16.png")
+    for name in ("bf16.png", "strips.png"):
+        assert (read_image(Path("float32.png")) - read_image(Path(name))).abs().mean() < 0.02
+
+
+def test_a_batch_on_a_cpu_has_few_pixels() -> None:
+    items = [(TranslationFiles(Path(str(index)), None), Photograph(torch.zeros(3, 4, 4))) for index in range(5)]
+    assert [len(batch) for batch in batches(items, 8, pixels=40)] == [2, 2, 1]
+    assert [len(batch) for batch in batches(items, 8, pixels=1)] == [1] * 5
+
+
+def test_images_of_a_folder_become_the_files_of_their_names() -> None:
+    """They are read before and written after they are translated, by threads of their own."""
+    assert run(["train", *RESNET]) == 0
+    Path("in").mkdir()
+    for index in range(5):
+        Image.effect_noise((24, 20 + index % 2), 20 * index + 5).convert("RGB").save(f"in/{index}.png")
+        assert run(["translate", "run", f"in/{index}.png", f"one/{index}.png"]) == 0
+    assert run(["translate", "run", "in", "out"]) == 0
+    for index in range(5):  # in batches, whose rounding differs
+        difference = read_image(Path(f"one/{index}.png")) - read_image(Path(f"out/{index}.png"))
+        assert difference.abs().max() <= 2 / 255 + 1e-6
+    Path("blocked").write_text("a file")
+    assert run(["translate", "run", "in", "blocked/out"]) == 2

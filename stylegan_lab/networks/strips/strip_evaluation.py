@@ -27,7 +27,7 @@ from stylegan_lab.networks.strips.layer_rows import (
     multiply_adds,
 )
 
-STRIP_BYTES = 64_000_000  # of the largest feature map of a strip; some of them are in memory at once
+STRIP_BYTES = 32_000_000  # of the largest feature map of a strip; some of them are in memory at once
 RECOMPUTE_LIMIT = 300  # multiplications for a value; if more are needed to compute it again, it is stored
 BICUBIC_MARGIN = 3
 POINTWISE_FUNCTIONS = {"relu", "leaky_relu", "tanh", "sigmoid", "silu", "gelu", "clamp"}
