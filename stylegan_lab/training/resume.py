@@ -66,7 +66,7 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     replaced = {override_key(each) for each in parse_arguments(arguments)}
     if replaced & set(BUDGETS):
         replaced |= set(BUDGETS)
-    kept = [str(each.input_line) for each in overrides_of_run(run) if override_key(each) not in replaced]
+    kept = [str(each.input_line) for each in overrides_of_run(run, replaced)]
     return [*kept, *_without(arguments, "resume", "output_dir"), f"resume={_quoted(str(source))}"]
 
 

