@@ -87,6 +87,20 @@ class Run:
         except OSError as error:
             raise UserError(f"{self.folder} cannot be written: {error.strerror}; give output_dir=FOLDER") from None
 
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a run, also one whose config was lost."""
+        return (self.folder / "config.yaml").exists() or any(self.checkpoints.glob("*.ckpt"))
+
+    def move_aside(self) -> None:
+        """Rename the folder, if it holds a run, to make room for a new one."""
+        if self.exists:
+            with self.lock():  # no process trains it
+                old = new_run(self.folder.parent, f"{self.folder.name}.old-").folder
+            old.rmdir()
+            self.folder.rename(old)
+            print(f"moved      the run that was in {self.folder} to {old}")
+
     def remove_if_empty(self) -> None:
         """Delete the folder of a run that never started, and the folders above it that are then empty."""
         folder = self.folder
@@ -125,10 +139,10 @@ class Run:
             history.write(json.dumps(scores) + "\n")
 
 
-def new_run(parent: Path) -> Run:
+def new_run(parent: Path, prefix: str = "") -> Run:
     """A new folder below `parent`, also when several runs start in the same second."""
     while True:
-        folder = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        folder = parent / f"{prefix}{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         try:
             folder.mkdir(parents=True)
         except FileExistsError:

@@ -77,6 +77,8 @@ def train(config: DictConfig, hydra: HydraConf, flags: Sequence[str] = (), start
     choices |= replace_model_class(config, choices)
     experiment = build_experiment(config, choices)
     if config.dry_run:
+        if config.output_dir and not config.resume:
+            check_no_run(Run(Path(config.output_dir)), config.overwrite)
         check_trainer(experiment)
         print(plan(experiment, choices))
         if config.resume:
@@ -191,6 +193,10 @@ def run_folder(config: DictConfig, choices: Mapping[str, str]) -> Iterator[Run]:
         run = Run(folder)
     elif config.output_dir:
         run = Run(Path(config.output_dir))
+        if is_rank_zero():
+            check_no_run(run, config.overwrite)
+            if config.overwrite:
+                run.move_aside()
     else:
         run = new_run(Path(config.runs_dir) / (config.name or choices["model"]))
     run.create()
@@ -204,6 +210,15 @@ def run_folder(config: DictConfig, choices: Mapping[str, str]) -> Iterator[Run]:
     finally:
         del os.environ[RUN_FOLDER_VARIABLE]
         os.environ.pop(CHECKPOINT_VARIABLE, None)
+
+
+def check_no_run(run: Run, overwrite: bool) -> None:
+    """Refuse to start a new run in the folder of another one."""
+    if run.exists and not overwrite:
+        raise UserError(
+            f"output_dir={run.folder} holds a run, which a new one would replace; continue it with resume={run.folder}, start "
+            "anew with overwrite=true (the old run is moved aside), or give another output_dir"
+        )
 
 
 def plan(experiment: Experiment, choices: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ from stylegan_lab.runs.run import IMPORT_RECORD, Run
 from stylegan_lab.training.hardware import is_rank_zero, world_size
 from stylegan_lab.training.safe_overrides import override_key, overrides_of_run, parse_arguments
 
-RESUME_MAY_CHANGE = (*BUDGETS, "time_limit", "logger", "callbacks", "trainer", "strategy", "resume", "evaluate", "output_dir",
+RESUME_MAY_CHANGE = (*BUDGETS, "time_limit", "logger", "callbacks", "trainer", "strategy", "resume", "evaluate", "output_dir", "overwrite",
                      "runs_dir", "name", "dry_run", "trust", "experiment", "metrics", "vars", "data.num_workers",
                      "data.batch_size", "micro_batches", "compile", "channels_last", "tf32", "optimizer.fused",
                      "model.optimizer.fused")  # fmt: skip
@@ -38,10 +38,12 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     """The arguments, after the overrides of the run that `resume=` or `output_dir=` points to."""
     given = {override_key(each): each.value() for each in parse_arguments(arguments) if not each.is_delete()}
     output, resume = (None if given.get(key) is None else str(given[key]) for key in ("output_dir", "resume"))
-    if "resume" not in given and output is not None:
+    if "resume" not in given and output is not None and given.get("overwrite") is not True:
         resume = "auto"
     if resume is None or (sweep and "resume" not in given):
         return arguments  # the trials of a sweep resume by themselves
+    if given.get("overwrite") is True:
+        raise UserError("overwrite=true starts a new run, and resume= continues one; leave one of them out")
     if resume == "":
         raise UserError("resume= is empty; give a run's folder or a checkpoint, or leave it out")
     if sweep:

@@ -238,3 +238,39 @@ def test_a_search_path_has_to_be_given_again(capsys: pytest.CaptureFixture[str])
     assert run(["train", "resume=run", "iterations=2"]) == 2
     assert f"the run was started with {search}: give it again" in capsys.readouterr().err
     assert run(["train", "resume=run", "iterations=2", search]) == 0
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("where", ["command line", "experiment"])
+def test_a_new_run_does_not_replace_a_run(
+    where: str, attacked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*QUICK, "resume=null", "iterations=1"]
+    if where == "experiment":
+        (tmp_path / "conf" / "experiment").mkdir(parents=True)
+        own = "# @package _global_\ndefaults: [smoke]\noutput_dir: run\n"
+        (tmp_path / "conf" / "experiment" / "own.yaml").write_text(own)
+        search = f"hydra.searchpath=[file://{tmp_path}/conf]"
+        words = [search, "experiment=own", *QUICK[1:-1], "iterations=1"]
+    before = contents(attacked)
+    for dry in (["dry_run=true"], []):
+        assert run(["train", *words, *dry]) == 2
+        assert "holds a run, which a new one would replace" in capsys.readouterr().err
+    assert contents(attacked) == before
+    assert run(["train", *words, "overwrite=true", "dry_run=true"]) == 0 and contents(attacked) == before
+    assert run(["train", *words, "overwrite=true"]) == 0
+    (old,) = tmp_path.glob("run.old-*")
+    assert contents(old) == before
+    assert (attacked / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_overwriting_is_no_resuming(attacked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "resume=run", "iterations=2", "overwrite=true"]) == 2
+    assert "leave one of them out" in capsys.readouterr().err
+    assert run(["train", *QUICK, "iterations=1", "overwrite=true"]) == 0
+    assert len(list(tmp_path.glob("run.old-*"))) == 1
+    assert run(["train", "resume=run", "iterations=2"]) == 0, "overwrite=true is not taken from the run"
+    assert len(list(tmp_path.glob("run.old-*"))) == 1
