@@ -1,5 +1,6 @@
 """Opening image files safely: limits are checked from the header, before anything is decoded."""
 
+import os
 import stat
 import struct
 import warnings
@@ -34,14 +35,26 @@ def display_name(name: Path | str) -> str:
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")  # recognized by content; the suffix does not matter
-MAX_PIXELS = 100_000_000
+MAX_PIXELS_VARIABLE = "STYLEGAN_LAB_MAX_PIXELS"
+DEFAULT_MAX_PIXELS = 89_478_485  # of an image, or of the pages of one: Pillow's own limit
 MAX_SCANS = 200  # of a progressive JPEG; encoders write about ten
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
+
+
+def max_pixels() -> int:
+    """The most pixels that are read of any image. A variable of the environment also reaches the processes that read images."""
+    value = os.environ.get(MAX_PIXELS_VARIABLE) or str(DEFAULT_MAX_PIXELS)
+    if not value.isdecimal() or int(value) == 0:
+        raise UserError(f"{MAX_PIXELS_VARIABLE}={value}: a number of pixels is expected, such as {DEFAULT_MAX_PIXELS}")
+    return int(value)
 
 
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
     """Open an image without decoding its pixels. Any error in the `with` block becomes an UnreadableImageError."""
+    limit = max_pixels()
+    if limit > (Image.MAX_IMAGE_PIXELS or limit):
+        Image.MAX_IMAGE_PIXELS = limit
     try:
         _check_file(path)
         with path.open("rb") as file, warnings.catch_warnings():
@@ -59,7 +72,7 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError:
         raise UnreadableImageError(path, "is not an image that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF)") from None
     except Image.DecompressionBombError:
-        raise UnreadableImageError(path, f"has too many pixels; at most {MAX_PIXELS:,} are read") from None
+        raise UnreadableImageError(path, f"has too many pixels; {limit_text()}") from None
     except FileNotFoundError:
         raise UnreadableImageError(path, "does not exist") from None
     except Exception as error:  # decoders raise many kinds of errors on damaged files
@@ -67,8 +80,12 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise UnreadableImageError(path, f"has {width}x{height} pixels; at most {MAX_PIXELS:,} are read")
+    if width * height > max_pixels():
+        raise UnreadableImageError(path, f"has {width}x{height} pixels; {limit_text()}")
+
+
+def limit_text() -> str:
+    return f"at most {max_pixels():,} are read ({MAX_PIXELS_VARIABLE})"
 
 
 def _check_file(path: Path) -> None:

@@ -24,8 +24,8 @@ from stylegan_lab.runs.run import IMPORT_RECORD, Run
 from stylegan_lab.training.hardware import is_rank_zero, world_size
 from stylegan_lab.training.safe_overrides import override_key, overrides_of_run, parse_arguments
 
-RESUME_MAY_CHANGE = (*BUDGETS, "time_limit", "logger", "callbacks", "trainer", "strategy", "resume", "evaluate", "output_dir", "overwrite",
-                     "runs_dir", "name", "dry_run", "trust", "experiment", "metrics", "vars", "data.num_workers",
+RESUME_MAY_CHANGE = (*BUDGETS, "time_limit", "logger", "callbacks", "trainer", "strategy", "resume", "evaluate", "output_dir",
+                     "overwrite", "runs_dir", "name", "dry_run", "trust", "experiment", "metrics", "vars", "data.num_workers",
                      "data.batch_size", "micro_batches", "compile", "channels_last", "tf32", "optimizer.fused",
                      "model.optimizer.fused")  # fmt: skip
 

@@ -205,7 +205,9 @@ def test_a_run_folder_reads_no_environment_and_names_no_logger(
     monkeypatch.setenv("MY_SECRET", "s3cret")
     assert resume_with(attacked, lines) == 2
     error = capsys.readouterr().err
-    assert "overrides.txt: " in error and "give the setting on the command line again" in error and "s3cret" not in error
+    assert (
+        "overrides.txt: " in error and "give the setting on the command line again" in error and "s3cret" not in error
+    )
 
 
 def test_a_setting_that_reads_the_environment_is_given_again(attacked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +269,8 @@ def test_a_new_run_does_not_replace_a_run(
     assert (attacked / "checkpoints" / "last.ckpt").is_file()
 
 
-def test_overwriting_is_no_resuming(attacked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("attacked")
+def test_overwriting_is_no_resuming(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "resume=run", "iterations=2", "overwrite=true"]) == 2
     assert "leave one of them out" in capsys.readouterr().err
     assert run(["train", *QUICK, "iterations=1", "overwrite=true"]) == 0

@@ -35,7 +35,6 @@ from stylegan_lab.images.batch import (
     UnpairedBatch,
     is_compatible,
 )
-from stylegan_lab.images.open_image import MAX_PIXELS
 from stylegan_lab.training.checks import matching_choices
 
 ROOT = Path("photos")
@@ -437,12 +436,12 @@ def test_a_file_that_kills_or_hangs_its_reader_is_a_bad_file(monkeypatch: pytest
     assert all(isinstance(probes[path], ProbedImage) for path in (paths[0], paths[1], paths[3], paths[5]))
 
 
-def harmful_probe(path: Path, max_pixels: int = MAX_PIXELS) -> Any:
+def harmful_probe(path: Path, large: int | None = None) -> Any:
     if path.name == "2.png":
         os.kill(os.getpid(), 11)
     if path.name == "4.png":
         time.sleep(60)
-    return probe_image(path, max_pixels)
+    return probe_image(path, large)
 
 
 def test_large_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
