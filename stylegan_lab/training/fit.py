@@ -30,6 +30,7 @@ from stylegan_lab.runs.metrics_file import truncate_metrics
 from stylegan_lab.runs.reader import find_run, read_environment, recorded_state
 from stylegan_lab.runs.run import Run, new_run
 from stylegan_lab.runs.state import NEW_RUN
+from stylegan_lab.training.checkpoint_sections import check_sections
 from stylegan_lab.training.evaluate import evaluate_checkpoint
 from stylegan_lab.training.experiment import (
     Experiment,
@@ -132,6 +133,8 @@ def run_training(
         if is_rank_zero() and iteration == experiment.iterations:
             record_as_finished(run, iteration)
         return
+    if start and loaded:
+        check_sections(start, loaded.contents, experiment)
     messages = [] if start else experiment.on_new_training()
     trainer = build_trainer(experiment, run, loaded)
     del loaded  # so that its memory is free once Lightning has restored it
