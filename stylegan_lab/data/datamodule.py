@@ -74,6 +74,10 @@ class ImageDataModule(L.LightningDataModule):
         """True pairs of the training domains, used to fit baselines; models never train on them. None if there are none."""
         return None
 
+    def source_files(self) -> Mapping[str, Path]:
+        """The files that the samples are read from, by a name that stays the same when the folder is moved."""
+        return {}
+
     def serves(self, required: BatchType) -> bool:
         """Whether a model that trains on batches of this type can train on this data. The keys of a batch type of your own
         cannot say that `b` belongs to `a`; `has_true_pairs` does."""

@@ -19,6 +19,7 @@ IGNORED = {
         "name",
         "resume",
         "overwrite",
+        "allow_changed_data",
         "time_limit",
         "evaluate",
         "dry_run",

@@ -31,6 +31,7 @@ from stylegan_lab.runs.reader import find_run, read_environment, recorded_state
 from stylegan_lab.runs.run import Run, new_run
 from stylegan_lab.runs.state import NEW_RUN
 from stylegan_lab.training.checkpoint_sections import check_sections
+from stylegan_lab.training.data_record import record_data_files
 from stylegan_lab.training.evaluate import evaluate_checkpoint
 from stylegan_lab.training.experiment import (
     Experiment,
@@ -83,11 +84,11 @@ def train(config: DictConfig, hydra: HydraConf, flags: Sequence[str] = (), start
         check_trainer(experiment)
         print(plan(experiment, choices))
         if config.resume:
-            start = checkpoint_to_resume(find_run(config.resume)[0], config)
+            start = checkpoint_to_resume(find_run(config.resume)[0], experiment)
             print(f"resume     {start or 'at the beginning: there is no checkpoint'}")
         return None
     with run_folder(config, choices) as run:
-        start = chosen_by_first_rank(lambda: checkpoint_to_resume(run, config)) if config.resume else None
+        start = chosen_by_first_rank(lambda: checkpoint_to_resume(run, experiment)) if config.resume else None
         strategy = str(config.strategy.strategy)
         start_ranks = start_ranks and (world_size(config) > 1 or strategy.startswith("ddp"))
         if (start_ranks or strategy == "ddp_spawn") and not has_launched_ranks():
@@ -146,6 +147,7 @@ def run_training(
         if recorder := find_callback(trainer, SessionRecorder):
             recorder.start(trainer, iteration, experiment.iterations)
         run.record_config(config, overrides, describe_environment(trainer.world_size), earlier_commits)
+        record_data_files(run, experiment.data)
         print(plan(experiment, choices))
         for logger in trainer.loggers:
             logger.log_hyperparams(config)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from stylegan_lab.callbacks.nan_guard import DivergedError, NaNGuard
 from stylegan_lab.config.flatten import flatten_leaves
@@ -21,13 +21,15 @@ from stylegan_lab.runs.checkpoint import verify_checkpoint
 from stylegan_lab.runs.checkpoint_index import CheckpointIndex
 from stylegan_lab.runs.reader import find_run, read_environment, read_text, recorded_config
 from stylegan_lab.runs.run import IMPORT_RECORD, Run
+from stylegan_lab.training.data_record import check_data_unchanged
+from stylegan_lab.training.experiment import Experiment
 from stylegan_lab.training.hardware import is_rank_zero, world_size
 from stylegan_lab.training.safe_overrides import override_key, overrides_of_run, parse_arguments
 
 RESUME_MAY_CHANGE = (*BUDGETS, "time_limit", "logger", "callbacks", "trainer", "strategy", "resume", "evaluate", "output_dir",
-                     "overwrite", "runs_dir", "name", "dry_run", "trust", "experiment", "metrics", "vars", "data.num_workers",
-                     "data.batch_size", "micro_batches", "compile", "channels_last", "tf32", "optimizer.fused",
-                     "model.optimizer.fused")  # fmt: skip
+                     "overwrite", "allow_changed_data", "runs_dir", "name", "dry_run", "trust", "experiment", "metrics", "vars",
+                     "data.num_workers", "data.batch_size", "micro_batches", "compile", "channels_last", "tf32",
+                     "optimizer.fused", "model.optimizer.fused")  # fmt: skip
 
 CONFIG_DIR_FLAGS = ("-cd", "--config-dir", "-cp", "--config-path")
 
@@ -98,10 +100,13 @@ def add_search_path(message: UserError, error: Exception, arguments: Sequence[st
     return message
 
 
-def checkpoint_to_resume(run: Run, config: DictConfig) -> Path | None:
-    """The checkpoint that `resume=` means, after checking that the experiment is the same. None: start at iteration 0."""
+def checkpoint_to_resume(run: Run, experiment: Experiment) -> Path | None:
+    """The checkpoint that `resume=` means, after checking that the experiment and its data are the same. None: start at
+    iteration 0."""
+    config = experiment.config
     _, name = find_run(config.resume)
     check_config_unchanged(run, config_to_record(config))
+    check_data_unchanged(run, experiment.data, config.allow_changed_data)
     return newest_intact_checkpoint(run) if name == "last" else verify_checkpoint(run.checkpoint(name))
 
 

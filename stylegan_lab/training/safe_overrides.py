@@ -23,7 +23,7 @@ from stylegan_lab.runs.reader import read_overrides
 from stylegan_lab.runs.run import Run
 
 REFUSED = {"hydra", "defaults"}  # the first part of a key
-ONLY_ON_COMMAND_LINE = {"trust", "resume", "output_dir", "overwrite"}
+ONLY_ON_COMMAND_LINE = {"trust", "resume", "output_dir", "overwrite", "allow_changed_data"}
 NODE = re.compile(r"\$\{[\w.\[\]-]+\}")  # an interpolation that calls no resolver
 
 

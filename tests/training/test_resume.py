@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.runs import checkpoint, checkpoint_index
@@ -337,3 +338,24 @@ def test_callbacks_may_change_in_a_resumed_run(attacked: Path) -> None:
     assert (
         run(["train", "resume=run", "iterations=2", "+callbacks.timer._target_=lightning.pytorch.callbacks.Timer"]) == 0
     )
+
+
+def test_changed_images_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [tmp_path / "images" / domain / f"{number}.png" for domain in "ab" for number in range(6)]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (20 * number, 0, 0)).save(path)
+    words = ["experiment=tiny", "data=unpaired", "data.root=images", "data.size=16", "data.load_size=16", *QUICK[1:]]
+    words += ["callbacks.samples=null", "callbacks.gan_failures=null", "data.cache_dir=cache"]
+    assert run(["train", *words, "iterations=1"]) == 0
+    assert run(["train", *words, "iterations=2"]) == 0
+    paths[0].unlink()
+    os.utime(paths[1], (1, 1))
+    Image.new("RGB", (16, 16)).save(paths[2].with_name("new.png"))
+    for dry in (["dry_run=true"], []):
+        capsys.readouterr()
+        assert run(["train", *words, "iterations=3", *dry]) == 2
+        error = capsys.readouterr().err
+        assert "a/0.png is missing, a/1.png was changed, a/new.png is new. Restore them" in error
+    assert run(["train", *words, "iterations=3", "allow_changed_data=true"]) == 0
+    assert run(["train", *words, "iterations=4"]) == 0, "the record is of the images as they are now"

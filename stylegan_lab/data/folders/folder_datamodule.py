@@ -159,6 +159,12 @@ class FolderDataModule(ImageDataModule):
         ]
         return {split: [domain[split] for domain in splits] for split in splits[0]}
 
+    def source_files(self) -> dict[str, Path]:
+        images = {path for domains in self.files.values() for domain in domains for path in domain}
+        lists = self.split_settings.lists.values()
+        named = {name.as_posix(): path for name, path in self.tree.files.items() if path in images}
+        return named | {path.name: path for path in lists}
+
     def actual_paths(self, splits: Mapping[str, Sequence[Path]]) -> dict[str, list[Path]]:
         return {split: [self.tree.files[path] for path in paths] for split, paths in splits.items()}
 
