@@ -1,6 +1,10 @@
 """Loggers: metrics.jsonl is complete, and no other logger can stop or delay a training."""
 
+import os
 import socket
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from stylegan_lab.loggers.jsonl_logger import JSONLLogger
 from stylegan_lab.loggers.tensorboard import tensorboard_logger
 from stylegan_lab.runs.metrics_file import read_metrics, truncate_metrics
 from stylegan_lab.runs.run import Run
+from tests.wandb_server import WandbServer
 
 
 def test_metrics_jsonl_has_a_line_per_call(tmp_path: Path) -> None:
@@ -67,6 +72,43 @@ def test_a_logger_that_hangs_is_stopped() -> None:
     assert time.monotonic() - started < 30, "not the minute it hangs"
 
 
+def test_what_a_hanging_logger_left_running_is_ended_and_its_error_is_no_second_warning() -> None:
+    ended = threading.Event()
+
+    class HangingLogger(CSVLogger):
+        def log_metrics(self, *_: Any, **__: Any) -> None:
+            ended.wait(60)
+            raise ConnectionError
+
+    logger = BackgroundLogger("hanging", lambda: HangingLogger("."), patience=0.2, abandon=ended.set)
+    logger.log_metrics({"x": 1.0}, step=1)
+    thread = logger._thread
+    with pytest.warns(UserWarning, match="hanging") as caught:
+        logger.finalize("success")
+        assert thread is not None
+        thread.join()
+    assert ended.is_set() and [str(each.message).split(";")[0] for each in caught] == [
+        "logger hanging: still logging after 0 s, stopped"
+    ]
+
+
+def test_wandb_that_hangs_leaves_no_process_behind(tmp_path: Path) -> None:
+    """The server is asked for an answer only with mode=auto; one may also stop answering later."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        words = ["experiment=smoke", "iterations=1", "evaluate=false", "callbacks.validation=null", "output_dir=run"]
+        words += ["logger.wandb.mode=online", "logger.wandb.patience=1"]
+        environment = {key: value for key, value in os.environ.items() if key != "WANDB_MODE"}
+        environment |= {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": url, "HOME": str(tmp_path)}
+        command = [sys.executable, "-m", "stylegan_lab", "train", *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=80)
+    assert done.returncode == 0
+    told = [line for line in done.stderr.splitlines() if not line.startswith("wandb: [wandb.login()]")]
+    assert told == ["warning: logger wandb: still logging after 1 s, stopped; metrics.jsonl is complete"]
+
+
 def test_wandb_is_online_only_with_a_key_and_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -77,6 +119,10 @@ def test_wandb_is_online_only_with_a_key_and_a_server(monkeypatch: pytest.Monkey
         (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password secret")
         assert wandb_module.has_wandb_key() and wandb_module.resolve_mode("auto") == "offline", "nobody listens yet"
         server.listen()
+        monkeypatch.setattr(wandb_module, "CONNECT_TIMEOUT", 0.2)
+        assert wandb_module.resolve_mode("auto") == "offline", "it accepts connections, and never answers"
+    with WandbServer().serving() as answering:
+        monkeypatch.setenv("WANDB_BASE_URL", answering.url)
         assert wandb_module.resolve_mode("auto") == "online"
     assert wandb_module.resolve_mode("offline") == "offline"
     monkeypatch.setenv("WANDB_MODE", "offline")
