@@ -38,6 +38,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")  # recognized by content
 MAX_PIXELS_VARIABLE = "STYLEGAN_LAB_MAX_PIXELS"
 DEFAULT_MAX_PIXELS = 89_478_485  # of an image, or of the pages of one: Pillow's own limit
 MAX_SCANS = 200  # of a progressive JPEG; encoders write about ten
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
 
 
@@ -77,6 +78,24 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         raise UnreadableImageError(path, "does not exist") from None
     except Exception as error:  # decoders raise many kinds of errors on damaged files
         raise UnreadableImageError(path, f"cannot be read: {_reason(error)}") from None
+
+
+def has_end(path: Path) -> bool:
+    """Whether a file ends as its format says, which a file that was cut off does not. A file without its end may still be whole:
+    some programs append data."""
+    with path.open("rb") as file:
+        begin, size = file.read(12), file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(PNG_END)))
+        end = file.read()
+    if begin.startswith(b"\xff\xd8"):
+        return end.endswith(b"\xff\xd9")
+    if begin.startswith(b"\x89PNG"):
+        return end == PNG_END
+    if begin.startswith(b"GIF8"):
+        return end.endswith(b";")
+    if begin.startswith(b"RIFF"):
+        return size >= 8 + int.from_bytes(begin[4:8], "little")
+    return True
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

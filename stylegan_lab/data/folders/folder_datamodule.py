@@ -17,12 +17,12 @@ from stylegan_lab.data.folders.cache import CachedImages, CacheRecord, DecodedCa
 from stylegan_lab.data.folders.image_list import BadFileReplacingImages, ImageList, PixelBlocks
 from stylegan_lab.data.folders.layout import LayoutPart
 from stylegan_lab.data.folders.reading import ImageReading, image_size
-from stylegan_lab.data.folders.splitting import SplitSettings
+from stylegan_lab.data.folders.splitting import DEFAULT_FRACTIONS, SplitSettings
 from stylegan_lab.data.folders.tree import FolderTree
 from stylegan_lab.data.sampler import sample_rng
 from stylegan_lab.errors import UserError, check_at_least
 from stylegan_lab.files.download import cache_dir
-from stylegan_lab.images.open_image import UnreadableImageError, display_name
+from stylegan_lab.images.open_image import UnreadableImageError, display_name, has_end, open_image
 from stylegan_lab.images.transforms.augment import Augmentation, apply_augmentations
 from stylegan_lab.images.transforms.resize import ResizePolicy
 
@@ -54,8 +54,8 @@ class FolderDataModule(ImageDataModule):
     bad_files: Literal["refuse", "skip"] = "refuse"
     cache: Literal["auto"] | bool = "auto"
     cache_dir: str | None = None
-    val_fraction: float = 0.05
-    test_fraction: float = 0.1
+    val_fraction: float = DEFAULT_FRACTIONS["val"]
+    test_fraction: float = DEFAULT_FRACTIONS["test"]
     split_seed: int = 0
     train_list: str | None = None
     val_list: str | None = None
@@ -249,7 +249,7 @@ class FolderDataModule(ImageDataModule):
 
     @cached_property
     def _headers(self) -> dict[Path, tuple[int, int] | str]:
-        """The size of every image of all splits, or the reason why it cannot be read."""
+        """The size of every image of all splits, or the reason why it cannot be read, as far as its header and end tell."""
         paths = list(dict.fromkeys(path for domains in self.files.values() for domain in domains for path in domain))
         with ThreadPoolExecutor(4 * num_cores()) as threads:
             return dict(zip(paths, threads.map(_header, paths), strict=True))
@@ -286,7 +286,12 @@ def expand_path(path: str | None) -> Path | None:
 
 
 def _header(path: Path) -> tuple[int, int] | str:
+    """Width and height, or why the image cannot be read. It is decoded only if its end is missing."""
     try:
-        return image_size(path)
+        size = image_size(path)
+        if not has_end(path):
+            with open_image(path) as image:
+                image.load()
+        return size
     except UnreadableImageError as error:
         return error.reason
