@@ -19,7 +19,7 @@ import yaml
 from lightning.pytorch.loggers import Logger
 from PIL import Image
 
-from stylegan_lab.errors import UserError
+from stylegan_lab.errors import UserError, hide_environment
 from stylegan_lab.evaluation.metrics import METRICS
 from stylegan_lab.images.grid import split_cells
 from stylegan_lab.loggers.background_logger import PATIENCE, BackgroundLogger
@@ -57,7 +57,7 @@ def wandb_logger(
     """Return the logger of the config choice `logger=wandb`; conf/logger/wandb.yaml describes the settings."""
     if unknown := [name for name in checkpoints or () if name not in CHECKPOINTS]:
         raise UserError(f"logger.wandb.checkpoints: {unknown[0]} is unknown; choices: {', '.join(CHECKPOINTS)}")
-    destination = WandBRun(project, entity, group, job_type, tags or ())
+    destination = WandBRun(project, entity, group, job_type, [hide_environment(tag) for tag in tags or ()])
     return BackgroundLogger(
         "wandb", lambda: WandBLogger(run, destination, mode, tables, checkpoints or ()), patience, end_wandb_service
     )

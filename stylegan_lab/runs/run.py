@@ -80,12 +80,17 @@ class Run:
             os.close(descriptor)
 
     def create(self) -> None:
-        try:
-            make_writable(self.folder)
-        except FileExistsError:
-            raise UserError(f"{self.folder} is not a folder; give output_dir=FOLDER") from None
-        except OSError as error:
-            raise UserError(f"{self.folder} cannot be written: {error.strerror}; give output_dir=FOLDER") from None
+        """Make the folder, and check that it and the folders of an earlier session can be written."""
+        for folder in (self.folder, *(each for each in (self.checkpoints, self.samples) if each.exists())):
+            advice = (
+                "give output_dir=FOLDER" if folder == self.folder else "make it writable, or resume a copy of the run"
+            )
+            try:
+                make_writable(folder)
+            except FileExistsError:
+                raise UserError(f"{folder} is not a folder; {advice}") from None
+            except OSError as error:
+                raise UserError(f"{folder} cannot be written: {error.strerror}; {advice}") from None
 
     @property
     def exists(self) -> bool:

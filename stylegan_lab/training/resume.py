@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from stylegan_lab.callbacks.nan_guard import DivergedError, NaNGuard
 from stylegan_lab.config.flatten import flatten_leaves
 from stylegan_lab.config.instantiate import config_to_record
+from stylegan_lab.config.paths import config_choices
 from stylegan_lab.config.schema import BUDGETS
 from stylegan_lab.distributed import broadcast_from_rank_zero, rank
 from stylegan_lab.errors import UserError
@@ -70,7 +71,12 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     replaced = {override_key(each) for each in parse_arguments(arguments)}
     if replaced & set(BUDGETS):
         replaced |= set(BUDGETS)
-    kept = [str(each.input_line) for each in overrides_of_run(run, replaced)]
+    chosen = tuple(
+        f"{key}." for key in replaced if config_choices(key)
+    )  # of another choice, they would be other settings
+    kept = [
+        str(each.input_line) for each in overrides_of_run(run, replaced) if not override_key(each).startswith(chosen)
+    ]
     return [*kept, *_without(arguments, "resume", "output_dir"), f"resume={_quoted(str(source))}"]
 
 

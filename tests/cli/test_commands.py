@@ -442,7 +442,12 @@ MISTAKES = {
     ),
     "a wrong range": ("train data.batch_size=0", "data.batch_size=0: at least 1 is expected"),
     "a wrong range of a net": ("train generator.blocks=-1", "generator.blocks=-1: at least 0 is expected"),
-    "a rate below 0": ("train optimizer.lr=-1", "model cannot be built: Invalid learning rate: -1"),
+    "a rate below 0": ("train optimizer.lr=-1", "optimizer.lr=-1: Invalid learning rate: -1"),
+    "a rate that is no number": ("train optimizer.lr=abc", "optimizer.lr=abc: a number is expected"),
+    "a wrong second moment": (
+        "train optimizer.betas=[0.5,2]",
+        "optimizer.betas=[0.5, 2]: Invalid beta parameter at index 1: 2",
+    ),
     "a misspelt part": (
         "train generator.up=tranposed",
         "generator.up=tranposed is unknown (did you mean transposed?)",

@@ -15,7 +15,9 @@ from PIL import Image
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.runs import checkpoint, checkpoint_index
+from stylegan_lab.runs import run as run_module
 from stylegan_lab.runs.run import Run
+from stylegan_lab.training.resume import overrides_to_resume
 from stylegan_lab.training.safe_overrides import overrides_of_run
 
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false", "callbacks.validation=null", "output_dir=run"]
@@ -47,6 +49,7 @@ COUNTING = """
     import torch
 
     from stylegan_lab.runs import checkpoint, checkpoint_index
+from stylegan_lab.runs import run as run_module
 
     def counting(function, kind):
         def counted(path, *arguments, **named):
@@ -359,3 +362,29 @@ def test_changed_images_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert "a/0.png is missing, a/1.png was changed, a/new.png is new. Restore them" in error
     assert run(["train", *words, "iterations=3", "allow_changed_data=true"]) == 0
     assert run(["train", *words, "iterations=4"]) == 0, "the record is of the images as they are now"
+
+
+def test_a_choice_replaces_the_settings_of_the_former_one(attacked: Path) -> None:
+    with (attacked / "overrides.txt").open("a") as overrides:
+        overrides.write("strategy=ddp\nstrategy.devices=2\nlogger=wandb\nlogger.wandb.tags=[mine]\n")
+    resumed = overrides_to_resume(["resume=run", "strategy=single", "logger=none"], sweep=False)
+    assert not [each for each in resumed if each.startswith(("strategy.", "logger."))]
+    assert [each for each in resumed if each.startswith("strategy")] == ["strategy=single"]
+    kept = overrides_to_resume(["resume=run", "strategy.devices=1"], sweep=False)
+    assert "strategy=ddp" in kept and "logger.wandb.tags=[mine]" in kept and "strategy.devices=2" not in kept
+
+
+def test_folders_that_cannot_be_written_are_named(
+    attacked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_writable = run_module.make_writable
+
+    def refuse(folder: Path) -> None:
+        if folder.name == "checkpoints":
+            raise PermissionError(13, "Permission denied")
+        make_writable(folder)
+
+    monkeypatch.setattr(run_module, "make_writable", refuse)
+    assert run(["train", "resume=run", "iterations=2"]) == 2
+    named = f"{attacked / 'checkpoints'} cannot be written: Permission denied; make it writable, or resume a copy"
+    assert named in capsys.readouterr().err
