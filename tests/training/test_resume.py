@@ -388,3 +388,23 @@ def test_folders_that_cannot_be_written_are_named(
     assert run(["train", "resume=run", "iterations=2"]) == 2
     named = f"{attacked / 'checkpoints'} cannot be written: Permission denied; make it writable, or resume a copy"
     assert named in capsys.readouterr().err
+
+
+def test_epochs_are_counted_as_if_a_run_had_not_been_stopped() -> None:
+    words = [*QUICK[:-1], "callbacks.samples=null"]  # eight iterations an epoch
+    assert run(["train", *words, "iterations=10", "output_dir=whole"]) == 0
+    for name, stop in (("inside", 7), ("end", 8)):
+        assert run(["train", *words, f"iterations={stop}", f"output_dir={name}"]) == 0
+        assert run(["train", f"resume={name}", "iterations=10"]) == 0
+    whole, inside, end = (
+        torch.load(f"{name}/checkpoints/last.ckpt", weights_only=True) for name in ("whole", "inside", "end")
+    )
+    for counter in ("epoch", "global_step", "loops"):
+        assert inside[counter] == end[counter] == whole[counter]
+
+
+@pytest.mark.usefixtures("attacked")
+def test_a_folder_may_have_a_space_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "run").rename(tmp_path / "a run")
+    assert run(["train", "resume=a run", "iterations=2"]) == 0
+    assert run(["train", "resume=a run/checkpoints/last.ckpt", "iterations=3"]) == 0
