@@ -111,7 +111,9 @@ def fit(run: Run, experiment: Experiment, start: Path | None, choices: Mapping[s
             return
         except DivergedError as diverged:
             nan_guard = next(each for each in experiment.callbacks.values() if isinstance(each, NaNGuard))
-            start = check_rollback(run, diverged, nan_guard, rollbacks.total())
+            start = check_rollback(
+                run, diverged, nan_guard, rollbacks.total(), OmegaConf.select(config, "optimizer.lr")
+            )
             rollbacks[start] += 1
             experiment = build_experiment(config, choices)
             assert isinstance(experiment.module, BaseModel)  # others are not rolled back

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
-from stylegan_lab.callbacks.nan_guard import DivergedError, NaNGuard
+from stylegan_lab.callbacks.nan_guard import NOT_FINITE, DivergedError, NaNGuard
 from stylegan_lab.config.flatten import flatten_leaves
 from stylegan_lab.config.instantiate import config_to_record
 from stylegan_lab.config.paths import config_choices
@@ -20,7 +20,7 @@ from stylegan_lab.distributed import broadcast_from_rank_zero, rank
 from stylegan_lab.errors import UserError
 from stylegan_lab.runs.checkpoint import verify_checkpoint
 from stylegan_lab.runs.checkpoint_index import CheckpointIndex
-from stylegan_lab.runs.reader import find_run, read_environment, read_text, recorded_config
+from stylegan_lab.runs.reader import find_run, read_environment, read_text, recorded_config, recorded_state
 from stylegan_lab.runs.run import IMPORT_RECORD, Run
 from stylegan_lab.training.data_record import check_data_unchanged
 from stylegan_lab.training.experiment import Experiment
@@ -31,6 +31,8 @@ RESUME_MAY_CHANGE = (*BUDGETS, "time_limit", "logger", "callbacks", "trainer", "
                      "overwrite", "allow_changed_data", "runs_dir", "name", "dry_run", "trust", "experiment", "metrics", "vars",
                      "data.num_workers", "data.batch_size", "micro_batches", "compile", "channels_last", "tf32",
                      "optimizer.fused", "model.optimizer.fused")  # fmt: skip
+
+USUAL_LR = 2e-4  # of Adam in GAN papers
 
 CONFIG_DIR_FLAGS = ("-cd", "--config-dir", "-cp", "--config-path")
 
@@ -134,19 +136,29 @@ def newest_intact_checkpoint(run: Run) -> Path | None:
     return None
 
 
-def check_rollback(run: Run, diverged: DivergedError, nan_guard: NaNGuard, rollbacks: int) -> Path:
+def check_rollback(run: Run, diverged: DivergedError, nan_guard: NaNGuard, rollbacks: int, lr: float | None) -> Path:
     """The checkpoint to roll back to after a divergence, or an error if the training has to stop."""
     start = _newest_intact_for_all_ranks(run)
-    diagnosis, advice = str(diverged), "a new run with a lower optimizer.lr, or model.clip_gradients=1"
+    lower = "optimizer.lr" if lr is None else f"optimizer.lr, such as {min(lr / 10, USUAL_LR):g} instead of {lr:g}"
+    diagnosis, advice = str(diverged), f"a new run in another folder with a lower {lower}, or model.clip_gradients=1"
     if nan_guard.on_nan == "rollback":
         if start is not None and rollbacks < nan_guard.max_rollbacks:
             return start
         diagnosis, advice = f"{diverged}, after {rollbacks} rollbacks", f"Start {advice}"
+    elif _diverged_before(run):
+        diagnosis, advice = f"{diverged}, as before", f"Resuming repeats it: start {advice}"
     else:
         command = f"stylegan-lab train resume={run.folder} callbacks.nan_guard.on_nan=rollback"
         advice = f"To roll back and continue with a lower learning rate: {command}; or start {advice}"
     kept = f"{start.name} is intact" if start else "no checkpoint was saved before"
     raise UserError(f"stopped: {diagnosis}; {kept}. {advice}")
+
+
+def _diverged_before(run: Run) -> bool:
+    """Whether an earlier session ended with a divergence too, so that its checkpoint is of no use."""
+    state = recorded_state(run.folder)
+    reasons = [str(session.reason) for session in state.sessions] if state else []
+    return sum(NOT_FINITE in reason for reason in reasons) > 1
 
 
 def _newest_intact_for_all_ranks(run: Run) -> Path | None:
