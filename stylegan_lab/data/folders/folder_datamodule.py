@@ -1,6 +1,6 @@
 """The base class of data modules over image folders: finding, reading, splitting, caching and augmenting images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import KW_ONLY, dataclass
@@ -106,9 +106,8 @@ class FolderDataModule(ImageDataModule):
         paths = list(dict.fromkeys(path for domain in train for path in domain if path not in bad))
         records = self._cache_records(paths) if self._should_cache(paths) else {}
         bad |= {path: record.bad for path, record in records.items() if record.bad is not None}
-        self._report_bad_files(bad)
         sizes = {path: size for path, size in self._headers.items() if not isinstance(size, str)}
-        self.check_sizes(sizes)
+        raise_together(lambda: self._report_bad_files(bad), lambda: self.check_sizes(sizes))
         self._note_upscaled([min(sizes[path]) for path in paths])
         images = [ImageList(domain, self.image_reading) for domain in self._remove_bad(train, bad)]
         for each in images if records else ():
@@ -279,6 +278,18 @@ class FolderDataModule(ImageDataModule):
         if not all(left):
             raise UserError(f"{self.tree.name} has no readable image left in one of its domains")
         return left
+
+
+def raise_together(*checks: Callable[[], None], faults: Sequence[str] = ()) -> None:
+    """Run all checks, so that everything that is wrong can be corrected at once. `faults` are known already."""
+    found = list(faults)
+    for check in checks:
+        try:
+            check()
+        except UserError as error:
+            found.append(str(error))
+    if found:
+        raise UserError("\n".join(found))
 
 
 def expand_path(path: str | None) -> Path | None:

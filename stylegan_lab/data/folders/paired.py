@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import Dataset
 
-from stylegan_lab.data.folders.folder_datamodule import Augmentations, Files, FolderDataModule
+from stylegan_lab.data.folders.folder_datamodule import Augmentations, Files, FolderDataModule, raise_together
 from stylegan_lab.data.folders.image_list import ImageList, ImagePairs, PixelBlocks
 from stylegan_lab.data.folders.layout import (
     SIDE_BY_SIDE_SHARE,
@@ -90,15 +90,6 @@ class PairedFoldersDataModule(FolderDataModule):
     def _matched(self) -> Files:
         """The first domain is split, and the second follows it."""
         first, second = self.tree.domains
-        if ambiguous := ambiguous_names(self.tree.layout.parts):
-            listed = "; ".join(
-                ", ".join(display_name(self.tree.files[path]) for path in group) for group in ambiguous[:MAX_LISTED]
-            )
-            more = f" and {len(ambiguous) - MAX_LISTED:,} more" if len(ambiguous) > MAX_LISTED else ""
-            raise UserError(
-                f"{len(ambiguous):,} name{'s' * (len(ambiguous) > 1)} with several suffixes in one folder, so the counterpart is "
-                f"ambiguous: {listed}{more}. Remove all but one"
-            )
         counterpart_of: dict[Path, Path] = {}
         missing: list[Path] = []
         for _, (in_a, in_b) in matched_pairs(self.tree.layout.parts):
@@ -106,8 +97,9 @@ class PairedFoldersDataModule(FolderDataModule):
                 counterpart_of[in_a] = in_b
             else:
                 missing += [path for path in (in_a, in_b) if path is not None]
-        if missing:
-            raise self._missing_pairs(missing)
+        ambiguous = ambiguous_names(self.tree.layout.parts)
+        if ambiguous or missing:
+            self._raise_all_faults(ambiguous, missing, counterpart_of)
         parts = [
             part._replace(files=tuple(filter(counterpart_of.__contains__, part.files)))
             for part in self.tree.layout.parts
@@ -118,14 +110,34 @@ class PairedFoldersDataModule(FolderDataModule):
         b = self.actual_paths({split: [counterpart_of[path] for path in paths] for split, paths in splits.items()})
         return {split: [a[split], b[split]] for split in a}
 
-    def _missing_pairs(self, missing: list[Path]) -> UserError:
+    def _raise_all_faults(
+        self, ambiguous: list[list[Path]], missing: list[Path], counterpart_of: Mapping[Path, Path]
+    ) -> None:
+        """What is wrong with names, and what the images that do have a counterpart will be refused for."""
+        faults = [self._ambiguous(ambiguous)] if ambiguous else []
+        faults += [self._missing_pairs(missing)] if missing else []
+        a, b = ([self.tree.files[path] for path in paths] for paths in (counterpart_of, counterpart_of.values()))
+        self.files = {"train": [a, b]}
+        sizes = {path: size for path, size in self._headers.items() if not isinstance(size, str)}
+        bad = self._bad_headers() if self.bad_files == "refuse" else {}
+        raise_together(lambda: self._report_bad_files(bad), lambda: self.check_sizes(sizes), faults=faults)
+
+    def _ambiguous(self, groups: list[list[Path]]) -> str:
+        names = [", ".join(display_name(self.tree.files[path]) for path in group) for group in groups[:MAX_LISTED]]
+        more = f" and {len(groups) - MAX_LISTED:,} more" if len(groups) > MAX_LISTED else ""
+        return (
+            f"{len(groups):,} name{'s' * (len(groups) > 1)} with several suffixes in one folder, so the counterpart is ambiguous: "
+            f"{'; '.join(names)}{more}. Remove all but one"
+        )
+
+    def _missing_pairs(self, missing: list[Path]) -> str:
         listed = ", ".join(display_name(self.tree.files[path]) for path in missing[:MAX_LISTED])
         more = f" and {len(missing) - MAX_LISTED:,} more" if len(missing) > MAX_LISTED else ""
         names = [path.stem for path in missing]
         by_case = len({name.lower() for name in names}) < len(set(names))
         hint = "; some names differ only by upper and lower case" if by_case else ""
         hint += "".join(f"; {sentence}" for sentence in pairs_by_word(list(self.tree.files)))
-        return UserError(
+        return (
             f"{len(missing):,} image{'s have' if len(missing) > 1 else ' has'} no counterpart of the same name in the "
             f"other folder: {listed}{more}{hint}. Add the counterparts, or remove these images (or use data=unpaired)"
         )

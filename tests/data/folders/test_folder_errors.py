@@ -196,6 +196,24 @@ def test_a_name_with_two_suffixes_is_ambiguous(tmp_path: Path) -> None:
         data_of("data=paired", f"data.root={tmp_path / 'root'}")
 
 
+def test_all_faults_of_pairs_are_told_at_once(tmp_path: Path) -> None:
+    for side in "ab":
+        photos(tmp_path / "root" / side, 6)
+    folder = tmp_path / "root" / "b"
+    photo(folder / "000.jpg")
+    (folder / "001.png").unlink()
+    photo(folder / "002.png", size=(50, 16))
+    truncated_image(folder / "003.png")
+    with pytest.raises(UserError) as error:
+        data_of("data=paired", f"data.root={tmp_path / 'root'}")
+    ambiguous, missing, *bad, sizes = str(error.value).splitlines()
+    assert ambiguous.startswith("1 name with several suffixes") and missing.startswith("1 image has no counterpart")
+    assert "003.png cannot be read" in "".join(bad) and sizes.startswith("1 pair of different aspect ratios")
+    (folder / "000.jpg").unlink(), photo(folder / "001.png")
+    with pytest.raises(UserError, match=r"(?s)003.png cannot be read.*1 pair of different aspect ratios"):
+        _ = data_of("data=paired", f"data.root={tmp_path / 'root'}").training_images  # type: ignore[attr-defined]
+
+
 def test_counterparts_whose_names_end_in_another_word(tmp_path: Path) -> None:
     for side in "AB":
         for number in range(4):
