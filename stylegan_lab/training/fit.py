@@ -98,6 +98,8 @@ def train(config: DictConfig, hydra: HydraConf, flags: Sequence[str] = (), start
         fit(run, experiment, start, choices, overrides)
         if config.evaluate and is_rank_zero():
             print(evaluate_checkpoint(run, "last", "test", trust=config.trust))
+            if (state := recorded_state(run.folder)) and state.iteration >= state.budget:
+                record_as_finished(run, state.budget)
         return run
 
 
@@ -159,7 +161,7 @@ def run_training(
         source = f" ({start.name})" if start else " (there is no checkpoint)" if config["resume"] else ""
         run.log(f"{iteration} of {experiment.iterations} iterations are done{source}")
     with (
-        record_end(trainer),
+        record_end(trainer, is_evaluated_next=bool(config["evaluate"])),
         report_training_errors(experiment, run, trainer),
         watch_ranks(trainer, run),
         training_hardware(experiment.config),

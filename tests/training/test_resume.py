@@ -16,7 +16,9 @@ from PIL import Image
 from stylegan_lab.cli.main import run
 from stylegan_lab.runs import checkpoint, checkpoint_index
 from stylegan_lab.runs import run as run_module
+from stylegan_lab.runs.reader import recorded_state
 from stylegan_lab.runs.run import Run
+from stylegan_lab.training import fit
 from stylegan_lab.training.resume import overrides_to_resume
 from stylegan_lab.training.safe_overrides import overrides_of_run
 
@@ -408,3 +410,17 @@ def test_a_folder_may_have_a_space_in_its_name(tmp_path: Path) -> None:
     (tmp_path / "run").rename(tmp_path / "a run")
     assert run(["train", "resume=a run", "iterations=2"]) == 0
     assert run(["train", "resume=a run/checkpoints/last.ckpt", "iterations=3"]) == 0
+
+
+def test_a_run_is_not_finished_before_it_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def evaluate(folder: Run, *_: Any, **__: Any) -> str:
+        state = recorded_state(folder.folder)
+        seen.append(state.status if state else "")
+        return ""
+
+    monkeypatch.setattr(fit, "evaluate_checkpoint", evaluate)
+    assert run(["train", *QUICK, "iterations=1", "evaluate=true"]) == 0
+    state = recorded_state(Path("run"))
+    assert seen == ["running"] and state is not None and state.status == "finished"
