@@ -52,7 +52,8 @@ stand in their official split.
   against that.
 - **Only encrypted.** All addresses are https, and one that leads on to plain http is refused.
 - **Unpacked with care.** Names that lead out of the folder, absolute names, links, devices, names that a disk may take for one
-  another, more entries or bytes than any set has, and whatever grows a hundredfold are refused; nothing is unpacked then.
+  another, many more entries than images, more bytes than any set has, and whatever grows a hundredfold are refused; nothing is
+  unpacked then.
 - **Without network here:** fetch the file elsewhere (the message says which, and where to put it) and repeat the command; it is
   checked and unpacked just the same.
 """
