@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := dev,track,sweep,cluster
+EXTRAS := dev,track,sweep,cluster,docs
 READY := $(VENV)/.ready
 TRAINS := $(VENV)/.trains
 # uv is faster than pip, and does not read the settings of pip, which gets a try where uv fails. Neither compiles what may never be
@@ -56,13 +56,15 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-docs: install ## write docs/configs.md from conf/, docs/datasets.md from the catalogue, docs/baselines.md from baselines/
+docs: install ## build the documentation site in site/, after writing the pages that are generated from the code
 	$(BIN)/python docs/generate_configs.py
 	$(BIN)/python docs/generate_datasets.py
 	$(BIN)/python docs/generate_baselines.py
+	$(BIN)/python docs/generate_reference.py
+	$(BIN)/zensical build --strict --clean
 
 notebooks: install ## run all notebooks as they stand, and keep what they show: half an hour
 	$(BIN)/python notebooks/execute.py
 
 clean: ## remove .venv and what tools left; runs/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist site

@@ -2,7 +2,8 @@
 
     python -m benchmarks.overhead '{"steps": 300}'
 
-The model has one weight. The same step in a plain loop is measured beside it, and the difference is the overhead.
+The model has three weights. The same step in a plain loop is measured beside it, and the difference is the overhead. The same
+step as a bare LightningModule, without callbacks, shows how much of that is Lightning's own.
 """
 
 import json
@@ -10,6 +11,7 @@ import sys
 import time
 from typing import Any
 
+import lightning as L
 import torch
 from torch import Tensor, nn
 
@@ -24,14 +26,14 @@ MODEL = {"_target_": "benchmarks.overhead.AlmostEmptyModel"}
 
 
 class AlmostEmptyModel(BaseModel):
-    """One player, whose only weight scales the image."""
+    """One player, whose only layer scales the channels of the image."""
 
     batch_type = UnpairedBatch
     ema_networks = ("network",)
 
     def __init__(self) -> None:
         super().__init__(schedule=lambda _: 1.0)
-        self.network = nn.Conv2d(3, 3, 1, groups=3, bias=False)
+        self.network = almost_empty_network()
         self.player = self.add_player("generators", self.network, optimizer=make_optimizer)
 
     def training_step(self, batch: UnpairedBatch, batch_idx: int) -> None:
@@ -43,6 +45,35 @@ class AlmostEmptyModel(BaseModel):
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
         translated: Tensor = self.network(image)
         return translated
+
+
+class BareModule(L.LightningModule):
+    """The same step with its own optimizer and average of weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = almost_empty_network()
+        self.average = [each.detach().clone() for each in self.network.parameters()]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return make_optimizer(self.network.parameters())
+
+    def training_step(self, batch: UnpairedBatch, batch_idx: int) -> None:
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(loss(self.network, batch["a"]))
+        optimizer.step()
+        update_average(self.average, self.network)
+
+
+def almost_empty_network() -> nn.Module:
+    return nn.Conv2d(3, 3, 1, groups=3, bias=False)
+
+
+@torch.no_grad()
+def update_average(average: list[Tensor], network: nn.Module) -> None:
+    torch._foreach_lerp_(average, list(network.parameters()), 1e-3)
 
 
 def make_optimizer(parameters: Any) -> torch.optim.Optimizer:
@@ -58,18 +89,19 @@ def main(steps: int = 300) -> dict[str, float]:
     torch.set_num_threads(1)
     experiment, timer = build(SETTINGS, steps + 10, MODEL), StepTimer(10, count_flops=False)
     train(experiment, timer)
-    plain = plain_loop(experiment, steps)
+    plain, bare = plain_loop(experiment, steps), bare_lightning(experiment, steps)
     return {
         "step_ms": 1e3 * timer.cost.wall / steps,
         "step_cpu_ms": 1e3 * timer.cost.cpu / steps,
         "plain_loop_ms": 1e3 * plain,
+        "bare_lightning_ms": 1e3 * bare,
         "overhead_ms": 1e3 * (timer.cost.cpu / steps - plain),
     }
 
 
 def plain_loop(experiment: Any, steps: int) -> float:
     """CPU seconds of the same step, its data and its average of weights, without Lightning and this package's loop."""
-    network = nn.Conv2d(3, 3, 1, groups=3, bias=False)
+    network = almost_empty_network()
     average = [each.detach().clone() for each in network.parameters()]
     optimizer = make_optimizer(network.parameters())
     images = [experiment.data.on_after_batch_transfer(batch, 0)["a"] for batch in experiment.data.train_dataloader()]
@@ -78,9 +110,21 @@ def plain_loop(experiment: Any, steps: int) -> float:
         optimizer.zero_grad()
         loss(network, images[step % len(images)]).backward()
         optimizer.step()
-        with torch.no_grad():
-            torch._foreach_lerp_(average, list(network.parameters()), 1e-3)
+        update_average(average, network)
     return (time.process_time() - start) / steps
+
+
+def bare_lightning(experiment: Any, steps: int) -> float:
+    """CPU seconds of the same step and its data in Lightning's loop, with nothing of this package but the data."""
+    timer = StepTimer(10, count_flops=False)
+    module = BareModule()
+    module.latest_losses = {}  # what StepTimer reads
+    trainer = L.Trainer(
+        accelerator="cpu", max_steps=steps + 10, callbacks=[timer], logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=experiment.data)
+    return timer.cost.cpu / steps
 
 
 if __name__ == "__main__":

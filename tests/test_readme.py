@@ -13,6 +13,7 @@ from stylegan_lab.config.paths import CONF
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHOICES = (ROOT / "docs" / "choices.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("#")[0].strip() for kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
 EXPERIMENT = next(block for kind, block in BLOCKS if kind == "yaml")
@@ -44,6 +45,10 @@ def test_commands_of_the_readme_run(command: str, folder: Path, monkeypatch: pyt
     monkeypatch.chdir(folder)
     words = shlex.split(command.replace("RUN", run_folder(folder)).replace("iterations=4000", "iterations=10"))
     assert run(words[1:]) == 0
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 120
 
 
 def test_the_experiment_of_the_readme_composes(tmp_path: Path) -> None:
@@ -80,8 +85,8 @@ def test_the_python_code_of_the_readme_runs(folder: Path, capsys: pytest.Capture
         "sweep",
     ],
 )
-def test_the_table_of_the_readme_names_every_choice(group: str) -> None:
-    (row,) = [line for line in README.splitlines() if line.startswith("|") and f"`{group}`" in line]
+def test_the_table_of_choices_is_complete(group: str) -> None:
+    (row,) = [line for line in CHOICES.splitlines() if line.startswith("|") and f"`{group}`" in line]
     for path in (CONF / group).glob("*.yaml"):
         assert f"`{path.stem}`" in row or path.stem.endswith("_r1"), f"{group}={path.stem} is missing"
         assert yaml.safe_load(path.read_text()) is not None

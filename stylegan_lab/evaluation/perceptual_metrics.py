@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,20 +46,23 @@ STYLE_NETS = {
 
 
 @cache
-def lpips(net: Heads = "alex", weights: str = "imagenet") -> dict[str, Metric]:
-    """Return the metric `lpips_<net>`."""
+def lpips(
+    net: Heads = "alex", weights: str = "imagenet", reference: Literal["truth", "input"] = "truth"
+) -> dict[str, Metric]:
+    """Return the metric `lpips_<net>`, the distance to the truth, or `lpips_<net>_input`, the distance to the input."""
     build, weights_name, layers, min_size = lookup("metrics: lpips", net, LPIPS_NETS)
     loss = LPIPSLoss(build, weights, net, dict.fromkeys(layers, 1.0), {})
 
     @torch.no_grad()
     @use_tf32(False)
-    def distance(images: Tensor, truth: Tensor) -> float:
-        pairs = zip(_batches(images), _batches(truth), strict=True)
-        sums = (len(batch) * float(loss.content(loss.features(batch), loss.features(true))) for batch, true in pairs)
+    def distance(images: Tensor, others: Tensor) -> float:
+        pairs = zip(_batches(images), _batches(others), strict=True)
+        sums = (len(batch) * float(loss.content(loss.features(batch), loss.features(other))) for batch, other in pairs)
         return sum(sums) / len(images)
 
     protocol = f"LPIPS 0.1 per image, averaged, at the images' own size; {_network_protocol(loss.network, weights_name, weights)}"
-    return {f"lpips_{net}{_untrained(weights)}": Metric(distance, "truth", "lower", protocol, min_size=min_size)}
+    name = f"lpips_{net}{_untrained(weights)}{'_input' if reference == 'input' else ''}"
+    return {name: Metric(distance, reference, "lower", protocol, min_size=min_size)}
 
 
 @cache

@@ -32,6 +32,7 @@ from stylegan_lab.runs.run import Run, new_run
 from stylegan_lab.runs.state import NEW_RUN
 from stylegan_lab.training.checkpoint_sections import check_sections
 from stylegan_lab.training.data_record import record_data_files
+from stylegan_lab.training.estimate import estimate_duration
 from stylegan_lab.training.evaluate import evaluate_checkpoint
 from stylegan_lab.training.experiment import (
     Experiment,
@@ -86,6 +87,8 @@ def train(config: DictConfig, hydra: HydraConf, flags: Sequence[str] = (), start
         if config.resume:
             start = checkpoint_to_resume(find_run(config.resume)[0], experiment)
             print(f"resume     {start or 'at the beginning: there is no checkpoint'}")
+        if config.dry_run == "time":
+            print(estimate_duration(experiment))
         return None
     with run_folder(config, choices) as run:
         start = chosen_by_first_rank(lambda: checkpoint_to_resume(run, experiment)) if config.resume else None

@@ -52,7 +52,7 @@ def test_the_environment_is_recorded(results: Any) -> None:
     assert {"versions", "commit", "processor", "cpu_count", "cpu_flags", "threads", "gpus"} <= results[
         "environment"
     ].keys()
-    assert {"overhead_ms", "step_ms", "plain_loop_ms"} <= results["overhead"].keys()
+    assert {"overhead_ms", "step_ms", "plain_loop_ms", "bare_lightning_ms"} <= results["overhead"].keys()
 
 
 def test_flops_of_a_convolution_have_a_closed_form() -> None:

@@ -51,6 +51,13 @@ def test_lpips_is_the_loss_averaged_over_images(monkeypatch: pytest.MonkeyPatch)
     assert single_metric(lpips, "squeeze")(images, truth) == pytest.approx(expected, rel=1e-5)
 
 
+def test_lpips_can_be_the_distance_to_the_input() -> None:
+    ((name, metric),) = lpips("squeeze", "random", "input").items()
+    assert name == "lpips_squeeze_untrained_input" and metric.reference == "input"
+    images, others = random_images(0), random_images(1)
+    assert metric(images, others) == single_metric(lpips, "squeeze")(images, others)
+
+
 def test_the_style_distance_ignores_order_and_positions(monkeypatch: pytest.MonkeyPatch) -> None:
     metric, images = single_metric(style_distance, "squeezenet"), random_images(0)
     monkeypatch.setattr(perceptual_metrics, "BATCH", 2)

@@ -1,0 +1,253 @@
+"""Which score should one trust where there is no ground truth? (docs/which-metric.md)
+
+    python -m benchmarks.which_metric train --runs runs/which_metric --features FOLDER   # 144 trainings, resumable
+    python -m benchmarks.which_metric rank                                               # from the CSV
+
+Unpaired translation has no ground truth, except on the embedded domains, where the true translation of every photo is known.
+`train` trains runs of several models, losses, weights, lengths and seeds, scores each with all metrics, and writes
+benchmarks/results/which_metric.csv, a line for each run. `rank` compares the ranking of the runs by each metric that needs no
+ground truth with their ranking by the true error, and draws docs/which-metric.png.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measure import RESULTS, ROOT, table
+from stylegan_lab.runs.reader import read_overrides
+from stylegan_lab.runs.run import Run
+
+CSV = RESULTS / "which_metric.csv"
+FIGURE = ROOT / "docs" / "which-metric.png"
+# Learned and plain errors to the true translation. A metric is judged by its agreement with each.
+TRUE_ERRORS = ("l1", "ssim", "lpips_squeeze")
+NEEDS_TRUTH = {*TRUE_ERRORS, "psnr", "ms_ssim"}
+COMMON = [
+    "logger=none", "evaluate=true", "data.target=ukiyoe,mosaic", "iterations=100,300,900", "seed=0,1",
+    "callbacks.samples=null", "callbacks.validation.every=0",
+]  # fmt: skip
+SWEEPS = {  # 72, 36, 12 and 24 runs
+    "cyclegan": ["experiment=demo", "loss=lsgan,hinge", "model.cycle_weight=1,5,20"],
+    "cut": ["experiment=cut_scenes", "model.nce_weight=0,1,4"],
+    "fastcut": ["experiment=fastcut_scenes"],
+    "perceptual": ["experiment=perceptual_unpaired_scenes", "model.content_weight=0.5,5"],
+}
+WEIGHTS = ("model.cycle_weight", "model.nce_weight", "model.content_weight")
+FEATURES = {
+    "squeezenet": "squeezenet1_1.safetensors"
+}  # metric configs, and the file of weights that each of them takes
+PERCEPTUAL = {  # metrics by name: what builds them besides the weights
+    "lpips_truth": "_target_: stylegan_lab.evaluation.perceptual_metrics.lpips, net: squeeze",
+    "lpips_input": "_target_: stylegan_lab.evaluation.perceptual_metrics.lpips, net: squeeze, reference: input",
+    "style": "_target_: stylegan_lab.evaluation.perceptual_metrics.style_distance, net: squeezenet",
+}
+SETS = "[fid,kid,precision,recall,density,coverage]"
+LOWER_IS_BETTER = ("l1", "lpips", "fid", "kid", "sliced", "palette", "style")
+SETTINGS = ("loss", "data.target", "iterations", "seed")
+TEXTS = {"run", "model", "direction", "weight", *SETTINGS}
+RESAMPLES = 2000
+CANDIDATES = 10
+MIN_RUNS = 4
+Rows = Sequence[Mapping[str, Any]]
+
+
+class Ranking(NamedTuple):
+    """How well a metric orders runs as the true error does: Spearman's rho, 1 at best, with 95% intervals."""
+
+    overall: float  # among all runs of a domain
+    low: float
+    high: float
+    within: float  # among runs of one model
+    within_low: float
+    within_high: float
+    best_of_ten: float  # see `regret`
+
+    def row(self) -> dict[str, str]:
+        return {
+            "all runs": f"{self.overall:.2f} ({self.low:.2f} to {self.high:.2f})",
+            "one model": f"{self.within:.2f} ({self.within_low:.2f} to {self.within_high:.2f})",
+            "better ones missed": f"{self.best_of_ten:.0%}",
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    training = commands.add_parser("train")
+    training.add_argument("--runs", type=Path, required=True, help="where the sweeps are; the same folder resumes them")
+    training.add_argument(
+        "--features", type=Path, required=True, metavar="FOLDER", help=f"with {', '.join(FEATURES.values())}"
+    )
+    training.add_argument("--sweeps", nargs="*", default=list(SWEEPS), choices=list(SWEEPS))
+    training.add_argument("overrides", nargs="*", help="of all runs")
+    ranking = commands.add_parser("rank")
+    for each in (training, ranking):
+        each.add_argument("--csv", type=Path, default=CSV)
+    arguments = parser.parse_args()
+    if arguments.command == "train":
+        train(arguments.runs, arguments.sweeps, [*metric_overrides(arguments.features), *arguments.overrides])
+        write_csv(arguments.csv, read_runs(arguments.runs))
+    else:
+        rank(read_csv(arguments.csv))
+
+
+def metric_overrides(folder: Path) -> list[str]:
+    """The metrics that need no weights, and those whose weights are in the folder."""
+    names, settings = ["default", "untrained"], [f"metrics.untrained.names={SETS}"]
+    weights = {name: json.dumps(str((folder / file).resolve())) for name, file in FEATURES.items()}
+    for name, file in weights.items():
+        names.append(name)
+        settings += [f"metrics.{name}.features.weights={file}", f"metrics.{name}.names={SETS}"]
+    for name, built in PERCEPTUAL.items():
+        settings.append(f"+metrics.{name}={{{built}, weights: {weights['squeezenet']}}}")
+    return [f"metrics=[{','.join(names)}]", *settings]
+
+
+def train(runs: Path, sweeps: Sequence[str], overrides: Sequence[str]) -> None:
+    for name in sweeps:
+        settings = [*COMMON, *SWEEPS[name], *overrides, f"output_dir={runs / name}"]
+        subprocess.run([sys.executable, "-m", "stylegan_lab", "train", "-m", *settings], check=True)
+
+
+def read_runs(runs: Path) -> list[dict[str, Any]]:
+    """A row for each direction of each run that is scored."""
+    rows = []
+    for file in sorted(runs.glob("*/*/scores.json")):
+        scores = json.loads(file.read_text(encoding="utf-8"))
+        chosen = dict(override.split("=", 1) for override in read_overrides(Run(file.parent)))
+        settings = {"run": str(file.parent.relative_to(runs)), "model": file.parent.parent.name}
+        settings |= {key: chosen.get(key, "") for key in SETTINGS}
+        settings["weight"] = next((chosen[key] for key in WEIGHTS if key in chosen), "")
+        for direction, values in {"a_to_b": scores["metrics"], **scores.get("directions", {})}.items():
+            rows.append({**settings, "direction": direction, **values})
+    return rows
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    names = list({name: None for row in rows for name in row})
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names, restval="")
+        writer.writeheader()
+        writer.writerows(
+            {name: round_to(value) if isinstance(value, float) else value for name, value in row.items()}
+            for row in rows
+        )
+    print(f"{len(rows)} rows in {path}")
+
+
+def round_to(value: float, digits: int = 6) -> float:
+    return float(f"{value:.{digits}g}")
+
+
+def read_csv(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            {name: text if name in TEXTS else float(text or "nan") for name, text in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def rank(rows: Sequence[Mapping[str, Any]]) -> None:
+    metrics = [name for name in rows[0] if name not in TEXTS | NEEDS_TRUTH]
+    domains = group(rows, "data.target", "direction")
+    comparable = group(rows, "data.target", "direction", "model")
+    print(f"{len(rows)} rows of {len({row['run'] for row in rows})} runs, {len(domains)} domains")
+    results = {
+        error: {name: rank_metric(name, error, domains, comparable) for name in metrics} for error in TRUE_ERRORS
+    }
+    for error, rankings in results.items():
+        ordered = sorted(rankings.items(), key=lambda each: -each[1].overall)
+        print(f"\nagreement with {error} to the truth\n")
+        print(table([{"metric": name, **each.row()} for name, each in ordered]))
+    draw(results)
+
+
+def rank_metric(
+    name: str, error: str, domains: Sequence[Rows], comparable: Sequence[Rows], resamples: int = RESAMPLES
+) -> Ranking:
+    """Spearman's rho between a metric and the true error, both turned so that more is better: the mean over groups of runs."""
+    rng = np.random.default_rng(0)
+    found = []
+    for groups in (domains, comparable):
+        pairs = [np.array([[turned(name, row), turned(error, row)] for row in rows]) for rows in groups]
+        pairs = [each[np.isfinite(each).all(1)] for each in pairs]
+        pairs = [each for each in pairs if len(each) > MIN_RUNS]
+        resampled = [
+            mean_spearman([each[rng.integers(len(each), size=len(each))] for each in pairs]) for _ in range(resamples)
+        ]
+        low, high = np.nanquantile(resampled, [0.025, 0.975])
+        found += [mean_spearman(pairs), float(low), float(high)]
+    best_of_ten = float(np.mean([regret(name, error, rows, rng) for rows in domains]))
+    return Ranking(*found, best_of_ten)
+
+
+def turned(name: str, row: Mapping[str, Any]) -> float:
+    return -float(row[name]) if name.startswith(LOWER_IS_BETTER) else float(row[name])
+
+
+def mean_spearman(pairs: Sequence[NDArray[Any]]) -> float:
+    return float(np.mean([spearman(each[:, 0], each[:, 1]) for each in pairs]))
+
+
+def spearman(first: NDArray[Any], second: NDArray[Any]) -> float:
+    ranks = [rank_with_ties(each) for each in (first, second)]
+    if any(np.ptp(each) == 0 for each in ranks):
+        return 0.0  # a metric that is the same for all runs orders nothing
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def rank_with_ties(values: NDArray[Any]) -> NDArray[Any]:
+    """Ranks from 0; equal values share the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
+
+
+def regret(name: str, error: str, rows: Rows, rng: np.random.Generator) -> float:
+    """The share of the other runs that are truly better than the one this metric chooses of ten runs drawn at random."""
+    scores, truth = (np.array([turned(each, row) for row in rows]) for each in (name, error))
+    usable = np.flatnonzero(np.isfinite(scores))
+    shares = []
+    for _ in range(RESAMPLES if len(usable) > CANDIDATES else 0):
+        drawn = rng.choice(usable, CANDIDATES, replace=False)
+        chosen = drawn[np.argmax(scores[drawn])]
+        shares.append((truth[drawn] > truth[chosen]).sum() / (CANDIDATES - 1))
+    return float(np.mean(shares)) if shares else float("nan")
+
+
+def group(rows: Rows, *keys: str) -> list[Rows]:
+    found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return list(found.values())
+
+
+def draw(results: Mapping[str, Mapping[str, Ranking]]) -> None:
+    """The agreement with each true error, the metrics in the order of their mean."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = sorted(results["l1"], key=lambda name: np.mean([each[name].overall for each in results.values()]))
+    figure, axes = pyplot.subplots(figsize=(7, 0.28 * len(names) + 1), layout="constrained")
+    for shift, (error, rankings) in enumerate(results.items()):
+        middle, low, high = np.array([rankings[name][:3] for name in names]).T
+        at = np.arange(len(names)) + 0.22 * (shift - 1)
+        axes.errorbar(middle, at, xerr=[middle - low, high - middle], fmt="o", markersize=4, label=error)
+    axes.set_yticks(range(len(names)), names)
+    axes.axvline(0, color="gray", linewidth=0.8)
+    axes.set_xlabel("Spearman's rho with the true error, 95% intervals")
+    axes.legend(title="true error")
+    figure.savefig(FIGURE, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
