@@ -3,6 +3,7 @@
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from typing import TextIO
 
 from stylegan_lab.config.paths import PACKAGE
@@ -36,7 +37,7 @@ def silence_warnings() -> None:
         warnings.showwarning = _show_warning
 
 
-_SHOWN_BY_PYTHON = []
+_SHOWN_BY_PYTHON: list[Callable[..., None]] = []
 
 
 def _show_warning(
