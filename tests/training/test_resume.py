@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from stylegan_lab.cli.main import run
+from stylegan_lab.errors import UserError
 from stylegan_lab.runs import checkpoint, checkpoint_index
 from stylegan_lab.runs import run as run_module
 from stylegan_lab.runs.reader import recorded_state
 from stylegan_lab.runs.run import Run
+from stylegan_lab.training import evaluate as evaluate_module
 from stylegan_lab.training import fit
 from stylegan_lab.training.resume import overrides_to_resume
 from stylegan_lab.training.safe_overrides import overrides_of_run
@@ -424,3 +427,22 @@ def test_a_run_is_not_finished_before_it_is_evaluated(monkeypatch: pytest.Monkey
     assert run(["train", *QUICK, "iterations=1", "evaluate=true"]) == 0
     state = recorded_state(Path("run"))
     assert seen == ["running"] and state is not None and state.status == "finished"
+
+
+def test_a_checkpoint_sends_no_value_of_the_environment_when_it_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+
+    def build(where: str, *_: Any) -> Any:
+        built.append(where)
+        raise UserError("its package is missing")
+
+    monkeypatch.setattr(evaluate_module, "build_logger_factory", build)
+    monkeypatch.setenv("MY_SECRET", "s3cret")
+    loggers = {
+        "sends": {"project": "${oc.env:MY_SECRET}"},
+        "refers": {"project": "${vars.x}"},
+        "own": {"project": "mine"},
+    }
+    config = OmegaConf.create({"logger": loggers, "vars": {"x": "${oc.env:MY_SECRET}"}, "trust": []})
+    evaluate_module.log_scores(Run("run"), config, {"split": "test", "iteration": 1, "metrics": {}}, Path("test.png"))
+    assert built == ["evaluate.own"]
