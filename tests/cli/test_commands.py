@@ -514,7 +514,7 @@ MISTAKES = {
     "no loss": ("train loss=null", "loss=null: choose one of hinge, hinge_r1, lsgan"),
     "dashes": ("train --experiment=smoke", "settings are given without dashes: experiment=smoke"),
     "an unknown flag": ("train --multrun", "--multrun is not a flag (did you mean --multirun?)"),
-    "an interval of nothing": ("train callbacks.samples.every=0", "callbacks.samples.every=0: at least 1 is expected"),
+    "an interval below 0": ("train callbacks.samples.every=-1", "callbacks.samples.every=-1: at least 0 is expected"),
     "a monitor that is no score": (
         "train callbacks.checkpointing.monitor=val/sim",
         "=val/sim is unknown (did you mean val/ssim?)",

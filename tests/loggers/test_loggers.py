@@ -1,9 +1,6 @@
 """Loggers: metrics.jsonl is complete, and no other logger can stop or delay a training."""
 
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -90,23 +87,6 @@ def test_what_a_hanging_logger_left_running_is_ended_and_its_error_is_no_second_
     assert ended.is_set() and [str(each.message).split(";")[0] for each in caught] == [
         "logger hanging: still logging after 0 s, stopped"
     ]
-
-
-def test_wandb_that_hangs_leaves_no_process_behind(tmp_path: Path) -> None:
-    """The server is asked for an answer only with mode=auto; one may also stop answering later."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        words = ["experiment=smoke", "iterations=1", "evaluate=false", "callbacks.validation=null", "output_dir=run"]
-        words += ["logger.wandb.mode=online", "logger.wandb.patience=1"]
-        environment = {key: value for key, value in os.environ.items() if key != "WANDB_MODE"}
-        environment |= {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": url, "HOME": str(tmp_path)}
-        command = [sys.executable, "-m", "stylegan_lab", "train", *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=80)
-    assert done.returncode == 0
-    told = [line for line in done.stderr.splitlines() if not line.startswith("wandb: [wandb.login()]")]
-    assert told == ["warning: logger wandb: still logging after 1 s, stopped; metrics.jsonl is complete"]
 
 
 def test_wandb_is_online_only_with_a_key_and_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
