@@ -54,7 +54,6 @@ COUNTING = """
     import torch
 
     from stylegan_lab.runs import checkpoint, checkpoint_index
-from stylegan_lab.runs import run as run_module
 
     def counting(function, kind):
         def counted(path, *arguments, **named):
@@ -340,9 +339,8 @@ def test_a_checkpoint_with_half_a_section_is_refused(attacked: Path, capsys: pyt
         assert f"cannot be resumed: {named} is missing or damaged" in capsys.readouterr().err
 
 
-def test_callbacks_may_change_in_a_resumed_run(attacked: Path) -> None:
+def test_a_callback_may_be_added_to_a_resumed_run(attacked: Path) -> None:
     assert attacked.is_dir()
-    assert run(["train", "resume=run", "iterations=2", "callbacks.checkpointing=null"]) == 0
     assert (
         run(["train", "resume=run", "iterations=2", "+callbacks.timer._target_=lightning.pytorch.callbacks.Timer"]) == 0
     )
