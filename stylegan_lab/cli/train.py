@@ -2,12 +2,17 @@
 
 import os
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stylegan_lab.cli.arguments import add_sweep_overrides, flags_and_overrides
 from stylegan_lab.config.paths import CONF, config_choices
+from stylegan_lab.config.used_groups import only_used_groups
 from stylegan_lab.errors import UserError
+from stylegan_lab.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -20,21 +25,53 @@ HELP = """Train one experiment. Every setting is KEY=VALUE; a group such as mode
   stylegan-lab train -m experiment=smoke loss=lsgan,hinge model.cycle_weight=5,10
   stylegan-lab train experiment=smoke seeds=3
 
-Groups and their choices:
+Groups and their choices (`stylegan-lab train help GROUP` says what each choice is):
 """
 
 HELP_END = """
-`--cfg job` prints the composed configuration, `--info defaults` shows where each part comes from, `-m` starts a sweep."""
+`--cfg job` prints the settings that have an effect, `--cfg all` all of them and Hydra's, `--info defaults` shows where
+each part comes from, `-m` starts a sweep."""
 
 
 def main(arguments: list[str]) -> int:
     """Print the help, or train. Hydra is imported only for training, so that the help is fast."""
+    if arguments[:1] == ["help"]:
+        print(*(describe_group(group) for group in arguments[1:]), sep="\n\n") if arguments[1:] else main(["--help"])
+        return 0
     flags, overrides = flags_and_overrides(arguments)
     if {"-h", "--help"} & set(flags):
-        groups = sorted({str(path.parent.relative_to(CONF)) for path in CONF.glob("*/**/*.yaml")})
-        print(HELP, *(f"{group}: {', '.join(config_choices(group))}" for group in groups), HELP_END, sep="\n")
+        print(HELP, *(f"{group}: {', '.join(config_choices(group))}" for group in config_groups()), HELP_END, sep="\n")
         return 0
     return run_hydra(*add_sweep_overrides(flags, overrides))
+
+
+def config_groups() -> list[str]:
+    return sorted({str(path.parent.relative_to(CONF)) for path in CONF.glob("*/**/*.yaml")})
+
+
+def describe_group(group: str) -> str:
+    """The choices of a config group, each with the first line of its comment."""
+    if group not in (groups := config_groups()):
+        raise UserError(
+            f"train help {group}: there is no such group{did_you_mean(group, groups)}; groups: {', '.join(groups)}"
+        )
+    choices = config_choices(group)
+    width = max(map(len, choices))
+    return "\n".join([f"{group}=", *(f"  {name:{width}}  {first_comment(path)}" for name, path in choices.items())])
+
+
+def first_comment(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comments = (line[1:].strip() for line in lines if line.startswith("#") and not line.startswith("# @"))
+    return next(comments, "")
+
+
+def prints_config(flags: list[str]) -> bool:
+    """Whether the flags are those of `--cfg job`, for the whole config."""
+    asked = {"--cfg=job", "-c=job"} & set(flags) or any(
+        flag in ("--cfg", "-c") and value == "job" for flag, value in pairwise(flags)
+    )
+    return bool(asked) and not any(flag.split("=")[0] in ("-p", "--package") for flag in flags)
 
 
 def run_hydra(flags: list[str], overrides: list[str]) -> int:
@@ -83,7 +120,12 @@ def run_hydra(flags: list[str], overrides: list[str]) -> int:
 
             check_hydra_callbacks(overrides)
         sys.argv = [Path(command_line[0]).name, *flags, *overrides]
-        job()
+        if prints_config(flags):
+            with redirect_stdout(StringIO()) as printed:
+                job()
+            print(only_used_groups(printed.getvalue()), end="")
+        else:
+            job()
     except (HydraException, OmegaConfBaseException) as error:
         message = to_user_error(error, [*flags, *overrides])
         raise (add_search_path(message, error, overrides) if is_resumed else message) from error
