@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := dev,track,sweep,cluster,docs
+EXTRAS := dev,track,sweep,cluster,serve,video,docs
 READY := $(VENV)/.ready
 TRAINS := $(VENV)/.trains
 # uv is faster than pip, and does not read the settings of pip, which gets a try where uv fails. Neither compiles what may never be

@@ -86,7 +86,7 @@ def compare(folder: str, model: str) -> dict[str, Any]:
     size = 256 if model == "pix2pix" else COMPARED_SIZE
     extra = {
         "cut": ["model.nce_patches=1000000"],
-        "pix2pix": ["generator.dropout=0", "loss.gan_loss.d_loss_scale=0.5"],
+        "pix2pix": ["generator.dropout=0"],
     }.get(model, [])
     experiment = build([f"model={model}", f"data.size={size}", *extra], 1)
     ours = experiment.module

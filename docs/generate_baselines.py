@@ -11,16 +11,17 @@ from stylegan_lab.reporting.baselines.status import (
     why_not_run,
 )
 
-HEAD = """# Baselines
+HEAD = """# Reproduce baselines
 
-Written by `make docs` from `baselines/*.yaml` and the results recorded in `baselines/results`.
+A baseline states the scores that an experiment should reach, with their source, protocol and
+tolerance. This command prints the tables of this page:
 
 ```bash
-stylegan-lab reproduce    # this table, in the terminal
+stylegan-lab reproduce
 ```
 
 With a name, `reproduce` trains the seeds that have no recorded result, each in its own run below
-`runs/reproduce`, evaluates them by the baseline's protocol, records the results and prints the
+`runs/reproduce`. It evaluates them by the baseline's protocol, records the results and prints the
 differences. Run the same command again to resume an interrupted training.
 
 ```console
@@ -34,34 +35,39 @@ stylegan-lab reproduce pix2pix_scenes --run runs/pix2pix_scenes/20260101-120000-
 The mean over a baseline's seeds is compared with the expected score. A score is reached if it is
 worse than expected by no more than the tolerance; a better score always counts as reached.
 
-- *reproduced*: all scores are reached, with all seeds, and the code was committed.
-- *partial*: some scores are reached and others are not, or seeds are missing, or the code was not committed.
+- *reproduced*: all scores are reached, all seeds were run, and the code was committed.
+- *partial*: some scores are reached and others are not, or seeds are missing, or the code was not
+  committed.
 - *failed*: no score is reached.
 - *not run*: there is no result. The table gives the reason, such as weights, data or a GPU that the
   repository does not include, or a protocol that evaluation does not support yet.
 
 A result stores two fingerprints: one of the baseline (expected scores, tolerances, overrides,
 seeds, split and checkpoint) and one of the settings of its experiment. If either changes, the
-result no longer counts. So the expected score is always written down before the run that it is
-compared with. A result also stores the commits of every session of the training and of the
+result no longer counts. The expected score is therefore always written down before the run that it
+is compared with. A result also stores the commits of all sessions of the training and of the
 evaluation.
+
+`make docs` writes this page from `baselines/*.yaml` and the results in `baselines/results`.
 
 ## Scores of papers
 
-Costs are estimates where nothing was trained.
+Costs of baselines without a result are estimates.
 
 """
 MIDDLE = """
 ## Scores of this project
 
-Scores in the headers of this project's [configs](configs.md), on data of the package, with a
-tolerance of two standard deviations over the seeds, and at least the rounding error. The baselines
-at 64 px reproduce no paper: they compare a few minutes of training on real images with the scores
-reached without a model.
+These scores are from the headers of this project's [configs](configs.md), on data of the package.
+The tolerance is two standard deviations over the seeds, or the rounding error if that is larger.
+The baselines at 64 px do not reproduce a paper: they compare a few minutes of training on real
+images with scores that are reached without a model.
 
 """
 TAIL = """
 ## Definitions
+
+Each entry gives the settings of a baseline, the source of its scores, the protocol and the cost.
 
 """
 

@@ -4,15 +4,20 @@ from pathlib import Path
 
 from stylegan_lab.config.paths import CONF
 
-HEAD = """# Config groups
+HEAD = """# Configure a training
 
-Written by `make docs` from `conf/`. Choose an option of a group with `group=option` on the command line, or with
-`override /group: option` in an experiment; change one of its settings with `group.setting=value`.
+Choose an option of a config group with `group=option`, and change a setting with
+`group.setting=value`. In the file of an experiment, `override /group: option` chooses an option.
+Print the result before training:
 
 ```bash
-stylegan-lab train experiment=smoke --cfg job     # the composed configuration
-stylegan-lab train experiment=smoke --info defaults-tree    # the file that each part comes from
+stylegan-lab train help loss    # the options of a group
+stylegan-lab train experiment=smoke --cfg job    # the settings that have an effect
+stylegan-lab train experiment=smoke --info defaults-tree    # the files that it is composed from
 ```
+
+This page lists the top-level settings and then all options of every group. `make docs` writes it
+from `conf/`.
 
 """
 

@@ -1,20 +1,20 @@
-"""Writes datasets.md from the catalogue, so that the page cannot go stale: `make docs`; a test compares."""
+"""Write docs/datasets.md from the catalog of data sets (`make docs`); a test checks that the page is current."""
 
 from pathlib import Path
 
 from stylegan_lab.cli.data import size_text
 from stylegan_lab.data.download.catalog import DATASETS, PaperDataset
 
-HEAD = """# The papers' data sets
+HEAD = """# Download the data sets of the papers
 
-Written by `make docs` from `stylegan_lab/data/download/catalog.py`.
+List the published data sets:
 
 ```bash
-stylegan-lab data list                # what there is, and which of it is here
-stylegan-lab data list horse2zebra    # all that is known of one: terms, source, layout, hashes
+stylegan-lab data list                # all data sets; * marks the downloaded ones
+stylegan-lab data list horse2zebra    # all details of one: terms, source, layout, SHA-256
 ```
 
-A download needs the network, and ends with the command that trains on it:
+A download needs network access. At its end it prints the command that trains on the data set:
 
 ```console
 stylegan-lab data download horse2zebra
@@ -23,39 +23,51 @@ stylegan-lab data download afhq --accept-terms
 stylegan-lab data download edges2shoes --root /mnt/large --keep-archive
 ```
 
-Sets are put below `datasets`, or below `$STYLEGAN_LAB_DATA`, where `data=NAME` looks for them; with `--root` elsewhere, give
-`data.root=FOLDER/NAME`.
+Data sets are stored below `datasets`, or below `$STYLEGAN_LAB_DATA` if that is set, and `data=NAME`
+looks for them there. After a download with `--root FOLDER`, train with `data.root=FOLDER/NAME`.
 
-| `data=` | what | images | to fetch | SHA-256 | folders | terms |
+| `data=` | contents | images | download | SHA-256 | folders | terms |
 |---|---|---|---|---|---|---|
 """
 TAIL = """
-Nothing here is given out by this project, and none of its licences covers them: each set comes from those who publish it
-(`data list NAME` says whence), on their terms. Where terms have to be accepted, a download asks for `--accept-terms`.
-Cityscapes may not be given out by others: `data list cityscapes` says how to get it. `ae_photos` are images to translate, with
-nothing to train on. A dash stands for what nobody publishes; sizes with *about* are rounded by those who publish them.
+`make docs` writes this table from `stylegan_lab/data/download/catalog.py`. A dash means that nobody
+publishes the value. Sizes with *about* were rounded by the publishers. *SHA-256: yes* means that a
+checksum is published.
 
-`facades` and `maps` are pix2pix's pairs; `facades_unpaired` and `maps_unpaired` are CycleGAN's two domains of the same. Numbers,
-sizes and hashes of the CycleGAN sets, MNIST, CIFAR-10 and the flowers are those that TensorFlow Datasets publishes; their makers
-publish none, or MD5 alone, which is then checked as well. MNIST and CIFAR-10 become PNG files in a folder for each class;
-CIFAR-10 is taken in its binary version, since the usual one is a Python pickle, which may run code when it is read. The flowers
-stand in their official split.
+This project does not distribute any of these data sets, and its license does not cover them. Each
+is downloaded from its publishers (`data list NAME` shows the address), under their terms. If terms
+have to be accepted, the download asks for `--accept-terms`. The license of Cityscapes forbids
+redistribution; `data list cityscapes` explains how to obtain it. `ae_photos` only has images to
+translate and no training set.
 
-## What a download promises
+`facades` and `maps` are the pairs of pix2pix. `facades_unpaired` and `maps_unpaired` are the same
+images as two domains, as CycleGAN uses them. The image counts, sizes and checksums of the CycleGAN
+sets, MNIST, CIFAR-10 and the flowers are those that TensorFlow Datasets publishes. Their authors
+publish no checksum or only an MD5, which is then verified too.
 
-- **Whole or not at all.** A file is received beside its place and put there once its length and hashes are right; a set is unpacked
-  beside its folder and put there once it is whole. Interrupt it at any moment: what stands under its name is complete.
-- **It goes on.** Repeat the command after a broken line, a stall (30 seconds without a byte) or Ctrl-C: what came is kept and gone
-  on with where the server can do that and still has the same file, else it starts over.
-- **The right bytes.** Where a SHA-256 is published, the file is held against it. Where none is, the first download is trusted, its
-  hash is recorded in `~/.cache/stylegan_lab/sha256.json` (below `$STYLEGAN_LAB_CACHE` if that is set), and later downloads are held
-  against that.
-- **Only encrypted.** All addresses are https, and one that leads on to plain http is refused.
-- **Unpacked with care.** Names that lead out of the folder, absolute names, links, devices, names that a disk may take for one
-  another, many more entries than images, more bytes than any set has, and whatever grows a hundredfold are refused; nothing is
-  unpacked then.
-- **Without network here:** fetch the file elsewhere (the message says which, and where to put it) and repeat the command; it is
-  checked and unpacked just the same.
+MNIST and CIFAR-10 are converted to PNG files in one folder per class. CIFAR-10 is downloaded in its
+binary version: the usual version is a Python pickle, which can run code when it is read. The
+flowers keep their official split.
+
+## Guarantees of a download
+
+- **Complete or absent.** A file is downloaded next to its final place, and moved there after its
+  size and checksums have been verified. A data set is extracted next to its folder, and moved there
+  when it is complete. You can interrupt a download at any time: a data set that exists is complete.
+- **Resumed.** Run the command again after a lost connection, after 30 seconds without data, or
+  after Ctrl-C. The download continues from the received part if the server supports this and still
+  has the same file; otherwise it starts again.
+- **Verified.** A file with a published SHA-256 is compared with it. For other files the SHA-256 of
+  the first download is recorded in `~/.cache/stylegan_lab/sha256.json` (or below
+  `$STYLEGAN_LAB_CACHE`), and later downloads are compared with that.
+- **Encrypted.** All addresses are https, and a redirect to http is refused.
+- **Extracted safely.** An archive is refused if an entry would be written outside the folder, has
+  an absolute name, is a link or a device, or has a name that some file systems confuse with another
+  entry's. It is also refused if it has many more entries than images, or if it expands to more than
+  100 GB or more than 100 times its size. A refused archive leaves no files behind.
+- **Works offline.** Without network access, download the file on another machine. The error message
+  names the file and the place to put it. Then run the command again: the file is verified and
+  extracted in the same way.
 """
 
 

@@ -37,7 +37,7 @@ class ProgressDisplay:
     def __init__(
         self, file: TextIO, columns: Sequence[ProgressColumn], what: str, total: int | None, done: int, **fields: Any
     ) -> None:
-        self._file, self._printed = file, time.monotonic()
+        self._file, self._printed, self._total, self._lines = file, time.monotonic(), total, 0
         self._bar: Progress | None = None
         if file.isatty():
             self._bar = Progress(*columns, console=Console(file=file))
@@ -49,12 +49,18 @@ class ProgressDisplay:
         return self._bar is not None
 
     def update(self, done: int, line: Callable[[], str], print_now: bool = False, **fields: Any) -> None:
-        """Show how much is done; `fields` go to the bar, and `line` is called when a line is due."""
+        """Show how much is done; `fields` go to the bar, and `line` is called when a line is due. After other lines, the end has
+        one too."""
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done, **fields)
-        elif print_now or time.monotonic() - self._printed > SECONDS_BETWEEN_LINES:
+        elif print_now or self._is_due(done):
             self._printed = time.monotonic()
+            self._lines += 1
             print(line(), file=self._file, flush=True)
+
+    def _is_due(self, done: int) -> bool:
+        seconds = time.monotonic() - self._printed
+        return seconds > SECONDS_BETWEEN_LINES or (self._lines > 0 and done == self._total)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -74,13 +80,18 @@ def report_progress(
         TextColumn("{task.fields[note]}", markup=False),
     ]
     display = ProgressDisplay(sys.stderr, columns, what, total, done, note="")
+    start, started = done, time.monotonic()
+    shown = format_amount if in_bytes else str
+
+    def line(note: str) -> str:
+        left = (time.monotonic() - started) / (done - start) * (total - done) if total and done > start else 0
+        of_total = f" of {shown(total)}" if total else ""
+        return f"{what}  {shown(done)}{of_total}{f', {format_seconds(left)} left' if left > 0 else ''}  {note}".rstrip()
 
     def advance(amount: int, note: str = "", /) -> None:
         nonlocal done
         done += amount
-        shown = format_amount if in_bytes else str
-        line = f"{what}  {shown(done)}{f' of {shown(total)}' if total else ''}{f'  {note}' if note else ''}"
-        display.update(done, lambda: line, note=note)
+        display.update(done, lambda: line(note), note=note)
 
     try:
         yield advance

@@ -23,7 +23,7 @@ LAYERS = [
     {"callbacks", "loggers"},
     {"training"},
     {"reporting", "export", "importing"},
-    {"sweeps"},
+    {"sweeps", "serving"},
     {"cli"},
     {"__init__", "__main__"},
 ]

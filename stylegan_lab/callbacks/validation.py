@@ -12,7 +12,7 @@ from stylegan_lab.callbacks.ema import EMA, evaluation_mode, find_callback
 from stylegan_lab.callbacks.preemption import stop_requested
 from stylegan_lab.distributed import broadcast_from_rank_zero, gather_to_rank_zero, max_over_ranks, rank, world_size
 from stylegan_lab.errors import check_at_least
-from stylegan_lab.evaluation.classifier_metrics import ClassifierScore
+from stylegan_lab.evaluation.classifier_metrics import ClassifierScore, missing_reasons, present
 from stylegan_lab.evaluation.evaluator import Evaluator, compute_scores, evaluators, image_counts
 from stylegan_lab.evaluation.feature_extractors import MetricFeatures
 from stylegan_lab.evaluation.metrics import Metric, MetricEntry, select_metrics
@@ -108,7 +108,7 @@ class Validation(L.Callback):
         scores = compute_scores(images, evaluator.reference_sets, self.metrics)
         if self.classifier_metrics:
             self._classifier_scores = evaluator.classifier_scores(images)
-            scores |= {name: score.value for name, score in self._classifier_scores.items()}
+            scores |= {name: score.value for name, score in present(self._classifier_scores).items()}
         return {f"val/{name}": value for name, value in scores.items()}
 
     def _protocol(self, evaluator: Evaluator, trainer: L.Trainer) -> dict[str, Any]:
@@ -120,6 +120,7 @@ class Validation(L.Callback):
             "counts": image_counts(evaluator),
             "better": {f"val/{name}": each.direction for name, each in computed.items()},
             "protocol": {f"val/{name}": each.protocol for name, each in computed.items()},
+            "missing": {f"val/{name}": why for name, why in missing_reasons(self._classifier_scores).items()},
         }
 
     def state_dict(self) -> dict[str, Any]:

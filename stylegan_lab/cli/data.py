@@ -185,8 +185,8 @@ VERBS = {  # function and description
     "check": (check, "read all images of a folder once, and report problems"),
     "preview": (preview, "draw training samples as a model receives them"),
     "prepare": (prepare, "decode all images into the cache before training"),
-    "list": (list_, "list the published data sets: sizes, terms, sources"),
-    "download": (download, "download one of them"),
+    "list": (list_, "list the published data sets with sizes, terms and sources"),
+    "download": (download, "download a published data set"),
 }
 
 

@@ -9,5 +9,6 @@ from stylegan_lab.training.evaluate import evaluate_checkpoint
 def main(options: Namespace) -> int:
     run, checkpoint = find_run(options.run)
     checkpoint, metrics = options.checkpoint or checkpoint, options.metrics.split(",") if options.metrics else []
-    print(evaluate_checkpoint(run, checkpoint, options.split, options.use_ema, options.trust, options.n, metrics))
+    use_ema, weights = options.use_ema, options.weights
+    print(evaluate_checkpoint(run, checkpoint, options.split, use_ema, options.trust, options.n, metrics, weights))
     return 0

@@ -11,7 +11,8 @@ from stylegan_lab.errors import UserError
 from stylegan_lab.images.grid import grid
 from stylegan_lab.images.image_io import write_image
 from stylegan_lab.images.open_image import SUFFIXES
-from stylegan_lab.images.video import VIDEO_SUFFIXES, write_video
+from stylegan_lab.images.video import write_video
+from stylegan_lab.images.video_reader import VIDEO_SUFFIXES
 from stylegan_lab.training.loaded_model import load
 
 FRAMES_PER_SECOND = 20

@@ -4,10 +4,10 @@ from argparse import Namespace
 from pathlib import Path
 
 from stylegan_lab.errors import UserError
+from stylegan_lab.files.weights_file import read_weights_file
 from stylegan_lab.importing.detection import find_generators, read_generators
 from stylegan_lab.importing.imported import ImportedGenerator, ImportOptions
 from stylegan_lab.importing.imported_run import create_run, source_of
-from stylegan_lab.importing.weights_file import read_weights_file
 from stylegan_lab.training.loaded_model import load
 
 

@@ -15,16 +15,17 @@ from stylegan_lab.training.warning_filters import silence_warnings
 
 COMMANDS = {
     "train": "train one experiment, or a sweep of them",
-    "evaluate": "score a run on held-out images, or on its training images",
-    "score": "score a folder of images against another, without a run",
-    "compare": "compare runs: settings, scores, cost",
+    "evaluate": "compute the scores of a run on held-out or training images",
+    "score": "compute metrics between two folders of images, without a run",
+    "compare": "compare settings, scores and cost of runs",
     "watch": "show the progress of a training",
     "translate": "translate images with a run",
-    "export": "write a run as safetensors, ONNX or torch.export, or for the Hugging Face hub",
+    "export": "write a model as safetensors, ONNX or torch.export, or for the Hugging Face hub",
     "generate": "generate images from noise with a run",
+    "serve": "serve a web page that uses trained runs",
     "stylize": "render a photo in the style of an image",
-    "reproduce": "train a baseline and compare it with its paper",
-    "import": "make a run of a generator trained with other code",
+    "reproduce": "train a baseline and compare its scores with those of its paper",
+    "import": "create a run from a generator that was trained with other code",
     "sync": "upload offline runs to W&B",
     "data": "check, preview, prepare, list or download data",
 }
@@ -113,4 +114,4 @@ examples:
 
 `stylegan-lab COMMAND --help` explains a command.
 eval "$(stylegan-lab -sc install=bash)" installs tab completion of commands and settings.
-{DEBUG}=1 shows the traceback behind a message."""
+{DEBUG}=1 shows the traceback of an error."""

@@ -1,4 +1,4 @@
-"""The arguments of the commands, apart from what they run: help and mistakes need not wait for torch."""
+"""The arguments of the commands. They are parsed without importing torch, so that help and usage errors appear at once."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -11,31 +11,38 @@ HALVES = ("left", "right")  # of an image that shows a pair side by side
 EXPORT_FORMATS = ("safetensors", "onnx", "pt2", "hub")
 COMPARISON_FORMATS = ("csv", "json", "markdown")
 DEFAULT_PORT, LARGEST_PORT = 6007, 65535  # TensorBoard takes 6006
+SERVE_PORT = 6008
+MIN_TOKEN_LENGTH = 16
 DEFAULT_IMAGES = 64
 DEFAULT_VIDEO_IMAGES = 8  # between which a video interpolates
 DEFAULT_FRAMES = 30  # from one image to the next
+DEFAULT_STEADY = 0.8
 
 
 def evaluate(arguments: list[str]) -> Namespace:
     parser = _run_parser(
         "evaluate",
-        "Score the images of a run against real ones. Writes scores.json and an image grid into the run.",
+        "Compare the images of a run with real images. Writes scores.json and an image grid into the run's folder.",
         "runs/demo/20260101-120000-ab12 --checkpoint best",
     )
     add = parser.add_argument
     help_split = "train: compare a generative model with its training images, as papers do"
     add("--split", choices=("test", "val", "train"), default="test", help=help_split)
     extra = ", ".join(name for name in config_choices("metrics") if name != "default")
-    add("--metrics", metavar="A,B", help=f"besides the run's own: {extra}")
-    add("--n", type=int, help="the number of images a generative model makes; default: as many as the split has")
-    return _checked(parser.parse_args(arguments), n=2)
+    add("--metrics", metavar="A,B", help=f"compute these in addition to the metrics of the run: {extra}")
+    add("--weights", metavar="FILE", help="weights of the feature network of --metrics, instead of a download")
+    add("--n", type=int, help="number of images that a generative model generates; default: as many as the split has")
+    options = _checked(parser.parse_args(arguments), n=2)
+    if options.weights is not None and options.metrics is None:
+        raise UserError(f"--weights {options.weights}: name the metrics that use it, such as --metrics squeezenet")
+    return options
 
 
 def score(arguments: list[str]) -> Namespace:
     parser = _parser(
         "score",
         "Compute metrics between two folders of images. The names of feature metrics end with their feature network; compare "
-        "them only with scores of the same features, image counts and image size.",
+        "them only with scores of the same feature network, image counts and image size.",
         "photos/ translations/ --features squeezenet --metrics fid,kid",
     )
     add = parser.add_argument
@@ -44,20 +51,23 @@ def score(arguments: list[str]) -> Namespace:
     add(
         "--features",
         default="untrained",
-        help="feature network: untrained, inception, squeezenet, vgg16, vgg19, alexnet, clip, dinov2; untrained (the default) "
-        "needs no download",
+        help="feature network: untrained, inception, inception_64, inception_192, inception_768, squeezenet, vgg16, vgg19, "
+        "alexnet, clip, dinov2; untrained (the default) needs no download",
     )
     add("--weights", metavar="FILE", help="weights of the feature network, instead of a download")
     add(
         "--metrics",
         metavar="A,B",
-        help="of fid, kid, precision, recall, density, coverage, is, l1, psnr, ssim, ms_ssim, sliced_wasserstein, "
-        "palette_distance, diversity, lpips_alex, lpips_vgg, lpips_squeeze, style_vgg19, style_vgg16, style_squeezenet; default: "
+        help="metrics to compute, of fid, kid, precision, recall, density, coverage, is, l1, psnr, ssim, ms_ssim, "
+        "sliced_wasserstein, palette_distance, diversity, lpips_alex, lpips_vgg, lpips_squeeze, "
+        "style_vgg19, style_vgg16, style_squeezenet; default: "
         "the first six. Metrics that compare pairs (l1, psnr, ssim, ms_ssim, lpips_...) need images of the same names "
         "in both folders",
     )
     add("--size", metavar="N", type=int, help="resize every image to NxN first")
-    resize = "clean: bicubic, antialiased, or legacy: bilinear, not antialiased"
+    add("--half", choices=HALVES, help="the half to read of REAL's images, where they show a pair side by side")
+    add("--fake-half", choices=HALVES, help="the same of FAKE's images")
+    resize = "clean: bicubic, antialiased; legacy: bilinear, as pytorch-fid; tensorflow: bilinear, as torchmetrics"
     add("--resize", default="clean", help=f"how images are resized for the feature network: {resize}")
     add("--batch-size", metavar="N", type=int, default=32, help="images per batch (default 32)")
     add("--json", metavar="OUT", type=Path, help="write scores, protocol and hashes of the folders to this file")
@@ -71,32 +81,32 @@ def compare(arguments: list[str]) -> Namespace:
         "runs/demo runs/sweeps/20260101-120000 --html page.html",
     )
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUNS", help="run folders, folders that contain runs, sweeps, patterns")
+    add("runs", nargs="+", metavar="RUNS", help="run folders, folders that contain runs, sweeps, or patterns")
     help_scores = "scores to show, such as test/ssim,val/psnr; rows are sorted by the first"
     add("--scores", default="", metavar="NAMES", help=help_scores)
     for name in COMPARISON_FORMATS:
         add(f"--{name}", nargs="?", const="-", metavar="FILE", help=f"write {name} to FILE, or print it")
     add("--html", metavar="FILE", help="write one HTML page with curves and samples, which works offline")
-    help_study = "write a page that asks people which of two unlabeled images is better"
+    help_study = "write an HTML page that asks people which of two unlabeled images is better"
     add("--preference-study", metavar="FILE", help=help_study)
     add("--questions", type=int, default=60, metavar="N", help="maximum number of questions on that page (60)")
-    add("--votes", nargs="+", default=[], metavar="FILES", help="answers that were saved on such pages")
+    add("--votes", nargs="+", default=[], metavar="FILES", help="files of answers that people saved on such pages")
     return parser.parse_args(arguments)
 
 
 def watch(arguments: list[str]) -> Namespace:
     parser = _parser(
         "watch",
-        "Show the progress of a training: curves, scores, log and samples. It only reads the run's folder, and the training does "
-        "not notice it. It ends when the training ends, with the exit code 0 if the run has finished and 1 if it was "
-        "interrupted or has failed.",
+        "Show the progress of a training: curves, scores, log and samples. It only reads the run's folder, and does not affect "
+        "the training. It ends when the training ends, with exit code 0 if the run has finished and 1 if it was interrupted or "
+        "has failed.",
         "runs/demo",
     )
     add = parser.add_argument
-    add("run", metavar="RUN", help="a run folder, or a folder that contains runs: the one that was written to last")
+    add("run", metavar="RUN", help="a run folder, or a folder of runs, of which the most recently written is shown")
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--once", action="store_true", help="print the present state and exit, with the exit code 0")
-    help_web = "serve a page for a browser on this machine that refreshes itself, until Ctrl-C"
+    choice.add_argument("--once", action="store_true", help="print the current state and exit with exit code 0")
+    help_web = "serve a page that refreshes itself, for browsers on this machine, until Ctrl-C"
     choice.add_argument("--web", action="store_true", help=help_web)
     add("--port", type=int, metavar="N", help=f"port of the page (default {DEFAULT_PORT}); 0 takes a free one")
     options = _checked(parser.parse_args(arguments), port=0)
@@ -104,22 +114,23 @@ def watch(arguments: list[str]) -> Namespace:
         raise UserError("--port is the port of the page; add --web")
     if options.port is None:
         options.port = DEFAULT_PORT
-    if options.port > LARGEST_PORT:
-        raise UserError(f"--port={options.port}: at most {LARGEST_PORT} is expected")
+    _check_port(options.port)
     return options
 
 
 def translate(arguments: list[str]) -> Namespace:
     parser = _run_parser(
         "translate",
-        "Translate images with a trained run, at their own size. Alpha, 16 bits (PNG) and ICC profiles are kept. Large images "
-        "are translated in strips, with the same result.",
+        "Translate images and videos with a trained run, at their original size. Alpha, 16 bits (PNG), ICC profiles, and the "
+        "sound and times of videos are kept. Large images are translated in strips, with the same result.",
         "runs/demo/20260101-120000-ab12 photos/ prints/ --size 256",
     )
     add = parser.add_argument
-    help_inputs = "images, folders (with their subfolders), patterns such as 'photos/**/*.jpg', or - for standard input"
+    help_inputs = (
+        "images, videos, folders (with their subfolders), patterns such as 'photos/**/*.jpg', or - for standard input"
+    )
     add("inputs", metavar="IN", nargs="+", help=help_inputs)
-    add("target", metavar="OUT", help="a folder, the image to write, or - for a PNG on standard output")
+    add("target", metavar="OUT", help="a folder, the image or video to write, or - for a PNG on standard output")
     add("--direction", help="a2b (source to target, the default) or b2a")
     add("--to", metavar="DOMAIN", help="for runs with several domains: the target domain")
     help_reference = "for runs of stargan2 and adain: take the style from this image"
@@ -128,14 +139,19 @@ def translate(arguments: list[str]) -> Namespace:
     add("--half", choices=HALVES, help="translate one half of images that show a pair side by side")
     add("--size", metavar="PIXELS", type=int, help="scale the shorter side to this size first")
     add("--batch-size", metavar="N", type=int, help="images of one size that are translated at once (default 8)")
-    return _checked(parser.parse_intermixed_args(arguments), size=1, batch_size=1)
+    help_steady = f"reduce the flicker of videos; STRENGTH is from 0, which changes nothing, to below 1 (default {DEFAULT_STEADY})"
+    add("--steady", metavar="STRENGTH", nargs="?", type=float, const=DEFAULT_STEADY, help=help_steady)
+    options = _checked(parser.parse_intermixed_args(arguments), size=1, batch_size=1)
+    if options.steady is not None and not 0 <= options.steady < 1:
+        raise UserError(f"--steady={options.steady:g}: a number from 0 to below 1 is expected")
+    return options
 
 
 def export(arguments: list[str]) -> Namespace:
     parser = _run_parser(
         "export",
-        "Write a trained model for use without this package. The file is read again, and the maximum difference of its outputs to "
-        "those of the model is printed.",
+        "Write a trained model for use without this package. The command reads the file again and prints the maximum difference "
+        "between its outputs and those of the model.",
         "runs/demo/20260101-120000-ab12 ukiyoe.onnx",
     )
     add = parser.add_argument
@@ -143,7 +159,11 @@ def export(arguments: list[str]) -> Namespace:
     help_format = (
         "safetensors: weights and config; onnx, pt2 (torch.export): the network; hub: a folder with a model card; "
     )
-    add("--to", choices=EXPORT_FORMATS, help=f"{help_format}default: as the suffix of OUT says, or hub")
+    add(
+        "--to",
+        choices=EXPORT_FORMATS,
+        help=f"{help_format}default: the format of OUT's suffix, or hub without a suffix",
+    )
     add("--direction", help="a2b (source to target, the default), b2a, or a domain, for runs with several")
     add(
         "--seed",
@@ -164,8 +184,8 @@ def export(arguments: list[str]) -> Namespace:
 def generate(arguments: list[str]) -> Namespace:
     parser = _run_parser(
         "generate",
-        "Generate images with a trained run. The suffix of OUT chooses the form: .png writes a grid, .gif or .mp4 a video that "
-        "interpolates between images, no suffix a folder of images.",
+        "Generate images with a trained run. The suffix of OUT chooses the form: .png writes a grid, .gif, .mp4 or .webm a video "
+        "that interpolates between images, no suffix a folder of images.",
         "runs/dcgan/20260101-120000-ab12 digits.png --n 64",
     )
     add = parser.add_argument
@@ -182,6 +202,42 @@ def generate(arguments: list[str]) -> Namespace:
     options = _checked(parser.parse_args(arguments), n=1, seed=0, interpolate=1)
     if options.interpolate is not None and options.n is not None:
         check_at_least("--interpolate needs two images: --n", options.n, 2)
+    return options
+
+
+def serve(arguments: list[str]) -> Namespace:
+    parser = _parser(
+        "serve",
+        "Serve a web page on which trained runs translate and generate images: choose or drop an image, compare before and after, "
+        "download. It ends with Ctrl-C. Images are kept in the browser only.",
+        "runs/demo exports/ukiyoe.safetensors --open",
+    )
+    add = parser.add_argument
+    add("runs", metavar="RUN", nargs="+", help="run folders, checkpoint files, or exported .safetensors files")
+    _add_checkpoint_arguments(parser)
+    _add_ema_argument(parser)
+    add("--port", type=int, metavar="N", default=SERVE_PORT, help=f"port (default {SERVE_PORT}); 0 takes a free one")
+    help_host = "address to listen at (default 127.0.0.1: only this machine); others need a token"
+    add("--host", default="127.0.0.1", help=help_host)
+    help_token = "what browsers have to know; with another --host a new one is printed by default"
+    add("--token", help=help_token)
+    add("--open", action="store_true", help="open the page in a browser")
+    add("--max-megabytes", type=float, metavar="MB", default=32, help="largest upload (default 32)")
+    help_pixels = "largest image that is read or made (default 24; at most 100)"
+    add("--max-megapixels", type=float, metavar="MP", default=24, help=help_pixels)
+    help_queue = "requests at a time, the one in work included (default 8); others are asked to come again"
+    add("--queue", type=int, metavar="N", default=8, help=help_queue)
+    help_time = "time that the model may work on one request (default 600)"
+    add("--time-limit", type=float, metavar="SECONDS", default=600, help=help_time)
+    options = _checked(parser.parse_args(arguments), port=0, max_megabytes=0.01, max_megapixels=0.01, queue=1)
+    _check_port(options.port)
+    if options.max_megapixels > 100:
+        raise UserError(f"--max-megapixels={options.max_megapixels:g}: at most 100 is expected")
+    if not options.time_limit > 0:
+        raise UserError(f"--time-limit={options.time_limit:g}: a number above 0 is expected")
+    if options.token is not None and (len(options.token) < MIN_TOKEN_LENGTH or not options.token.isascii()):
+        advice = "leave it out with --host, and one is made"
+        raise UserError(f"--token: at least {MIN_TOKEN_LENGTH} ASCII characters are expected; {advice}")
     return options
 
 
@@ -209,11 +265,14 @@ def stylize(arguments: list[str]) -> Namespace:
     add("--init", choices=("content", "noise"), default="content", help="initial image (default: content)")
     add("--seed", type=int, default=0, help="random seed of the noise (default 0)")
     add("--content-weight", type=float, default=1.0, help="weight of the content loss (default 1)")
-    add("--style-weight", type=float, default=1e5, help="weight of the style loss (default 1e5)")
+    add("--style-weight", type=float, default=3e3, help="weight of the style loss (default 3e3)")
     add("--tv-weight", type=float, default=0.0, help="weight of the total variation loss (default 0)")
-    add("--features", default="vgg19", help="feature network: a choice of the config group features (vgg19)")
-    add("--weights", help="imagenet, random, or a file; default: as the choice of --features says")
-    add("--runs-dir", default="runs", help="folder in which the run of the optimization is recorded (runs)")
+    add("--features", default="vgg19", help="feature network: a choice of the config group features (default vgg19)")
+    add("--weights", help="imagenet, random, or a file; default: the weights that the choice of --features sets")
+    help_layers = "layers of the {} loss and their weights (1 if not given), such as {}; default: those of --features"
+    add("--content-layers", metavar="A=X,B", help=help_layers.format("content", "relu4_2"))
+    add("--style-layers", metavar="A=X,B", help=help_layers.format("style", "relu1_1=0.5,relu2_1"))
+    add("--runs-dir", default="runs", help="folder in which the run of the optimization is recorded (default runs)")
     options = _checked(
         parser.parse_args(arguments), size=16, iterations=1, alpha=0, content_weight=0, style_weight=0, tv_weight=0
     )
@@ -229,37 +288,43 @@ def stylize(arguments: list[str]) -> Namespace:
 def reproduce(arguments: list[str]) -> Namespace:
     parser = _parser(
         "reproduce",
-        "Train a baseline and compare it with the numbers of its paper or of this project. Without a name: a table of all "
-        "baselines, from recorded results. Recorded seeds are not trained again; interrupted ones are resumed. The exit code is 0 "
-        "only if every named baseline is reproduced.",
+        "Train a baseline and compare its scores with those of its paper or of this project. Without a name, print a table of "
+        "all baselines from recorded results. Recorded seeds are not trained again; interrupted ones are resumed. The exit code "
+        "is 0 only if every named baseline is reproduced.",
         "pix2pix_facades_64 data.root=datasets/facades/train",
     )
     add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help="baselines, and SETTING=VALUE such as data.root=FOLDER")
-    add("--run", metavar="RUN", help="score this run of the baseline, instead of training one")
-    add("--results", type=Path, default=BASELINES / "results", metavar="FOLDER", help="where results are recorded")
-    add("--runs", type=Path, default=Path("runs/reproduce"), metavar="FOLDER", help="where it trains")
+    add("names", nargs="*", metavar="NAME", help="names of baselines, and settings such as data.root=FOLDER")
+    add("--run", metavar="RUN", help="evaluate this run of the baseline instead of training one")
+    add("--results", type=Path, default=BASELINES / "results", metavar="FOLDER", help="folder of recorded results")
+    add(
+        "--runs",
+        type=Path,
+        default=Path("runs/reproduce"),
+        metavar="FOLDER",
+        help="folder of the trainings (default runs/reproduce)",
+    )
     return parser.parse_intermixed_args(arguments)
 
 
 def sync(arguments: list[str]) -> Namespace:
     parser = _parser(
         "sync",
-        "Upload the W&B records of offline trainings. Uploaded records are marked and not uploaded again.",
+        "Upload the W&B records of offline trainings. Records that were uploaded are marked and not uploaded again.",
         "runs/demo runs/sweeps/20260101-120000 --dry-run",
     )
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUNS", help="run folders, folders that contain runs, sweeps, or patterns")
-    add("--dry-run", action="store_true", help="only print what would be uploaded")
+    add("--dry-run", action="store_true", help="only list the records that would be uploaded")
     return parser.parse_args(arguments)
 
 
 def import_(arguments: list[str]) -> Namespace:
     parser = _parser(
         "import",
-        "Make a run of a generator that was trained with other code: ResNet and U-Net generators of CycleGAN, pix2pix and CUT, "
-        "fast style transfer networks, StyleGAN2 (stylegan2-ada) and R3GAN. The file is .safetensors or written by torch.save; "
-        "code in it is never run.",
+        "Create a run from a generator that was trained with other code: ResNet and U-Net generators of CycleGAN, pix2pix and "
+        "CUT, fast style transfer networks, StyleGAN2 (stylegan2-ada) and R3GAN. The file is .safetensors or written by "
+        "torch.save. Code in it is never run.",
         "latest_net_G_A.pth --output runs/horse2zebra",
     )
     add = parser.add_argument
@@ -276,9 +341,13 @@ def import_(arguments: list[str]) -> Namespace:
         help="settings of the run, such as data=unpaired data.root=FOLDER",
     )
     add("--output", metavar="RUN_FOLDER", type=Path, help="the run's folder; default: a new one below runs/imported")
-    add("--network", metavar="NAME", help="which generator, if the file has several; default: printed")
+    add(
+        "--network",
+        metavar="NAME",
+        help="the generator to import if the file has several; the command prints its choice",
+    )
     add("--reverse", metavar="FILE", type=Path, help="the generator of the other direction, for a run of cyclegan")
-    help_norm = "the norms of the network, where its weights do not tell"
+    help_norm = "the norms of the network, if its weights do not determine them"
     add("--norm", choices=("instance", "instance_affine", "batch", "none"), help=help_norm)
     help_train_mode = "translate with dropout and the batch statistics of the image, as the pix2pix code does"
     add("--train-mode", action="store_true", help=help_train_mode)
@@ -288,7 +357,20 @@ def import_(arguments: list[str]) -> Namespace:
     return options
 
 
-COMMANDS_WITH_PARSER = (evaluate, score, compare, watch, translate, export, generate, stylize, reproduce, import_, sync)
+COMMANDS_WITH_PARSER = (
+    evaluate,
+    score,
+    compare,
+    watch,
+    translate,
+    export,
+    generate,
+    serve,
+    stylize,
+    reproduce,
+    import_,
+    sync,
+)
 PARSERS = {each.__name__.rstrip("_"): each for each in COMMANDS_WITH_PARSER}
 
 
@@ -298,12 +380,11 @@ def _parser(command: str, description: str, example: str) -> CommandParser:
 
 
 def _run_parser(command: str, description: str, example: str) -> CommandParser:
-    """The parser of a command that applies a run: with the run, a checkpoint, the choice of weights and trusted packages."""
+    """A parser with the arguments that all commands that use a run have: run, checkpoint, weights and trusted packages."""
     parser = _parser(command, description, example)
     parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint file")
     _add_checkpoint_arguments(parser)
-    help_ema = "use the trained weights instead of their moving average (EMA)"
-    parser.add_argument("--no-ema", dest="use_ema", action="store_false", help=help_ema)
+    _add_ema_argument(parser)
     return parser
 
 
@@ -313,7 +394,17 @@ def _add_checkpoint_arguments(parser: CommandParser, prefix: str = "") -> None:
     parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help=help_trust)
 
 
-def _checked(options: Namespace, **minima: int) -> Namespace:
+def _add_ema_argument(parser: CommandParser) -> None:
+    help_ema = "use the trained weights instead of their moving average (EMA)"
+    parser.add_argument("--no-ema", dest="use_ema", action="store_false", help=help_ema)
+
+
+def _check_port(port: int) -> None:
+    if port > LARGEST_PORT:
+        raise UserError(f"--port={port}: at most {LARGEST_PORT} is expected")
+
+
+def _checked(options: Namespace, **minima: float) -> Namespace:
     for name, minimum in minima.items():
         if (value := getattr(options, name)) is not None:
             check_at_least(f"--{name.replace('_', '-')}", value, minimum)

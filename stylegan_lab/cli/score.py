@@ -43,7 +43,8 @@ def main(options: Namespace) -> int:
     if options.json is not None:
         check_writable("--json", options.json)
     metrics = _build_metrics(options)
-    real, fake = (ImageFolder(folder, options.size, options.batch_size) for folder in (options.real, options.fake))
+    real = ImageFolder(options.real, options.size, options.batch_size, options.half)
+    fake = ImageFolder(options.fake, options.size, options.batch_size, options.fake_half)
     if paired := [name for name, metric in metrics.items() if metric.reference == "truth"]:
         fake.sort_like(real, paired[0])
     width, height = _common_size(real, fake)
@@ -55,8 +56,8 @@ def main(options: Namespace) -> int:
     scores = {name: _score(metric, fake, real) for name, metric in metrics.items()}
     document = {
         "schema": 1,
-        "real": {"folder": str(real.folder), "n": len(real.paths), "sha256": real.sha256},
-        "fake": {"folder": str(fake.folder), "n": len(fake.paths), "sha256": fake.sha256},
+        "real": real.description,
+        "fake": fake.description,
         "size": f"{width}x{height}",
         "metrics": scores,
         "protocol": {name: metric.protocol for name, metric in metrics.items()},
@@ -68,10 +69,13 @@ def main(options: Namespace) -> int:
 
 
 class ImageFolder:
-    """The images below a folder, read in batches as tensors in [0, 1] and resized to `size`, unless it is None."""
+    """The images below a folder, read in batches as tensors in [0, 1] and resized to `size`, unless it is None.
 
-    def __init__(self, folder: Path, size: int | None, batch_size: int) -> None:
-        self.folder, self.size, self.batch_size = folder, size, batch_size
+    Of images that show a pair side by side, `half` is the one to read.
+    """
+
+    def __init__(self, folder: Path, size: int | None, batch_size: int, half: str | None = None) -> None:
+        self.folder, self.size, self.batch_size, self.half = folder, size, batch_size, half
         self.paths = images_below(folder)
         if not self.paths:
             raise UserError(f"{display_name(folder)} holds no images")
@@ -82,7 +86,8 @@ class ImageFolder:
         unreadable = []
         for path in self.paths:
             try:
-                sizes[image_size(path)] += 1
+                width, height = image_size(path)
+                sizes[width // 2 if self.half else width, height] += 1
             except UnreadableImageError as error:
                 unreadable.append(str(error))
         if unreadable:
@@ -94,6 +99,11 @@ class ImageFolder:
     @cached_property
     def sha256(self) -> str:
         return hashlib.sha256("".join(file_digest(path) for path in self.paths).encode()).hexdigest()
+
+    @property
+    def description(self) -> dict[str, Any]:
+        whole = {"folder": str(self.folder), "n": len(self.paths), "sha256": self.sha256}
+        return whole | ({"half": self.half} if self.half else {})
 
     def sort_like(self, other: "ImageFolder", metric: str) -> None:
         """Sort the images like the images of the same names in the other folder, as `metric` needs it."""
@@ -116,7 +126,8 @@ class ImageFolder:
 
     def feature_set(self, features: MetricFeatures) -> FeatureSet:
         """Compute the features of all images, or read them from the cache."""
-        return features.cached_by_hash(f"{self.sha256} {self.size}", lambda: features.extract(self.batches()))
+        content = f"{self.sha256} {self.size}" + (f" {self.half}" if self.half else "")
+        return features.cached_by_hash(content, lambda: features.extract(self.batches()))
 
     @cached_property
     def images(self) -> Tensor:
@@ -124,6 +135,9 @@ class ImageFolder:
 
     def _read(self, path: Path) -> Tensor:
         image = read_image(path)
+        if self.half:
+            half = image.shape[-1] // 2
+            image = image[..., :half] if self.half == "left" else image[..., -half:]
         return to_unit(image if self.size is None else resize_images(image, self.size, self.size))
 
 

@@ -73,7 +73,7 @@ def stylize_by_optimization(options: Namespace, content: Tensor, styles: Sequenc
     """Optimize the image, and record losses and intermediate samples in a run folder."""
     if len(styles) > 1:
         raise UserError("optimization uses one style image; several need a trained network (--run RUN)")
-    perception = build_perceptual_loss(options.features, options.weights)
+    perception = build_perceptual_loss(options)
     run = new_run(Path(options.runs_dir) / "stylize")
     config = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
     run.record_config(config, [], describe_environment(1))
@@ -81,6 +81,8 @@ def stylize_by_optimization(options: Namespace, content: Tensor, styles: Sequenc
     sample_every = max(1, options.iterations // NUM_SAMPLES)
 
     print(f"run        {run.folder}", flush=True)
+    for note in perception.notes():
+        run.log(note)
     torch.manual_seed(options.seed)
     with report_progress("optimizing", options.iterations, in_bytes=False) as advance:
 
@@ -98,12 +100,30 @@ def stylize_by_optimization(options: Namespace, content: Tensor, styles: Sequenc
         )  # fmt: skip
 
 
-def build_perceptual_loss(features: str, weights: str | None) -> PerceptualLoss:
-    """Build the perceptual loss of a choice of the group `features`, optionally with other weights."""
-    lookup("--features", features, config_choices("features"))
-    config = compose_config([f"features={features}", *([f"features.weights={weights}"] if weights else [])])
-    perception: PerceptualLoss = instantiate(config.features, where="features")()
+def build_perceptual_loss(options: Namespace) -> PerceptualLoss:
+    """Build the perceptual loss of a choice of the group `features`, optionally with other weights and layers."""
+    lookup("--features", options.features, config_choices("features"))
+    features = compose_config([f"features={options.features}"]).features
+    if options.weights:
+        features.weights = options.weights  # not as an override: Hydra would parse the path
+    for name, argument in (("content", options.content_layers), ("style", options.style_layers)):
+        if argument:  # layers that are not named become null
+            key = "layers" if name == "content" and "layers" in features else name  # of LPIPS
+            features[key] = {**dict.fromkeys(features[key]), **_layer_weights(f"--{name}-layers {argument}", argument)}
+    perception: PerceptualLoss = instantiate(features, where="features")()
     return perception
+
+
+def _layer_weights(flag: str, argument: str) -> dict[str, float]:
+    """Parse `relu1_1=2,relu2_1`: layers with their weights, which are 1 if not given."""
+    weights = {}
+    for item in argument.split(","):
+        layer, separator, weight = item.partition("=")
+        try:
+            weights[layer.strip()] = float(weight) if separator else 1.0
+        except ValueError:
+            raise UserError(f"{flag}: the weight of {layer} is not a number; write LAYER or LAYER=WEIGHT") from None
+    return weights
 
 
 def _read(path: str | Path, size: int) -> Tensor:

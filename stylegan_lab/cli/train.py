@@ -17,7 +17,7 @@ from stylegan_lab.suggestions import did_you_mean
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-HELP = """Train one experiment. Every setting is KEY=VALUE; a group such as model or data chooses a whole file.
+HELP = """Train one experiment, or a sweep with -m. Settings are KEY=VALUE. A group such as model or data selects a config file.
 
   stylegan-lab train experiment=demo
   stylegan-lab train model=cyclegan data.target=ink data.size=64 iterations=2000
@@ -25,12 +25,12 @@ HELP = """Train one experiment. Every setting is KEY=VALUE; a group such as mode
   stylegan-lab train -m experiment=smoke loss=lsgan,hinge model.cycle_weight=5,10
   stylegan-lab train experiment=smoke seeds=3
 
-Groups and their choices (`stylegan-lab train help GROUP` says what each choice is):
+Groups and their choices (`stylegan-lab train help GROUP` describes them):
 """
 
 HELP_END = """
-`--cfg job` prints the settings that have an effect, `--cfg all` all of them and Hydra's, `--info defaults` shows where
-each part comes from, `-m` starts a sweep."""
+`--cfg job` prints the settings that have an effect, and `--cfg all` prints all settings and Hydra's.
+`--info defaults` shows the file of each part. `-m` starts a sweep."""
 
 
 def main(arguments: list[str]) -> int:

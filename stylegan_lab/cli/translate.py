@@ -1,8 +1,8 @@
-"""`stylegan-lab translate`: apply a trained image-to-image model to images of any size, from files, folders or a pipe."""
+"""`stylegan-lab translate`: apply a trained image-to-image model to images and videos, from files, folders or a pipe."""
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -18,10 +18,13 @@ from stylegan_lab.errors import UserError
 from stylegan_lab.images.image_io import read_image
 from stylegan_lab.images.open_image import UnreadableImageError
 from stylegan_lab.images.photograph import Photograph, read_photograph, write_photograph, write_to_stdout
-from stylegan_lab.images.value_range import from_bytes, to_bytes
+from stylegan_lab.images.steady import Steadier
+from stylegan_lab.images.video import transform_video
+from stylegan_lab.images.video_reader import UnreadableVideoError, VideoReader
 from stylegan_lab.models.translation.domain_conditioned import DomainConditionedModel
 from stylegan_lab.suggestions import lookup
-from stylegan_lab.training.loaded_model import LoadedModel, load, resize_shorter_side
+from stylegan_lab.training.experiment import default_device
+from stylegan_lab.training.loaded_model import LoadedModel, load, translate_at_size
 
 PENDING_PIXELS = 1_500_000  # of images that wait for others of their size
 
@@ -41,10 +44,15 @@ class OnStrip(Protocol):
 
 def main(options: Namespace) -> int:
     files = list_files(options.inputs, options.target)
+    images, videos = ([each for each in files if each.is_video is kind] for kind in (False, True))
+    if options.half is not None and videos:
+        raise UserError(f"--half {options.half} is for images; {videos[0].name} is a video")
     translator, suggested_half, batch_size = _load_translator(options)
     command = TranslateCommand(options, translator, suggested_half)
-    for batch in batches(command.read(files), options.batch_size or batch_size):
+    for batch in batches(command.read(images), options.batch_size or batch_size):
         command.translate(batch)
+    for each in videos:  # in a batch of one frame, each gets the same random draw
+        command.translate_video(each, 1 if batch_size == 1 else options.batch_size or batch_size)
     for note in translator.notes:
         print(note, file=sys.stderr)
     if command.failures:
@@ -78,7 +86,8 @@ class TranslateCommand:
         is_large = images.shape[-2] * images.shape[-1] > self.translator.whole_pixels
         try:
             with ExitStack() as stack:
-                translated = self._translate(images, _progress(stack, batch[0][0].name) if is_large else None)
+                on_strip = _progress(stack, batch[0][0].name) if is_large else None
+                translated = translate_at_size(self.translator, images, self.options.size, on_strip)
         except UserError as error:
             self.failures += [f"{each.name}: {error}" for each, _ in batch]
             return
@@ -89,13 +98,33 @@ class TranslateCommand:
             else:
                 print(write_photograph(result, each.target), flush=True)
 
-    def _translate(self, images: Tensor, on_strip: OnStrip | None) -> Tensor:
-        if self.options.size is None:
-            return self.translator(images, on_strip)
-        is_bytes = images.dtype == torch.uint8
-        resized = resize_shorter_side(from_bytes(images) if is_bytes else images, self.options.size)
-        translated = self.translator(resized, on_strip)
-        return to_bytes(translated) if is_bytes else translated
+    def translate_video(self, each: TranslationFiles, max_frames: int) -> None:
+        assert each.source is not None and each.target is not None
+        try:
+            with (
+                VideoReader(each.source) as reader,
+                report_progress(each.name, reader.num_frames, in_bytes=False) as advance,
+            ):
+                transform = self._frame_translator(advance)
+                notes = transform_video(reader, each.target, transform, max_frames, PENDING_PIXELS)
+        except UserError as error:
+            self.failures.append(str(error) if isinstance(error, UnreadableVideoError) else f"{each.name}: {error}")
+            return
+        for note in notes:
+            print(note, file=sys.stderr)
+        print(each.target, flush=True)
+
+    def _frame_translator(self, advance: Callable[[int], None]) -> Callable[[Tensor], Tensor]:
+        steadier = None if self.options.steady is None else Steadier(self.options.steady, default_device())
+
+        def translate(frames: Tensor) -> Tensor:
+            translated = translate_at_size(self.translator, frames, self.options.size)
+            if steadier is not None:
+                translated = torch.stack(list(map(steadier, frames, translated)))
+            advance(len(frames))
+            return translated
+
+        return translate
 
     def _half_of(self, each: TranslationFiles, photograph: Photograph) -> Photograph:
         height, width = photograph.colors.shape[-2:]

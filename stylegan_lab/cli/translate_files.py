@@ -13,16 +13,20 @@ from pathlib import Path
 from stylegan_lab.errors import UserError
 from stylegan_lab.images.image_io import image_files
 from stylegan_lab.images.open_image import SUFFIXES
+from stylegan_lab.images.video_reader import VIDEO_SUFFIXES, is_video
 
 STANDARD = "-"  # standard input or output
+READABLE = SUFFIXES | VIDEO_SUFFIXES
+SUFFIXES_SHOWN = ", ".join(sorted(READABLE))
 
 
 @dataclass(frozen=True)
 class TranslationFiles:
-    """An image to read and the file to write. None is standard input and output."""
+    """An image or a video to read and the file to write. None is standard input and output."""
 
     source: Path | None
     target: Path | None
+    is_video: bool = False
 
     @property
     def name(self) -> str:
@@ -43,15 +47,16 @@ class TranslationFiles:
 def list_files(inputs: Sequence[str], target: str) -> list[TranslationFiles]:
     """What to read and to write. All path errors are found before any image is translated.
 
-    A file or the images of a folder go to the folder `target`, with the subfolders of the input. Several folders keep their names.
+    A file or the images and videos of a folder go to the folder `target`, with the subfolders of the input. Several folders keep
+    their names. Videos keep theirs too, and images become PNG files.
     """
     sources = list(chain.from_iterable(_expand(each) for each in inputs))
-    is_file = Path(target).suffix.lower() in SUFFIXES
+    is_file = Path(target).suffix.lower() in READABLE
     if target == STANDARD or is_file:
         if len(sources) > 1 or (sources[0] is not None and sources[0].is_dir()):
             shown = f"{inputs[0]} is a folder" if len(inputs) == 1 else f"{len(sources)} inputs are given"
             raise UserError(f"{shown}, so {target} must be a folder too")
-        files = [TranslationFiles(sources[0], None if target == STANDARD else Path(target))]
+        files = [_to_file(sources[0], None if target == STANDARD else Path(target))]
     else:
         folders = [source for source in sources if source is not None and source.is_dir()]
         files = [
@@ -63,6 +68,19 @@ def list_files(inputs: Sequence[str], target: str) -> list[TranslationFiles]:
     return files
 
 
+def _to_file(source: Path | None, target: Path | None) -> TranslationFiles:
+    suffix = "" if target is None else target.suffix.lower()
+    if source is not None and is_video(source):
+        if suffix in VIDEO_SUFFIXES:
+            return TranslationFiles(source, target, is_video=True)
+        if source.suffix.lower() not in SUFFIXES:  # of an animated GIF, the first image is taken
+            shown = ", ".join(sorted(VIDEO_SUFFIXES))
+            raise UserError(f"{source} is a video; give OUT as a folder or a video ({shown})")
+    elif target is not None and suffix not in SUFFIXES:
+        raise UserError(f"{source or 'standard input'} is an image; give OUT as a folder or an image, and not {target}")
+    return TranslationFiles(source, target)
+
+
 def _expand(given: str) -> list[Path | None]:
     """An input as paths: a pattern, such as photos/**/*.jpg, becomes what it matches."""
     if given == STANDARD:
@@ -70,25 +88,31 @@ def _expand(given: str) -> list[Path | None]:
     if Path(given).exists():
         return [Path(given)]
     if not glob.has_magic(given):
-        raise UserError(f"{given} does not exist; give images, folders of images, or patterns such as 'photos/*.jpg'")
+        raise UserError(f"{given} does not exist; give images, videos, folders, or patterns such as 'photos/*.jpg'")
     found = sorted(map(Path, glob.glob(given, recursive=True)))  # noqa: PTH207  absolute patterns too
-    images = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
-    if not images:
-        raise UserError(f"{given} matches no images ({', '.join(sorted(SUFFIXES))})")
-    return list(images)
+    readable = [path for path in found if path.suffix.lower() in READABLE and path.is_file()]
+    if not readable:
+        raise UserError(f"{given} matches no images or videos ({SUFFIXES_SHOWN})")
+    return list(readable)
 
 
 def _files_of(source: Path | None, target: Path, keep_name: bool) -> list[TranslationFiles]:
     if source is None:
         return [TranslationFiles(None, target / "stdin.png")]
     if not source.is_dir():
-        return [TranslationFiles(source, target / f"{source.stem}.png")]
+        return [_to_folder(source, target / source.name)]
     parent = target / source.resolve().name if keep_name else target
     inside = target.resolve() != source.resolve() and target.resolve().is_relative_to(source.resolve())
-    images = [path for path in image_files(source) if not (inside and path.resolve().is_relative_to(target.resolve()))]
-    if not images:
-        raise UserError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))})")
-    return [TranslationFiles(path, (parent / path.relative_to(source)).with_suffix(".png")) for path in images]
+    found = image_files(source, READABLE)
+    paths = [path for path in found if not (inside and path.resolve().is_relative_to(target.resolve()))]
+    if not paths:
+        raise UserError(f"{source} holds no images or videos ({SUFFIXES_SHOWN})")
+    return [_to_folder(path, parent / path.relative_to(source)) for path in paths]
+
+
+def _to_folder(source: Path, target: Path) -> TranslationFiles:
+    video = is_video(source)
+    return TranslationFiles(source, target if video else target.with_suffix(".png"), video)
 
 
 def _check_targets(files: Sequence[TranslationFiles]) -> None:

@@ -5,7 +5,7 @@ and Lin et al. (2018).
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -28,6 +28,7 @@ from stylegan_lab.images.value_range import to_unit
 
 MAX_TRAINING_IMAGES = 10_000  # images that train a classifier or are compared for memorization
 MIN_HELD_OUT = 20  # held-out images that the threshold of memorization needs
+MIN_SKILL = 0.5  # on held-out real images (0: chance, 1: all are read), below which a classifier's scores are left out
 
 DIRECTIONS: Mapping[str, Direction] = {
     "translation_accuracy": "higher",
@@ -50,10 +51,43 @@ REQUIREMENTS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class ClassifierScore:
+    """A score, or the reason why there is none (`missing`): a classifier that does not read real images."""
+
     value: float
     held_out: float  # the same score of real images that were not used for training
     direction: Direction
     protocol: str
+    missing: str = ""
+
+
+def present(scores: Mapping[str, ClassifierScore]) -> dict[str, ClassifierScore]:
+    return {name: score for name, score in scores.items() if not score.missing}
+
+
+def missing_reasons(scores: Mapping[str, ClassifierScore]) -> dict[str, str]:
+    return {name: score.missing for name, score in scores.items() if score.missing}
+
+
+def checked(
+    scores: Mapping[str, ClassifierScore], predicted: Tensor, labels: Tensor, classes: int
+) -> dict[str, ClassifierScore]:
+    """Return the scores, each with the reason to leave it out if the classifier does not read held-out real images.
+
+    `predicted` are its answers to them and `labels` are right. It has to read `required_accuracy(classes)` of them, as a mean
+    over the classes, so that a classifier that always gives one answer is at chance.
+    """
+    predicted, labels = predicted.cpu(), labels.cpu()
+    recalls = [(predicted[labels == label] == label).double().mean() for label in labels.unique()]
+    read, required = float(torch.stack(recalls).mean()), required_accuracy(classes)
+    rule = f"left out if it reads less than {required:.1%} of held-out real images, averaged over classes"
+    missing = ""
+    if read < required:
+        missing = f"the classifier reads {read:.1%} of held-out real images, less than {required:.1%} (halfway from chance to all)"
+    return {name: replace(each, protocol=f"{each.protocol}; {rule}", missing=missing) for name, each in scores.items()}
+
+
+def required_accuracy(classes: int) -> float:
+    return 1 / classes + MIN_SKILL * (1 - 1 / classes)
 
 
 def _score(name: str, value: float, held_out: float, protocol: str) -> dict[str, ClassifierScore]:
@@ -109,24 +143,31 @@ def generation_scores(
     scores = _memorization_score(generated, real, training) if "memorization" in available else {}
     if data.batch_type is not LabelledBatch:
         return scores
+    assert real.labels is not None
     classifier = _image_classifier(data, training)
     conditional = {} if generated.labels is None else _conditional_scores(generated, real, classifier)
-    return conditional | _mode_scores(generated, real, data, classifier) | scores
+    classified = conditional | _mode_scores(generated, real, data, classifier)
+    return checked(classified, classifier.predict(real.images), real.labels, classifier.classes) | scores
 
 
 def translation_scores(
-    translated: ImageSet, real: ImageSet, data: ImageDataModule, direction: str
+    translated: ImageSet, source: ImageSet, target: ImageSet, data: ImageDataModule, direction: str
 ) -> dict[str, ClassifierScore]:
-    """Score translated images. `real` are the held-out images of the target domain."""
+    """Score translated images. `source` and `target` are the held-out images of the two domains."""
     if not translation_metrics_available(data):
         return {}
     domains = _domain_images(data)
     assert domains.labels is not None
     classifier = train_classifier(domains.images, domains.labels, int(domains.labels.max()) + 1)
-    target = torch.tensor(_target_label(data, direction))
+    label, source_label = (_target_label(data, each) for each in (direction, "b2a" if direction == "a2b" else "a2b"))
     by = f"a classifier of {len(domains.images):,} training images ({PROTOCOL})"
-    accuracy = classifier.accuracy(translated, target), classifier.accuracy(real, target)
-    return _score("translation_accuracy", *accuracy, f"share read as the target domain by {by}")
+    predicted = classifier.predict(source), classifier.predict(target)
+    labels = torch.tensor([source_label] * len(source) + [label] * len(target))
+    share, share_of_real = (
+        float((each == label).float().mean()) for each in (classifier.predict(translated), predicted[1])
+    )
+    score = _score("translation_accuracy", share, share_of_real, f"share read as the target domain by {by}")
+    return checked(score, torch.cat(predicted), labels, classifier.classes)
 
 
 def _conditional_scores(

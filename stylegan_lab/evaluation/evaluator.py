@@ -150,7 +150,7 @@ class TranslationEvaluator:
         return baselines
 
     def classifier_scores(self, predictions: ImageSet) -> dict[str, ClassifierScore]:
-        return translation_scores(predictions, self.domains.b, self._data, self.direction)
+        return translation_scores(predictions, self.domains.a, self.domains.b, self._data, self.direction)
 
     def grid_rows(self, predictions: ImageSet, columns: int) -> list[Tensor]:
         return [images[:columns] for images in (self.domains.a, predictions, self.domains.b)]

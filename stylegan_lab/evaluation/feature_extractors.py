@@ -73,11 +73,27 @@ BATCH = 32
 MAX_CACHED_SETS = 8  # in memory, per extractor
 
 
+def tensorflow_resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize bilinearly as the graph of 2015 does: pixel i is read at i * old / new, without half a pixel's shift."""
+    for dim, new in zip((-2, -1), size, strict=True):
+        old = images.shape[dim]
+        positions = torch.arange(new, device=images.device, dtype=images.dtype) * (old / new)
+        low = positions.long()
+        weight = (positions - low).unflatten(0, (-1, 1) if dim == -2 else (-1,))
+        images = images.index_select(dim, low).lerp(images.index_select(dim, (low + 1).clamp_max(old - 1)), weight)
+    return images
+
+
 RESIZES: dict[str, Callable[..., Tensor]] = {
     "clean": partial(F.interpolate, mode="bicubic", antialias=True),  # Parmar et al. (2022), not rounded or clipped
-    "legacy": partial(F.interpolate, mode="bilinear", align_corners=False),  # as most published code
+    "legacy": partial(F.interpolate, mode="bilinear", align_corners=False),  # as pytorch-fid
+    "tensorflow": tensorflow_resize,  # as the code of the FID paper, torch-fidelity and torchmetrics
 }
-FILTERS = {"clean": "clean: bicubic, antialiased", "legacy": "legacy: bilinear, not antialiased"}
+FILTERS = {
+    "clean": "clean: bicubic, antialiased",
+    "legacy": "legacy: bilinear, not antialiased",
+    "tensorflow": "tensorflow: as legacy, without half a pixel's shift, like TensorFlow 1",
+}
 
 
 @dataclass(frozen=True)
@@ -192,11 +208,17 @@ def _load_transformers_model(name: str, class_name: str, weights: str) -> Any:
 
 
 @cache
-def inception(weights: str = "imagenet", size: int = 299, resize: str = "clean") -> MetricFeatures:
-    features = inceptions.inception(weights)
-    weight: Tensor = features.net.fc.weight  # type: ignore[assignment, union-attr]
-    head = weight.detach().clone()  # stays on the CPU, where statistics are computed, when the network is moved
-    return _spatial_mean("inception", "inception", features, weights, inceptions.POOLED, size, resize, head)
+def inception(
+    weights: str = "imagenet", size: int = 299, resize: str = "clean", layer: str = inceptions.POOLED
+) -> MetricFeatures:
+    """FID's network: `inception` at its last layer, `inception_64`, `inception_192` or `inception_768` at an earlier one."""
+    features = inceptions.inception(weights, layer)
+    name, head = f"inception_{layer}", None
+    if layer == inceptions.POOLED:
+        weight: Tensor = features.net.fc.weight  # type: ignore[assignment, union-attr]
+        name = "inception"
+        head = weight.detach().clone()  # stays on the CPU, where statistics are computed, when the network is moved
+    return _spatial_mean(name, "inception", features, weights, layer, size, resize, head)
 
 
 @cache
@@ -232,6 +254,7 @@ def untrained_vgg16(layer: str = "relu4_3", size: int = 64, resize: str = "clean
 EXTRACTORS: dict[str, Callable[..., MetricFeatures]] = {
     "untrained": untrained_vgg16,
     "inception": inception,
+    **{f"inception_{layer}": partial(inception, layer=layer) for layer in inceptions.LAYERS[:-1]},
     "squeezenet": squeezenet,
     "vgg16": vgg16,
     "vgg19": vgg19,

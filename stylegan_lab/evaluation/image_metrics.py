@@ -67,7 +67,11 @@ def psnr(images: Tensor, truth: Tensor) -> float:
 
 
 def ssim(images: Tensor, truth: Tensor) -> float:
-    """Return the SSIM (Wang et al., 2004) with a Gaussian window of 11 pixels and sigma 1.5, averaged over channels and images."""
+    """Return the SSIM (Wang et al., 2004) with a Gaussian window of 11 pixels and sigma 1.5, averaged over channels and images.
+
+    As in torchmetrics, there is a window around each pixel and borders are mirrored. The paper's mean is over the windows
+    within the image.
+    """
     return _averaged(partial(ssim_of_batch, data_range=1.0), images, truth)
 
 

@@ -43,14 +43,15 @@ METRICS: dict[str, Metric] = {
         pixels.ssim,
         "truth",
         "higher",
-        "Gaussian window 11, sigma 1.5, per RGB channel, averaged",
+        "Gaussian window 11, sigma 1.5, at each pixel, borders mirrored, per RGB channel, averaged",
         min_size=pixels.WINDOW // 2 + 1,
     ),
     "ms_ssim": Metric(
         pixels.ms_ssim,
         "truth",
         "higher",
-        f"{len(pixels.EXPONENTS)} scales, or as many as there is room for, their exponents summing to 1",
+        f"{len(pixels.EXPONENTS)} scales, or as many as there is room for, their exponents summing to 1, borders left out but at "
+        "the coarsest scale",
         min_size=pixels.WINDOW,
     ),
     "sliced_wasserstein": Metric(

@@ -1,7 +1,7 @@
 """Reading image files into tensors and writing tensors to image files."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,10 +49,10 @@ def read_pixels(
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
 
-def image_files(folder: Path) -> Iterator[Path]:
+def image_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> Iterator[Path]:
     """Iterate over all image files below a folder, sorted by path. Hidden files are skipped."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("."):
+        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith("."):
             yield path
 
 

@@ -1,5 +1,6 @@
 """Opening image files safely: limits are checked from the header, before anything is decoded."""
 
+import io
 import os
 import stat
 import struct
@@ -42,7 +43,7 @@ PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
 
 
-def max_pixels() -> int:
+def pixel_limit() -> int:
     """The most pixels that are read of any image. A variable of the environment also reaches the processes that read images."""
     value = os.environ.get(MAX_PIXELS_VARIABLE) or str(DEFAULT_MAX_PIXELS)
     if not value.isdecimal() or int(value) == 0:
@@ -51,21 +52,25 @@ def max_pixels() -> int:
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image without decoding its pixels. Any error in the `with` block becomes an UnreadableImageError."""
-    limit = max_pixels()
+def open_image(path: Path, contents: bytes | None = None, max_pixels: int | None = None) -> Iterator[Image.Image]:
+    """Open an image without decoding its pixels. Any error in the `with` block becomes an UnreadableImageError.
+
+    Args:
+        contents: The bytes of the image, if they are in memory; `path` is then only its name in errors.
+        max_pixels: A limit of the caller instead of the one of all images.
+    """
+    limit = max_pixels or pixel_limit()
     if limit > (Image.MAX_IMAGE_PIXELS or limit):
         Image.MAX_IMAGE_PIXELS = limit
     try:
-        _check_file(path)
-        with path.open("rb") as file, warnings.catch_warnings():
+        with _open_file(path) if contents is None else io.BytesIO(contents) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged metadata, and sizes, which are checked here
             if (size := _webp_size(file.read(30))) is not None:
-                _check_size(path, *size)  # before Pillow opens a WebP, which allocates its memory
+                _check_size(path, *size, limit)  # before Pillow opens a WebP, which allocates its memory
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
-                _check_size(path, *image.size)
-                _check_tiles(path, image)
+                _check_size(path, *image.size, limit)
+                _check_tiles(path, image, limit)
                 _check_scans(path, image, file)
                 yield image
     except UnreadableImageError:
@@ -73,7 +78,7 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError:
         raise UnreadableImageError(path, "is not an image that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF)") from None
     except Image.DecompressionBombError:
-        raise UnreadableImageError(path, f"has too many pixels; {limit_text()}") from None
+        raise UnreadableImageError(path, f"has too many pixels; {limit_text(limit)}") from None
     except FileNotFoundError:
         raise UnreadableImageError(path, "does not exist") from None
     except Exception as error:  # decoders raise many kinds of errors on damaged files
@@ -98,16 +103,17 @@ def has_end(path: Path) -> bool:
     return True
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > max_pixels():
-        raise UnreadableImageError(path, f"has {width}x{height} pixels; {limit_text()}")
+def _check_size(path: Path, width: int, height: int, limit: int) -> None:
+    if width * height > limit:
+        raise UnreadableImageError(path, f"has {width}x{height} pixels; {limit_text(limit)}")
 
 
-def limit_text() -> str:
-    return f"at most {max_pixels():,} are read ({MAX_PIXELS_VARIABLE})"
+def limit_text(limit: int) -> str:
+    """The limit, and where it is set unless a caller has set one of its own."""
+    return f"at most {limit:,} are read" + (f" ({MAX_PIXELS_VARIABLE})" if limit == pixel_limit() else "")
 
 
-def _check_file(path: Path) -> None:
+def _open_file(path: Path) -> BinaryIO:
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise UnreadableImageError(path, "is a folder, not an image")
@@ -115,6 +121,7 @@ def _check_file(path: Path) -> None:
         raise UnreadableImageError(path, "is not a file")
     if status.st_size == 0:
         raise UnreadableImageError(path, "is empty")
+    return path.open("rb")
 
 
 def _webp_size(head: bytes) -> tuple[int, int] | None:
@@ -130,11 +137,11 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _check_tiles(path: Path, image: Image.Image) -> None:
+def _check_tiles(path: Path, image: Image.Image, limit: int) -> None:
     """Check the tile size of a TIFF: a tile is decoded completely even if the image covers little of it."""
     tags = getattr(image, "tag_v2", {})
     if TILE_WIDTH in tags and TILE_LENGTH in tags:
-        _check_size(path, int(tags[TILE_WIDTH]), int(tags[TILE_LENGTH]))
+        _check_size(path, int(tags[TILE_WIDTH]), int(tags[TILE_LENGTH]), limit)
 
 
 def _check_scans(path: Path, image: Image.Image, file: BinaryIO) -> None:

@@ -37,10 +37,7 @@ class Photograph:
 
     def with_colors(self, colors: Tensor) -> "Photograph":
         """The same photograph with other colors; alpha is resized to their size."""
-        alpha = self.alpha
-        if alpha is not None and alpha.shape[1:] != colors.shape[1:]:
-            resized = F.interpolate(alpha[None].float(), tuple(colors.shape[1:]), mode="bilinear", antialias=True)[0]
-            alpha = resized.round().to(alpha.dtype) if alpha.dtype == torch.uint8 else resized
+        alpha = None if self.alpha is None else resize_alpha(self.alpha, colors)
         return replace(self, colors=colors, alpha=alpha)
 
     def columns(self, first: int, last: int) -> "Photograph":
@@ -48,8 +45,17 @@ class Photograph:
         return replace(self, colors=self.colors[..., first:last], alpha=alpha)
 
 
-def read_photograph(path: Path) -> Photograph:
-    with open_image(path) as image:
+def resize_alpha(alpha: Tensor, colors: Tensor) -> Tensor:
+    """Alpha (1, H, W) in the size of the colors (3, H, W)."""
+    if alpha.shape[1:] == colors.shape[1:]:
+        return alpha
+    resized = F.interpolate(alpha[None].float(), tuple(colors.shape[1:]), mode="bilinear", antialias=True)[0]
+    return resized.round().to(alpha.dtype) if alpha.dtype == torch.uint8 else resized
+
+
+def read_photograph(path: Path, contents: bytes | None = None, max_pixels: int | None = None) -> Photograph:
+    """Read a file, or its contents in memory; `path` is then only the name in errors."""
+    with open_image(path, contents, max_pixels) as image:
         with_alpha, deep = has_alpha(image), has_16_bits(image)
         profile = image.info.get("icc_profile")
         is_rgb = isinstance(profile, bytes) and profile[16:20] == b"RGB "  # others do not describe what is written
@@ -73,7 +79,7 @@ def encode_photograph(photograph: Photograph, file: BinaryIO, suffix: str = ".pn
     kind = PIL_FORMATS[suffix]
     colors, alpha = photograph.colors, photograph.alpha
     if alpha is not None and kind not in WITH_ALPHA:
-        colors, alpha = _on_white(colors, alpha), None
+        colors, alpha = on_white(colors, alpha), None
     channels = colors if alpha is None else torch.cat([colors, alpha])
     if kind == "PNG" and channels.is_floating_point():
         _encode_png_16(channels, photograph.icc_profile, file)
@@ -87,7 +93,7 @@ def encode_photograph(photograph: Photograph, file: BinaryIO, suffix: str = ".pn
         file.write(buffer.getvalue())
 
 
-def _on_white(colors: Tensor, alpha: Tensor) -> Tensor:
+def on_white(colors: Tensor, alpha: Tensor) -> Tensor:
     low, high = (0.0, 255.0) if colors.dtype == torch.uint8 else (-1.0, 1.0)
     weight = (alpha.float() - low) / (high - low)
     blended = torch.lerp(torch.full_like(colors, high, dtype=torch.float32), colors.float(), weight.expand_as(colors))

@@ -1,46 +1,64 @@
-"""Writing videos: .gif, or .mp4 where ffmpeg is installed."""
+"""Videos whose frames are transformed one batch after another, and videos made of images."""
 
-import shutil
-import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+import torch
 from torch import Tensor
 
-from stylegan_lab.errors import UserError
-from stylegan_lab.images.image_io import to_pil, write_image
+from stylegan_lab.images.image_io import to_pil
+from stylegan_lab.images.photograph import resize_alpha
+from stylegan_lab.images.value_range import to_bytes
+from stylegan_lab.images.video_reader import Frame, VideoReader
+from stylegan_lab.images.video_writer import open_writer
 
-VIDEO_SUFFIXES = (".gif", ".mp4")
+
+def transform_video(
+    reader: VideoReader, target: Path, transform: Callable[[Tensor], Tensor], max_frames: int, max_pixels: int
+) -> list[str]:
+    """Apply `transform` to all frames, in batches (N, 3, H, W) of uint8, and write them with the sound and the times of the source.
+
+    The target appears when it is complete. Memory does not grow with the length. Returns what could not be kept.
+
+    Args:
+        max_frames, max_pixels: A batch has at most this many frames, and this many pixels unless it is a single frame.
+    """
+    with open_writer(target, reader.rate, reader.time_base, reader) as writer:
+        for batch in _batches(reader.frames(), max_frames, max_pixels):
+            transformed = transform(torch.stack([frame.colors for frame in batch]))
+            for frame, colors in zip(batch, transformed, strict=True):
+                alpha = None if frame.alpha is None else resize_alpha(frame.alpha, colors)
+                writer.write(replace(frame, colors=colors, alpha=alpha))
+    return list(dict.fromkeys(writer.notes))
+
+
+def _batches(frames: Iterable[Frame], max_frames: int, max_pixels: int) -> Iterator[list[Frame]]:
+    batch: list[Frame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == max_frames or (len(batch) + 1) * frame.colors[0].numel() > max_pixels:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def write_video(frames: Iterable[Tensor], path: Path, fps: int) -> Path:
-    """Write frames (C, H, W) in [-1, 1] in the format of the suffix. A .gif plays in a loop."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (_write_mp4 if path.suffix.lower() == ".mp4" else _write_gif)(frames, path, fps)
+    """Write frames (C, H, W) in [-1, 1] in the format of the suffix. A .gif plays in a loop, and needs no PyAV."""
+    if path.suffix.lower() == ".gif":
+        return _write_gif(frames, path, fps)
+    with open_writer(path, Fraction(fps), 1 / Fraction(fps)) as writer:
+        for index, frame in enumerate(frames):
+            writer.write(Frame(to_bytes(frame.detach().cpu()).expand(3, -1, -1), None, index, 1))
     return path
 
 
-def _write_gif(frames: Iterable[Tensor], path: Path, fps: int) -> None:
+def _write_gif(frames: Iterable[Tensor], path: Path, fps: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     first, *rest = [to_pil(frame) for frame in frames]
     partial = path.with_name(f".{path.name}.gif")
     first.save(partial, save_all=True, append_images=rest, duration=1000 // fps, loop=0)
     partial.replace(path)
-
-
-def _write_mp4(frames: Iterable[Tensor], path: Path, fps: int) -> None:
-    if (ffmpeg := shutil.which("ffmpeg")) is None:
-        raise UserError(
-            f"{path}: .mp4 files need the program ffmpeg, which is not installed; install it, or write a .gif"
-        )
-    with TemporaryDirectory(dir=path.parent) as folder:
-        for index, frame in enumerate(frames):
-            write_image(frame, Path(folder) / f"{index:06d}.png")
-        video = Path(folder) / "video.mp4"
-        even_size = "scale=trunc(iw/2)*2:trunc(ih/2)*2"  # yuv420p needs it
-        command = [ffmpeg, "-loglevel", "error", "-framerate", str(fps), "-i", f"{folder}/%06d.png"]
-        command += ["-vf", even_size, "-pix_fmt", "yuv420p", str(video)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise UserError(f"{path}: ffmpeg failed: {done.stderr.strip().splitlines()[-1]}")
-        video.replace(path)
+    return path

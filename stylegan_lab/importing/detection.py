@@ -10,7 +10,7 @@ from torch import Tensor
 from stylegan_lab.errors import UserError
 from stylegan_lab.importing import fast_neural_style, r3gan, resnet, stylegan2, unet
 from stylegan_lab.importing.imported import ImportedGenerator, ImportOptions
-from stylegan_lab.importing.weights_file import split_by_prefix, state_dicts
+from stylegan_lab.importing.state_dicts import split_by_prefix, state_dicts
 from stylegan_lab.suggestions import lookup
 
 FAMILIES: tuple[ModuleType, ...] = (stylegan2, r3gan, fast_neural_style, unet, resnet)

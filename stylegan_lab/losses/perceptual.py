@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylegan_lab.networks.features.activation_scale import rescale_activations
 from stylegan_lab.networks.features.feature_net import FeatureExtractor
 from stylegan_lab.precision import to_float32
 from stylegan_lab.suggestions import lookup
 
 StyleStatistics = Literal["gram", "moments"]
+UNTRAINED = ("random", "none")  # weights whose scale does not vary
 
 
 def gram_matrix(maps: Tensor) -> Tensor:
@@ -50,7 +52,8 @@ class PerceptualLoss:
     """Content and style losses on the feature maps of a pretrained network.
 
     Args:
-        net: Builds the feature network from the name of its `weights`.
+        net: Builds the feature network from the name of its `weights`. Trained weights are rescaled to mean activations of 1, so
+            that loss weights do not depend on their scale.
         content: The weight of each layer in the content loss; null or 0 leaves a layer out.
         style: The same for the style loss.
         statistics: The statistics that the style loss compares.
@@ -67,13 +70,23 @@ class PerceptualLoss:
         normalize_content: bool = False,
     ) -> None:
         self.network = net(weights)
+        self.mean_activations = {} if weights in UNTRAINED else rescale_activations(self.network.net)
         self.normalize_content = normalize_content
         self.content_layers, self.style_layers = _nonzero(content), _nonzero(style)
         self._distance = lookup("features.statistics", statistics, STYLE_DISTANCES)
         self._layers = list(dict.fromkeys([*self.content_layers, *self.style_layers]))
+        for name in self._layers:
+            lookup("features.layers", name, self.network.net.layer_indices)
 
     def features(self, image: Tensor) -> FeatureMaps:
         return self.network(image, self._layers)
+
+    def notes(self) -> list[str]:
+        """For the log: the scale that trained weights had."""
+        if not self.mean_activations:
+            return []
+        listed = ", ".join(f"{name} {self.mean_activations[name]:.3g}" for name in self._layers)
+        return [f"features' mean activations, each rescaled to 1: {listed}"]
 
     @torch.no_grad()
     def target_features(self, image: Tensor) -> FeatureMaps:

@@ -179,8 +179,10 @@ class BaseModel(L.LightningModule):
         for name, weights in contents.get("ema", {}).items() if use_ema else ():
             self.get_submodule(name).load_state_dict(weights)
 
-    def load_feature_networks(self) -> None:
-        """Load the feature networks that only training needs, so that missing weights are reported before it starts."""
+    def load_feature_networks(self) -> list[str]:
+        """Load the feature networks that only training needs, so that missing weights are reported before it starts. Returns
+        sentences on them for the plan."""
+        return []
 
     def on_new_training(self) -> list[str]:
         """Run at the start of a new training, but not on resume. Returns sentences for the log."""

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan_lab.config.paths import config_choices
 from stylegan_lab.errors import UserError
-from stylegan_lab.evaluation.classifier_metrics import ClassifierScore
+from stylegan_lab.evaluation.classifier_metrics import ClassifierScore, missing_reasons, present
 from stylegan_lab.evaluation.device import metrics_on
 from stylegan_lab.evaluation.evaluator import compute_scores, evaluators, image_counts, predict_all
 from stylegan_lab.evaluation.metric_direction import ARROWS
@@ -51,6 +51,7 @@ def evaluate(
     use_ema: bool = True,
     n: int | None = None,
     metrics: Sequence[str] = (),
+    weights: str | None = None,
     trust: Sequence[str] = (),
 ) -> dict[str, float]:
     """Evaluate a run, write its scores.json and return the scores by name, such as `ssim`.
@@ -62,10 +63,11 @@ def evaluate(
         use_ema: Use the EMA weights if the run has them, or else the trained weights.
         n: How many images a model makes from noise.
         metrics: Choices of the config group `metrics`, besides the run's own.
+        weights: The weights file of the feature network of `metrics`, instead of a download.
         trust: Packages of your own whose classes the checkpoint may name.
     """
     found, name = find_run(run.folder if isinstance(run, Run) else run)
-    evaluation = evaluate_checkpoint(found, checkpoint or name, split, use_ema, trust, n, metrics)
+    evaluation = evaluate_checkpoint(found, checkpoint or name, split, use_ema, trust, n, metrics, weights)
     scores: dict[str, float] = evaluation.document["metrics"]
     return scores
 
@@ -78,12 +80,13 @@ def evaluate_checkpoint(
     trust: Sequence[str] = (),
     count: int | None = None,
     extra_metrics: Sequence[str] = (),
+    weights: str | None = None,
     metrics_config: DictConfig | None = None,
 ) -> Evaluation:
     """Evaluate a checkpoint on `test`, `val` or `train`.
 
     `count` is how many images a generative model makes, `extra_metrics` are choices of the group `metrics` besides the run's own,
-    and `metrics_config` replaces the latter.
+    with their feature network's `weights`, and `metrics_config` replaces the run's own.
     """
     path = run.checkpoint(checkpoint)
     contents = read_checkpoint(path)
@@ -94,7 +97,10 @@ def evaluate_checkpoint(
     choices = config_choices("metrics")
     del choices["default"]  # the run's own
     for name in extra_metrics:
-        config.metrics.update(OmegaConf.load(lookup("--metrics", name, choices)))
+        entries = OmegaConf.load(lookup("--metrics", name, choices))
+        if weights is not None:
+            _set_weights(name, entries, weights)
+        config.metrics.update(entries)
     metrics = build_metrics(config)
     if split == "train" and not isinstance(model, GenerativeModel):
         raise UserError(
@@ -115,7 +121,8 @@ def evaluate_checkpoint(
         baselines = {
             name: compute_scores(images, main.reference_sets, metrics) for name, images in main.baselines().items()
         }
-        classifier_scores = main.classifier_scores(predictions)
+        all_classifier_scores = main.classifier_scores(predictions)
+        missing, classifier_scores = missing_reasons(all_classifier_scores), present(all_classifier_scores)
         scores |= {name: score.value for name, score in classifier_scores.items()}
         if classifier_scores:
             baselines["held out"] = {name: score.held_out for name, score in classifier_scores.items()}
@@ -136,6 +143,7 @@ def evaluate_checkpoint(
         "n": main.count,
         "counts": image_counts(main),
         "metrics": scores,
+        "missing": missing,
         **{name.replace(" ", "_"): values for name, values in baselines.items()},
         "directions": directions,
         "counts_of_directions": {name: image_counts(evaluator) for name, evaluator in other_directions.items()},
@@ -148,12 +156,21 @@ def evaluate_checkpoint(
     counts = ", ".join(f"{number:,} {name}" for name, number in image_counts(main).items())
     lines = [
         scores_table({main.name: scores} | baselines, described),
+        *(f"missing    {name}: {why}" for name, why in missing.items()),
         f"counts     {counts}; the {split} split",
         f"image      {image}  (rows: {main.legend})",
         f"scores     {run.scores}",
         f"run        {run.folder}",
     ]
     return Evaluation(document, "\n".join(lines))
+
+
+def _set_weights(name: str, entries: Any, weights: str) -> None:
+    for entry in entries.values():
+        network = entry.get("features", entry)
+        if "weights" not in network:
+            raise UserError(f"--weights {weights}: --metrics {name} uses no weights file; leave one of them out")
+        network.weights = weights
 
 
 def log_scores(run: Run, config: DictConfig, scores: Mapping[str, Any], image: Path) -> None:

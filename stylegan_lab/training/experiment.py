@@ -64,7 +64,7 @@ class Experiment:
     iterations: int
     callbacks: Mapping[str, L.Callback]
     loggers: Mapping[str, LoggerFactory]  # in addition to metrics.jsonl
-    notes: Sequence[str] = ()  # on what is switched off, printed before the training
+    notes: Sequence[str] = ()  # on the feature network and on what is switched off, printed before the training
 
     def on_new_training(self) -> list[str]:
         """Prepare a new training. Returns sentences for the log."""
@@ -78,20 +78,21 @@ def build_experiment(config: DictConfig, choices: Mapping[str, str]) -> Experime
     data = build_data(config)
     check_shared_memory(data.num_workers * ranks, data.batch_bytes)
     check_networks_fit_model(config, choices)
-    module = build_module(config)
+    module, notes = build_module(config), list[str]()
     if isinstance(module, BaseModel):
         check_model_fits_data(module, data, choices)
         check_sample_coupling(module, config, data)
-        module.load_feature_networks()
+        notes += module.load_feature_networks()
         sanity_check(module, data)
     else:
         check_plain_module(config, module)
     iterations = budget_in_iterations(config, data, ranks)
     check_callback_names(config.callbacks)
-    callbacks, notes = instantiate_each(config.callbacks, config.trust, "callbacks"), list[str]()
+    callbacks = instantiate_each(config.callbacks, config.trust, "callbacks")
     check_callbacks(callbacks)
     if not isinstance(module, BaseModel):
-        callbacks, notes = switch_off_unsupported(config, module, callbacks)
+        callbacks, off = switch_off_unsupported(config, module, callbacks)
+        notes += off
     metrics = build_metrics(config)
     check_monitor(callbacks, metrics, module, data)
     check_image_counts(callbacks, metrics, module, data, bool(config.evaluate))

@@ -1,7 +1,7 @@
 """A trained model, ready for use from Python and by the commands: it translates or generates images of any common type."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -190,6 +190,18 @@ def resize_shorter_side(images: Tensor, size: int | None) -> Tensor:
         return images
     scale = size / min(images.shape[-2:])
     return F.interpolate(images, scale_factor=scale, mode="bicubic", antialias=True).clamp(-1, 1)
+
+
+def translate_at_size(
+    translator: Callable[..., Tensor], images: Tensor, size: int | None, on_strip: Callable[[int], None] | None = None
+) -> Tensor:
+    """Translate images (N, C, H, W), uint8 or floats in [-1, 1], with their shorter side resized to `size`; None keeps it."""
+    if size is None:
+        return translator(images, on_strip)
+    is_bytes = images.dtype == torch.uint8
+    resized = resize_shorter_side(from_bytes(images) if is_bytes else images, size)
+    translated = translator(resized, on_strip)
+    return to_bytes(translated) if is_bytes else translated
 
 
 def _to_tensor(image: Any, name: str) -> Tensor:

@@ -79,17 +79,21 @@ def test_classifier_metrics_are_recorded_with_direction_and_protocol() -> None:
     evaluator: Any = FixedEvaluator(torch.rand(2, 3, 16, 16))
     evaluator.name, evaluator.count = "generated", 2
     evaluator.classifier_scores = lambda images: {
-        "class_consistency": ClassifierScore(len(images), 1, "higher", "share read as asked")
+        "class_consistency": ClassifierScore(len(images), 1, "higher", "share read as asked"),
+        "modes_covered": ClassifierScore(1, 1, "higher", "of 3", missing="the classifier reads nothing"),
     }
     validation._evaluator = evaluator
-    assert validation._score(evaluator, [[(evaluator.real, [])]], 1)["val/class_consistency"] == 2
+    scores = validation._score(evaluator, [[(evaluator.real, [])]], 1)
+    assert scores["val/class_consistency"] == 2 and "val/modes_covered" not in scores
     protocol = validation._protocol(evaluator, SimpleNamespace(callbacks=[]))  # type: ignore[arg-type]
     assert (
         protocol["better"]["val/class_consistency"] == "higher"
         and protocol["better"]["val/palette_distance"] == "lower"
     )
     assert (
-        protocol["protocol"]["val/class_consistency"] == "share read as asked" and "val/l1" not in protocol["protocol"]
+        protocol["missing"] == {"val/modes_covered": "the classifier reads nothing"}
+        and protocol["protocol"]["val/class_consistency"] == "share read as asked"
+        and "val/l1" not in protocol["protocol"]
     )
 
 

@@ -88,6 +88,10 @@ def test_paired_metrics_compare_images_of_the_same_name() -> None:
         (["real", "fake", "--weights", "x.pth"], "--features untrained uses no weights file"),
         (["real", "fake", "--features", "vgg16", "--weights", "x.pth"], "there is no such file"),
         (
+            ["real", "fake", "--features", "squeezenet", "--weights", "other.pth"],
+            "looks like another network (weight, bias",
+        ),
+        (
             ["real", "few", "--metrics", "l1"],
             "3 is in only one of real and few, like 4 others",
         ),
@@ -110,6 +114,7 @@ def test_wrong_arguments_are_named(arguments: list[str], message: str, capsys: p
     for name, count, size in (("real", 8, 16), ("fake", 8, 16), ("few", 3, 16), ("large", 8, 24), ("broken", 8, 16)):
         folder(name, 0, count, size)
     Path("broken/1.png").write_text("not an image")
+    torch.save(torch.nn.Linear(2, 2).state_dict(), "other.pth")
     assert run(["score", *arguments]) == 2
     assert message in capsys.readouterr().err
 
@@ -126,3 +131,23 @@ def test_images_of_several_sizes_are_compared_at_a_given_size() -> None:
     folder("real", 0), folder("fake", 1, size=32)
     assert run(["score", "real", "fake", "--size", "16", "--metrics", "fid", "--json", "scores.json"]) == 0
     assert json.loads(Path("scores.json").read_text())["size"] == "16x16"
+
+
+def test_a_half_of_images_that_show_pairs_is_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    left, right = folder("left", 0), folder("right", 1)
+    for number, image in enumerate(torch.cat([left, right], 3)):
+        write_image(image * 2 - 1, Path("pairs") / f"{number}.png")
+    names = ["--metrics", "l1,fid", "--json", "scores.json"]
+    assert run(["score", "left", "right", *names]) == 0
+    expected = json.loads(Path("scores.json").read_text())["metrics"]
+    for arguments in (
+        ["pairs", "right", "--half", "left"],
+        ["pairs", "pairs", "--half", "left", "--fake-half", "right"],
+    ):
+        assert run(["score", *arguments, *names]) == 0
+        document = json.loads(Path("scores.json").read_text())
+        assert document["metrics"] == pytest.approx(expected) and document["size"] == "16x16"
+        assert document["real"]["half"] == "left"
+    assert run(["score", "pairs", "pairs", "--half", "left", "--fake-half", "left", *names]) == 0
+    assert json.loads(Path("scores.json").read_text())["metrics"]["l1"] == 0
+    assert run(["score", "pairs", "right", *names]) == 2 and "images of 2 sizes" in capsys.readouterr().err

@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
+from stylegan_lab.cli import parsers
 from stylegan_lab.cli.main import run
+from stylegan_lab.cli.stylize import build_perceptual_loss
 from stylegan_lab.images.image_io import read_image
+from stylegan_lab.networks.features.squeezenet import squeezenet
 from stylegan_lab.runs.metrics_file import read_metrics
 
 
@@ -54,6 +58,28 @@ def test_colors_can_be_preserved() -> None:
     assert float((image[0] - image[2]).abs().max()) < 0.02, "the photo is gray"
 
 
+def test_weights_may_have_any_path_and_layers_any_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    weights = Path("ordner mit, komma") / "größe=[1] 'x'.pth"
+    weights.parent.mkdir()
+    torch.save(squeezenet("random").net.state_dict(), weights)
+    command = [*OPTIMIZE, "--iterations", "2", "--features", "squeezenet", "--weights", str(weights)]
+    assert run(command) == 0
+    assert "fire4 " in capsys.readouterr().out
+    (folder,) = Path("runs/stylize").iterdir()
+    assert "mean activations" in (folder / "log.txt").read_text()
+    assert run([*command, "--style-layers", "fire2=3,relu1", "--content-layers", "fire6"]) == 0
+    assert "fire6 " in (printed := capsys.readouterr().out) and "fire4" not in printed
+
+
+def test_style_layers_replace_those_of_the_features() -> None:
+    arguments = ["a.png", "b.png", "c.png", "--features", "lpips_squeeze", "--weights", "random"]
+    given = parsers.stylize([*arguments, "--style-layers", "fire2=3,relu1", "--content-layers", "fire6"])
+    perception = build_perceptual_loss(given)
+    assert perception.style_layers == {"fire2": 3.0, "relu1": 1.0} and perception.content_layers == {"fire6": 1.0}
+    own = build_perceptual_loss(parsers.stylize(arguments))
+    assert list(own.style_layers) == ["relu1", "fire2", "fire4", "fire6"] and len(own.content_layers) == 7
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("trained")
@@ -90,6 +116,8 @@ def test_a_trained_network_stylizes_at_any_alpha_and_with_several_styles(trained
         (["photo.png", "style.png", "out.png", "--tv-weight", "-1"], "--tv-weight=-1.0"),
         (["photo.png", "style.png", "out.png", "--alpha", "0.5"], "--alpha needs a trained network"),
         (["photo.png", "style.png", "out.png", "--weights", "nowhere.pth"], "there is no such file; give imagenet"),
+        (["photo.png", "style.png", "out.png", "--features", "colors", "--style-layers", "ful"], "did you mean full?"),
+        (["photo.png", "style.png", "out.png", "--features", "colors", "--style-layers", "full=x"], "weight of full"),
         (
             ["photo.png", "style.png", "out.png", "--run", "TRAINED/cyclegan"],
             "is a CycleGAN, which was trained for fixed styles",

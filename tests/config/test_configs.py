@@ -78,7 +78,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folders |= {f"afhq/{split}/{animal}": (8, 8) for split in ("train", "val") for animal in ("cat", "dog", "wild")}
     folders |= {f"cifar10/{name}": (8, 8) for name in CIFAR10} | {f"mnist/{digit}": (8, 8) for digit in range(10)}
     folders |= {f"celeba_hq/train/{name}": (8, 8) for name in ("female", "male")}
-    folders |= dict.fromkeys(["coco/train2014", "wikiart", "photos", "old_photographs"], (8, 8))
+    folders |= dict.fromkeys(["coco/train2014", "wikiart", "photos", "paintings", "old_photographs"], (8, 8))
     for name, size in folders.items():
         (root / name).mkdir(parents=True)
         for number in range(80 if "/train/" in name or "cifar10" in name else 20):  # more than a batch

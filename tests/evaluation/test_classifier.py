@@ -45,6 +45,30 @@ def test_a_classifier_generalizes_to_held_out_images(glyphs: GlyphsDataModule) -
     assert classifier.accuracy(torch.zeros_like(held_out), labels) < 0.5
 
 
+def faint_stripes(per_class: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Horizontal and vertical stripes of a small contrast, anywhere, with noise."""
+    rng = torch.Generator().manual_seed(seed)
+    waves = (torch.arange(32.0) + 7 * torch.rand(2 * per_class, 1, 1, 1, generator=rng)).sin().expand(-1, 3, 32, 32)
+    labels = torch.arange(2 * per_class) % 2
+    images = torch.where(labels.view(-1, 1, 1, 1) == 0, waves, waves.mT)
+    return 0.5 + 0.02 * images + 0.02 * torch.randn(images.shape, generator=rng), labels
+
+
+@pytest.mark.parametrize("per_class", [20, 40, 80])
+def test_few_images_of_classes_that_differ_are_enough(per_class: int) -> None:
+    """In so few steps running averages do not settle: with them, half of the held-out images would be read."""
+    classifier = train_classifier(*faint_stripes(per_class, 0), classes=2)
+    assert classifier.accuracy(*faint_stripes(100, 1)) > 0.95
+
+
+def test_batch_norms_have_the_statistics_of_all_training_images(glyphs: GlyphsDataModule) -> None:
+    images, labels = (each[:40] for each in images_and_labels(glyphs, "train"))
+    net = train_classifier(images, labels, 3).net
+    seen = net[0](images * 2 - 1)
+    torch.testing.assert_close(net[1].running_mean, seen.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(net[1].running_var, seen.var((0, 2, 3)), rtol=1e-4, atol=1e-5)
+
+
 def test_equal_images_and_seed_give_an_equal_classifier_and_leave_the_random_state(
     glyphs: GlyphsDataModule, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -22,8 +22,12 @@ from stylegan_lab.evaluation.classifier_metrics import (
     REQUIREMENTS,
     ClassifierScore,
     LabelledImages,
+    checked,
     generation_metrics_available,
     generation_scores,
+    missing_reasons,
+    present,
+    required_accuracy,
     translation_metrics_available,
 )
 from stylegan_lab.evaluation.evaluator import GenerationEvaluator, TranslationEvaluator
@@ -133,6 +137,33 @@ def test_translations_are_classified_as_the_target_domain() -> None:
     assert backward.classifier_scores(forward.domains.a)["translation_accuracy"].value == 1
 
 
+@pytest.mark.parametrize("count", [20, 40, 80])
+def test_scores_of_domains_that_no_classifier_tells_apart_are_missing(count: int, tmp_path: Path) -> None:
+    """Two folders of the same noise: the classifier learns its training images by heart and no more."""
+    for number, image in enumerate(
+        torch.rand(2 * count, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    ):
+        write_image(image, tmp_path / f"root/train{'AB'[number % 2]}/{number}.png")
+    for number, image in enumerate(torch.rand(80, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1):
+        write_image(image, tmp_path / f"root/test{'AB'[number % 2]}/{number}.png")
+    evaluator = TranslationEvaluator(data_of("data=unpaired", f"data.root={tmp_path / 'root'}"), "test")
+    score = evaluator.classifier_scores(evaluator.domains.b)["translation_accuracy"]
+    assert "of held-out real images, less than 75.0%" in score.missing and "less than 75.0%" in score.protocol
+    assert present({"translation_accuracy": score}) == {}
+    assert missing_reasons({"translation_accuracy": score}) == {"translation_accuracy": score.missing}
+
+
+def test_a_classifier_is_checked_by_the_mean_over_classes() -> None:
+    score = {"class_consistency": ClassifierScore(0.5, 0.9, "higher", "share")}
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    assert checked(score, torch.zeros(100), labels, 2)["class_consistency"].missing, "90%, but one answer to all"
+    assert not checked(score, labels, labels, 2)["class_consistency"].missing
+    assert required_accuracy(2) == 0.75 and required_accuracy(10) == pytest.approx(0.55)
+    swapped = {0: 1, 1: 0}
+    wrong = torch.tensor([swapped[int(label)] if index % 10 < 3 else label for index, label in enumerate(labels)])
+    assert checked(score, wrong, labels, 2)["class_consistency"].missing.startswith("the classifier reads 70.0%")
+
+
 def test_with_several_domains_only_the_target_counts() -> None:
     data = DomainScenesDataModule(
         "ink", "photo", size=16, batch_size=8, train_images=20, test_images=8, domains=("photo", "ink", "sketch")
@@ -161,8 +192,8 @@ def test_a_table_has_a_dash_for_a_missing_score() -> None:
 
 
 def test_memorization_needs_enough_held_out_images(glyphs: GlyphsDataModule) -> None:
-    few = LabelledImages(torch.rand(5, 1, 16, 16), None)
-    assert "memorization" not in generation_scores(few, few, glyphs)
+    few, real = (LabelledImages(torch.rand(5, 1, 16, 16), labels) for labels in (None, torch.arange(5) % 3))
+    assert "memorization" not in generation_scores(few, real, glyphs)
 
 
 def test_training_images_cover_all_classes(glyphs: GlyphsDataModule) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from stylegan_lab.evaluation.feature_extractors import (
     inception,
     squeezenet,
     untrained_vgg16,
+    vgg16,
 )
 from stylegan_lab.evaluation.feature_metrics import (
     FEATURE_COMPARISONS,
@@ -40,6 +42,7 @@ from stylegan_lab.evaluation.feature_metrics import (
     recall,
 )
 from stylegan_lab.evaluation.metrics import check_metric_inputs
+from stylegan_lab.networks.features import squeezenet as squeezenets
 from stylegan_lab.networks.features.feature_net import IMAGENET_MEAN
 from stylegan_lab.networks.features.inception import CLASSES, Inception
 
@@ -275,6 +278,134 @@ def test_inception_loads_a_file_and_has_2048_features_and_a_classifier(
     )
     assert metrics["fid_inception"](images, images) < 1e-6 and metrics["is_inception"](images, images) >= 1
     assert features.name == "inception" and set(EXTRACTORS) >= {"inception", "squeezenet", "untrained"}
+
+
+# The graph of 2015 up to the 768-d layer, restated: for each of a block's branches its convolutions as CHANNELS, KERNEL.
+A = [[(64, 1, 1)], [(48, 1, 1), (64, 5, 5)], [(64, 1, 1), (96, 3, 3), (96, 3, 3)]]
+STEM = [(32, 3, 3), (32, 3, 3), (64, 3, 3), (80, 1, 1), (192, 3, 3)]
+BLOCKS = [[*A, [(pool, 1, 1)]] for pool in (32, 64, 64)] + [[[(384, 3, 3)], A[2]]]
+BLOCKS += [
+    [
+        [(192, 1, 1)],
+        [(width, 1, 1), (width, 1, 7), (192, 7, 1)],
+        [(width, 1, 1), (width, 7, 1), (width, 1, 7), (width, 7, 1), (192, 1, 7)],
+        [(192, 1, 1)],
+    ]
+    for width in (128, 160, 160, 192)
+]
+
+
+class GraphOf2015:
+    """A forward pass by the names of TensorFlow's graph, with random weights that are made on the way."""
+
+    def __init__(self) -> None:
+        self.weights: dict[str, Tensor] = {}
+        self.rng = torch.Generator().manual_seed(0)
+
+    def conv(self, x: Tensor, name: str, shape: tuple[int, int, int], stride: int = 1, same: bool = True) -> Tensor:
+        channels, height, width = shape
+        if f"{name}.weight" not in self.weights:
+            scale = (2 / (x.shape[1] * height * width)) ** 0.5
+            size = (channels, x.shape[1], height, width)
+            self.weights[f"{name}.weight"] = scale * torch.randn(size, generator=self.rng)
+            self.weights[f"{name}.bias"] = torch.rand(channels, generator=self.rng) - 0.5
+        padding = (height // 2, width // 2) if same else 0
+        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+        return nn.functional.conv2d(x, weight, bias, stride, padding).clamp_min(0)
+
+    def block(self, x: Tensor, name: str, branches: list[list[tuple[int, int, int]]], reduce: bool) -> Tensor:
+        outputs, tower = [], 0
+        for index, branch in enumerate(branches):
+            y, prefix = x, name
+            if index == 3:  # the neighbors that are there are averaged
+                ones = torch.ones(1, 1, *x.shape[-2:])
+                sums, counts = (nn.functional.avg_pool2d(each, 3, 1, 1) for each in (x, ones))
+                y = sums / counts
+            if len(branch) > 1 or index == 3:
+                prefix, tower = f"{name}_tower" + (f"_{tower}" if tower else ""), tower + 1
+            for number, shape in enumerate(branch):
+                last = reduce and number == len(branch) - 1
+                y = self.conv(y, f"{prefix}_conv" + (f"_{number}" if number else ""), shape, 1 + last, not last)
+            outputs.append(y)
+        return torch.cat(outputs + ([nn.functional.max_pool2d(x, 3, 2)] if reduce else []), 1)
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        x, found = images * 2 - 1, {}
+        for number, shape in enumerate(STEM):
+            name = f"conv_{number}" if number else "conv"
+            x = self.conv(x, name, shape, 2 if number == 0 else 1, number == 2)
+            if number in (2, 4):
+                x = nn.functional.max_pool2d(x, 3, 2)
+                found["64" if number == 2 else "192"] = x.mean((2, 3))
+        for number, branches in enumerate(BLOCKS):
+            x = self.block(x, f"mixed_{number}" if number else "mixed", branches, reduce=number == 3)
+        return found | {"768": x.mean((2, 3))}
+
+
+def save_arrays(file: str, weights: dict[str, Tensor]) -> str:
+    np.savez(file, **{name: value.numpy() for name, value in weights.items()})
+    return file
+
+
+@pytest.fixture(scope="module")
+def graph() -> tuple[GraphOf2015, Tensor, dict[str, Tensor]]:
+    graph, images = GraphOf2015(), random_images(0, 2, 91)
+    return graph, images, graph(images)
+
+
+@pytest.mark.parametrize("layer", ["64", "192", "768"])
+def test_earlier_layers_of_inception_are_those_of_the_graph(
+    layer: str, graph: tuple[GraphOf2015, Tensor, dict[str, Tensor]]
+) -> None:
+    net, images, expected = graph
+    features = EXTRACTORS[f"inception_{layer}"](weights=save_arrays(f"graph_{layer}.npz", net.weights), size=91)
+    assert features.vectors(images).shape == (2, int(layer))
+    torch.testing.assert_close(features.vectors(images), expected[layer], rtol=1e-4, atol=1e-4)
+    metrics = feature_metrics(features, ["fid", "kid"])
+    assert {*metrics} == {f"fid_inception_{layer}", f"kid_inception_{layer}"}
+    assert f"inception {layer}, mean over space" in features.protocol
+    with pytest.raises(UserError, match="`is` needs a network with a classifier"):
+        feature_metrics(features, ["is"])
+
+
+def test_a_file_of_inception_needs_no_weights_beyond_the_layer(
+    graph: tuple[GraphOf2015, Tensor, dict[str, Tensor]],
+) -> None:
+    net, images, expected = graph
+    first = {name: value for name, value in net.weights.items() if name.startswith(("conv.", "conv_1.", "conv_2."))}
+    file = save_arrays("first.npz", first)
+    torch.testing.assert_close(inception(file, size=91, layer="64").vectors(images), expected["64"])
+    with pytest.raises(UserError, match=r"first.npz: .*not the weights of inception, .*Conv2d_3b_1x1.conv.weight"):
+        inception(file, layer="192")
+    with pytest.raises(UserError, match="layer"):
+        inception(file, layer="65")
+
+
+def test_weights_of_another_network_are_named() -> None:
+    torch.save(squeezenets.squeezenet("random").net.state_dict(), "squeezenet.pth")
+    with pytest.raises(UserError, match=r"features.weights=squeezenet.pth: these are not the weights of vgg16"):
+        vgg16("squeezenet.pth")
+    with pytest.raises(UserError, match="not the weights of inception"):
+        inception("squeezenet.pth", layer="64")
+    Path("broken.npz").write_bytes(b"PK\x03\x04")
+    with pytest.raises(UserError, match="broken.npz cannot be read as weights"):
+        inception("broken.npz", layer="64")
+
+
+def test_tensorflow_s_resize_reads_without_half_a_pixel_s_shift() -> None:
+    images = random_images(0, 1, 7)
+    for new in (7, 14, 5, 10):
+        expected = torch.empty(1, 3, new, 11)
+        for row in range(new):
+            for column in range(11):
+                (top, down), (left, right) = divmod(row * 7 / new, 1), divmod(column * 7 / 11, 1)
+                y, x = int(top), int(left)
+                below, beside = min(y + 1, 6), min(x + 1, 6)
+                upper = images[..., y, x] * (1 - right) + images[..., y, beside] * right
+                lower = images[..., below, x] * (1 - right) + images[..., below, beside] * right
+                expected[..., row, column] = upper * (1 - down) + lower * down
+        torch.testing.assert_close(RESIZES["tensorflow"](images, (new, 11)), expected, rtol=0, atol=1e-5)
+    assert "without half a pixel's shift" in MetricFeatures("m", "", BlockMeans(), "0", 24, "tensorflow").protocol
 
 
 def test_a_missing_transformers_library_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

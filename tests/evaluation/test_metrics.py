@@ -82,6 +82,29 @@ def test_distances_do_not_depend_on_the_chunk_size(
         assert distance(one, other) == pytest.approx(at_once, rel=1e-6)
 
 
+def test_ssim_has_a_window_around_each_pixel_and_mirrors_borders() -> None:
+    """Eq. 13 of Wang et al. (2004), where the mean is over the windows within the image: another number."""
+    one, other = noise(0, 2).double(), (noise(0, 2) * 0.7 + 0.3 * noise(1, 2)).double()
+    row = torch.exp(-torch.arange(-5.0, 6.0).double().square() / (2 * 1.5**2))
+    window = torch.outer(row, row).flatten() / row.sum() ** 2
+
+    def maps(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        patches = [each.unfold(2, 11, 1).unfold(3, 11, 1).flatten(4) for each in (x, y)]
+        mean_x, mean_y = (each @ window for each in patches)
+        var_x, var_y = (
+            (each - mean[..., None]).square() @ window for each, mean in zip(patches, (mean_x, mean_y), strict=True)
+        )
+        covariance = ((patches[0] - mean_x[..., None]) * (patches[1] - mean_y[..., None])) @ window
+        luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
+        return luminance * (2 * covariance + 0.03**2) / (var_x + var_y + 0.03**2)
+
+    mirrored = [torch.nn.functional.pad(each, (5, 5, 5, 5), mode="reflect") for each in (one, other)]
+    measured = METRICS["ssim"].compute(one, other)
+    assert measured == pytest.approx(float(maps(*mirrored).mean()), abs=1e-6)
+    assert measured != pytest.approx(float(maps(one, other).mean()), abs=1e-4)
+    assert "borders mirrored" in METRICS["ssim"].protocol
+
+
 def test_ms_ssim_uses_as_many_scales_as_the_size_allows() -> None:
     """Without structure only the luminance of the last scale is left, to its exponent."""
     x, y, c = 0.2, 0.6, 0.01**2

@@ -291,7 +291,29 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(
         advance(500)
     with report_progress("pictures", None, in_bytes=False) as advance:
         advance(7, "two are bad")
-    assert capsys.readouterr().err == "file.zip  1.5 kB of 3.0 kB\npictures  7  two are bad\n"
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("file.zip  1.5 kB of 3.0 kB, 0:00:0") and first.endswith(" left")
+    assert second == "pictures  7  two are bad"
+
+
+def test_progress_in_lines_has_the_time_left_and_an_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("stylegan_lab.console.time.monotonic", lambda: now)
+    with report_progress("optimizing", 10, in_bytes=False) as advance:
+        for _ in range(10):
+            now += 4
+            advance(1, "style 2")
+    assert capsys.readouterr().err.splitlines() == [
+        "optimizing  3 of 10, 0:00:28 left  style 2",
+        "optimizing  6 of 10, 0:00:16 left  style 2",
+        "optimizing  9 of 10, 0:00:04 left  style 2",
+        "optimizing  10 of 10  style 2",
+    ]
+    with report_progress("optimizing", 2, in_bytes=False) as advance:
+        advance(2)
+    assert capsys.readouterr().err == "", "what is done at once needs no line"
 
 
 def test_a_bar_in_a_terminal_says_beside_it_what_is_to_be_said(

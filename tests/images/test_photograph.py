@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
+from stylegan_lab.errors import UserError
 from stylegan_lab.images.photograph import Photograph, encode_photograph, read_photograph, write_photograph
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -50,6 +51,16 @@ def test_other_formats_keep_what_they_can(suffix: str, deep: bool, tmp_path: Pat
 def test_a_profile_of_other_colors_is_dropped(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "gray.png", icc_profile=PROFILE[:16] + b"GRAY" + PROFILE[20:])
     assert read_photograph(tmp_path / "gray.png").icc_profile is None
+
+
+def test_contents_in_memory_are_read_as_files_are_and_named(tmp_path: Path) -> None:
+    path = write_photograph(Photograph(levels(3, False), None, PROFILE), tmp_path / "photo.png")
+    read = read_photograph(Path("the upload"), path.read_bytes(), max_pixels=300 * 7)
+    assert torch.equal(read.colors, read_photograph(path).colors) and read.icc_profile == PROFILE
+    with pytest.raises(UserError, match="^the upload has 7x300 pixels; at most 2,099 are read$"):
+        read_photograph(Path("the upload"), path.read_bytes(), max_pixels=300 * 7 - 1)
+    with pytest.raises(UserError, match="^the upload is not an image"):
+        read_photograph(Path("the upload"), b"")
 
 
 def test_alpha_follows_the_size_of_the_colors() -> None:

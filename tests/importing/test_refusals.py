@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.errors import UserError
+from stylegan_lab.files.weights_file import read_weights_file
 from stylegan_lab.importing.detection import read_generators
 from stylegan_lab.importing.imported import ImportOptions
-from stylegan_lab.importing.weights_file import read_weights_file
 from tests.importing.restated import R3GAN, ResNet, StyleGAN2, UNet
 
 State = dict[str, Tensor]
@@ -37,7 +37,7 @@ def test_pickles_are_refused_and_never_executed(write: str, capsys: pytest.Captu
         torch.save(ResNet().state_dict(), "net.pth")
         Path("net.pth").write_bytes(Path("net.pth").read_bytes()[:-100])
     assert run(["import", "net.pth", "--output", "run"]) == 2
-    assert "net.pth is not imported" in capsys.readouterr().err
+    assert "net.pth cannot be read as weights" in capsys.readouterr().err
     assert not Path("executed").exists() and not Path("run").exists()
 
 

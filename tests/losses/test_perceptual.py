@@ -1,10 +1,13 @@
 """Style and content losses beside closed forms."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 
+from stylegan_lab.errors import UserError
+from stylegan_lab.losses.lpips import LPIPSLoss
 from stylegan_lab.losses.perceptual import (
     PerceptualLoss,
     channel_moments,
@@ -14,8 +17,10 @@ from stylegan_lab.losses.perceptual import (
     total_variation,
 )
 from stylegan_lab.networks.features.feature_net import color_pyramid
+from stylegan_lab.networks.features.squeezenet import squeezenet
 from stylegan_lab.networks.features.vgg import vgg19
 from stylegan_lab.networks.generators.adain_decoder import adaptive_instance_norm
+from tests.networks.test_activation_scale import with_other_scales
 
 
 def test_a_gram_matrix_is_the_products_of_all_channels() -> None:
@@ -89,3 +94,34 @@ def test_layers_are_weighed_and_null_leaves_one_out() -> None:
 
     assert style(full=2.0, half=3.0) == pytest.approx(2 * style(full=1.0) + 3 * style(half=1.0))
     assert style(full=1.0, half=None, quarter=0) == style(full=1.0)
+
+
+def test_losses_of_trained_weights_do_not_depend_on_their_scale(tmp_path: Path) -> None:
+    torch.save(squeezenet("random").net.state_dict(), tmp_path / "one.pth")
+    torch.save(with_other_scales(squeezenet("random").net).state_dict(), tmp_path / "other.pth")
+    image, target = torch.rand(1, 3, 64, 64) * 2 - 1, torch.rand(1, 3, 64, 64) * 2 - 1
+    layers = dict.fromkeys(("relu1", "fire2", "fire4", "fire5", "fire6", "fire7", "fire8"), 1.0)
+
+    def losses(weights: str) -> list[float]:
+        perception = PerceptualLoss(squeezenet, weights, {"fire4": 1.0}, {"relu1": 1.0, "fire6": 36.0})
+        lpips = LPIPSLoss(squeezenet, weights, "squeeze", layers, {"fire2": 1.0})
+        pairs = [(each, each.features(image), each.target_features(target)) for each in (perception, lpips)]
+        return [float(loss(*maps)) for each, *maps in pairs for loss in (each.content, each.style)]
+
+    one, other = losses(str(tmp_path / "one.pth")), losses(str(tmp_path / "other.pth"))
+    assert one == pytest.approx(other, rel=1e-3)
+
+
+def test_random_weights_keep_their_scale_and_trained_ones_are_noted(tmp_path: Path) -> None:
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    random = PerceptualLoss(squeezenet, "random", {"fire2": 1.0}, {})
+    assert random.notes() == []
+    assert torch.equal(random.features(image)["fire2"], squeezenet("random")(image, ["fire2"])["fire2"])
+    torch.save(squeezenet("random").net.state_dict(), tmp_path / "weights.pth")
+    (note,) = PerceptualLoss(squeezenet, str(tmp_path / "weights.pth"), {"fire2": 1.0}, {"relu1": 1.0}).notes()
+    assert "fire2 " in note and "relu1 " in note and "fire4" not in note
+
+
+def test_unknown_layers_are_named_when_the_loss_is_built() -> None:
+    with pytest.raises(UserError, match=r"features\.layers=relu1_1 is unknown"):
+        PerceptualLoss(squeezenet, "random", {"fire2": 1.0}, {"relu1_1": 1.0})

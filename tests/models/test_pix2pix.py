@@ -1,12 +1,14 @@
 """pix2pix: the discriminator sees pairs, moves first, and nets are used as they were trained."""
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from stylegan_lab.losses.gan_loss import AdversarialLoss, NonSaturatingLoss
@@ -18,6 +20,7 @@ from stylegan_lab.networks.discriminators.patch import PatchDiscriminator
 from stylegan_lab.networks.generators.resnet import ResNetGenerator
 from stylegan_lab.networks.generators.unet import UNetGenerator
 from stylegan_lab.networks.train_mode_inference import apply_in_train_mode
+from stylegan_lab.training.experiment import build_module
 from tests.models.test_base import train
 from tests.models.test_cyclegan_parity import fill, image
 
@@ -139,3 +142,23 @@ def test_gradients_are_the_reference_s(step: tuple[Pix2Pix, dict[str, float]], n
     theirs = REFERENCE["gradients"][name]
     assert [norm for _, norm in ours] == pytest.approx([norm for _, norm in theirs], rel=1e-7, abs=1e-10)
     assert [total for total, _ in ours] == pytest.approx([total for total, _ in theirs], rel=1e-6, abs=1e-8)
+
+
+def test_the_config_s_losses_are_the_reference_s_formula(compose_config: Callable[..., DictConfig]) -> None:
+    """As pix2pix_model.py states them: half of the discriminator's cross-entropy, and 100 times L1 of images in [-1, 1]."""
+    small_networks = ["generator=unet32", "generator.channels=4", "generator.dropout=0", "discriminator.channels=4"]
+    module = build_module(compose_config("model=pix2pix", "data.size=32", *small_networks))
+    assert isinstance(module, Pix2Pix)
+    a, b = images(2, 3, 32, 32), images(2, 3, 32, 32)
+    fake = module.generator(a)
+    assert fake.abs().max() <= 1
+
+    def cross_entropy(image: Tensor, target: float) -> Tensor:
+        logits = module.discriminator(torch.cat([a, image], 1)).logits[0]
+        return nn.functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+
+    with torch.no_grad():
+        of_discriminator = 0.5 * (cross_entropy(fake, 0) + cross_entropy(b, 1))
+        of_generator = cross_entropy(fake, 1) + 100 * nn.functional.l1_loss(fake, b)
+        torch.testing.assert_close(module.discriminator_losses(a, b, fake).total(), of_discriminator)
+        torch.testing.assert_close(module.generator_losses(a, b, fake).total(), of_generator)

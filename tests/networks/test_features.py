@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -175,6 +176,41 @@ def test_published_hashes_match_the_file_names() -> None:
 def test_missing_weights_file_is_an_error() -> None:
     with pytest.raises(UserError, match="features.weights=nowhere.pth: there is no such file; give imagenet, random"):
         vgg16("nowhere.pth")
+
+
+@pytest.mark.parametrize(
+    ("state", "needed", "looks_like"),
+    [
+        ("vgg16", vgg19, "vgg16"),
+        ("vgg19", vgg16, "vgg19"),
+        ("alexnet", squeezenet, "alexnet"),
+        ("squeezenet", alexnet, "squeezenet1_1"),
+        ({"layers.0.weight": torch.zeros(2), "layers.0.bias": torch.zeros(2)}, vgg16, "layers.0.weight, layers.0.bias"),
+        ({}, vgg16, "empty"),
+        ({"epoch": 3}, vgg16, "epoch"),
+    ],
+)
+def test_weights_of_another_network_are_named(state: Any, needed: Any, looks_like: str, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    if isinstance(state, str):
+        state = {build.__name__: build for build in NETS}[state]("random").net.state_dict()
+    torch.save(state, path)
+    with pytest.raises(UserError) as refused:
+        needed(str(path))
+    first, second = str(refused.value).split("looks like ")
+    assert str(path) in first and needed.__name__ in first and looks_like in second and needed.__name__ in second
+
+
+def test_weights_of_another_width_are_named_with_their_shapes(tmp_path: Path) -> None:
+    torch.save(vgg16("random", width=0.25).net.state_dict(), tmp_path / "narrow.pth")
+    with pytest.raises(UserError, match=r"narrow.pth does not fit vgg16.*16x3x3x3 instead of 64x3x3x3"):
+        vgg16(str(tmp_path / "narrow.pth"))
+
+
+def test_arrays_of_other_programs_are_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "weights.npy", np.zeros(3))
+    with pytest.raises(UserError, match="weights.npy cannot be read as weights: it is a NumPy array"):
+        vgg16(str(tmp_path / "weights.npy"))
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

@@ -79,7 +79,9 @@ NONE_STATED = "none stated by the publishers"
 PIX2PIX = "https://github.com/phillipi/pix2pix"
 CYCLEGAN = "https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix"
 STARGAN = "https://github.com/clovaai/stargan-v2"
-CC_BY_NC = "CC BY-NC 4.0, NAVER Corporation: credit by citing StarGAN v2, say contents was changed, nothing commercial"
+CC_BY_NC = (
+    "CC BY-NC 4.0, NAVER Corporation: credit by citing StarGAN v2, say if the images were changed, no commercial use"
+)
 
 CELEBA = (
     "CelebA's: non-commercial research only, no further copying, publishing or distributing; images from the internet"
@@ -128,7 +130,7 @@ def _flowers(name: str, size: int, sha256: str, md5: str) -> RemoteFile:
 FACADES = "of the CMP Facade Database, see http://cmp.felk.cvut.cz/~tylecr1/facade"
 FLICKR = f"{NONE_STATED}; the photos are from Flickr"
 WIKIART = f"{NONE_STATED}; the paintings are from WikiArt, the photos from Flickr"
-IMAGENET = f"{NONE_STATED}; the images are from ImageNet, whose own terms hold"
+IMAGENET = f"{NONE_STATED}; the images are from ImageNet, whose own terms apply"
 GOOGLE = f"{NONE_STATED}; the images are from Google Maps"
 
 _ALL = [
@@ -138,15 +140,15 @@ _ALL = [
                  manual_steps="its licence forbids redistribution: register at https://www.cityscapes-dataset.com, download "
                  "gtFine_trainvaltest.zip and leftImg8bit_trainvaltest.zip, and place each photo next to its labels, "
                  "256x256 each, into train and val, as prepare_cityscapes_dataset.py of "
-                 "https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix action"),
-    _pairs("night2day", "mirrors by night and by day, of the Transient Attributes data set",
+                 "https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix does"),
+    _pairs("night2day", "scenes by night and by day, of the Transient Attributes data set",
            "17,823 pairs to train, 10 to validate, 2,287 to test", 2_000_000_000),
     _pairs("edges2handbags", "handbags and their edges", "137,000 pairs to train", 8_600_000_000, layout="train, val"),
     _pairs("edges2shoes", "shoes of UT Zappos50K and their edges", "50,000 pairs to train", 2_100_000_000, layout="train, val"),
     _pairs("maps", "aerial photos and maps", "1,096 pairs to train", 251_000_000, GOOGLE, "train, val"),
     _domains("apple2orange", "apples and oranges", "995 + 1,019 to train, 266 + 248 to test", 78_456_409,
              "845a191e9af8926408ea597001cd03a452e3300a1f44a79fe329b3d59f6e3eb8", IMAGENET),
-    _domains("summer2winter_yosemite", "Yosemite in summer and in winter", "1,231 + 962 to train, 309 + 238 to test",
+    _domains("summer2winter_yosemite", "photos of Yosemite in summer and in winter", "1,231 + 962 to train, 309 + 238 to test",
              132_640_856, "167fe1726807a9d22bd106b4a6c0bd7953b688af924ac1bf967439c4961e49f9", FLICKR),
     _domains("horse2zebra", "horses and zebras", "1,067 + 1,334 to train, 120 + 140 to test", 116_867_962,
              "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1", IMAGENET),
@@ -162,15 +164,15 @@ _ALL = [
              1_476_754_427, "639534f69dbf9f36bef8d6292a7698006361221f83f0285d7c9ca78afe6e8a9e", GOOGLE, archive="maps"),
     _domains("facades_unpaired", "facades and their labels, as two domains", "400 + 400 to train, 106 + 106 to test",
              35_135_868, "9a31ebf3a31b9b5cd195dd5bf62e9308e00cb94604d1019e3889ac84248695c0", FACADES, archive="facades"),
-    _domains("iphone2dslr_flower", "flowers by phone and by camera", "1,812 + 3,325 to train, 569 + 480 to test",
+    _domains("iphone2dslr_flower", "photos of flowers by phone and by camera", "1,812 + 3,325 to train, 569 + 480 to test",
              339_964_458, "8fcb5e374d631b107e1d961b8c4cd0a186aa2a4ff3e279923f4c426128de7113", FLICKR),
-    PaperDataset("ae_photos", "photos to be painted by a trained monet2photo; nothing to train on", None, NONE_STATED, CYCLEGAN,
+    PaperDataset("ae_photos", "photos to translate with a run of monet2photo; no training set", None, NONE_STATED, CYCLEGAN,
                  "testA, testB",
                  (RemoteFile(("https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/ae_photos.zip",),
                              approximate_bytes=10_000_000),), config=False),
     _stargan("afhq", "faces of cats, dogs and wild animals, 512 px", "16,130, of which 1,500 to test",
              "https://www.dropbox.com/s/t9l9o3vsx2jai3z/afhq.zip?dl=1", CC_BY_NC, "train, val: cat, dog, wild"),
-    _stargan("afhq_v2", "the same, resized by Lanczos and saved as PNG", "15,803",
+    _stargan("afhq_v2", "the images of afhq, resized with Lanczos filtering and saved as PNG", "15,803",
              "https://www.dropbox.com/s/vkzjokiwof5h8w6/afhq_v2.zip?dl=1", CC_BY_NC, "train, test: cat, dog, wild"),
     _stargan("celeba_hq", "faces of women and men", None, "https://www.dropbox.com/s/f7pvjij2xlpff59/celeba_hq.zip?dl=1",
              CELEBA, "train, val: female, male"),
@@ -191,7 +193,7 @@ _ALL = [
     ),
     PaperDataset(
         "cifar10", "small images of ten classes, 32 px", "50,000 to train, 10,000 to test",
-        "none stated; its makers ask to cite their report", "https://www.cs.toronto.edu/~kriz/cifar.html",
+        "none stated; its authors ask to cite their report", "https://www.cs.toronto.edu/~kriz/cifar.html",
         "train, test: airplane to truck",
         (RemoteFile(("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
                     ExpectedChecksum("c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
@@ -199,7 +201,7 @@ _ALL = [
         arrange=arrange_cifar10,
     ),
     PaperDataset(
-        "flowers102", "flowers of 102 kinds", "1,020 to train, 1,020 to validate, 6,149 to test", NONE_STATED,
+        "flowers102", "photos of flowers of 102 kinds", "1,020 to train, 1,020 to validate, 6,149 to test", NONE_STATED,
         "https://www.robots.ox.ac.uk/~vgg/data/flowers/102", "train, val, test: 001 to 102",
         (
             _flowers("102flowers.tgz", 344_862_509, "2d01ecc807db462958cfe3d92f57a8c252b4abd240eb955770201e45f783b246",

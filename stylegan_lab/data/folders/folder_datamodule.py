@@ -31,6 +31,7 @@ Files = dict[str, list[list[Path]]]  # split -> domain -> images
 MAX_LISTED = 5  # bad files named in a message; the others are counted
 FREE_SPACE_FRACTION = 0.5  # of the disk that data.cache=auto may fill
 MAX_CACHE_BYTES = 100e9  # data.cache=auto writes no larger cache
+MAX_LOAD_RATIO = 1.5  # warn if data.load_size is more than this many times data.size
 IMBALANCE_RATIO = 10  # warn if one domain has this many times the images of another
 
 
@@ -74,6 +75,7 @@ class FolderDataModule(ImageDataModule):
         self.shape = self._output_shape()
         self._check_shape()
         self.files = self.find_files()
+        self._note_small_crops()
 
     def find_files(self) -> Files:
         """All images as one domain, unless a subclass finds several."""
@@ -180,6 +182,16 @@ class FolderDataModule(ImageDataModule):
             self.add_plan_note(
                 f"warning: {smaller} has {counts[smaller]:,} training image{'s' * (counts[smaller] > 1)}, {larger} has "
                 f"{counts[larger]:,}; each image of {smaller} is used {times:.0f} times as often and may be memorized"
+            )
+
+    def _note_small_crops(self) -> None:
+        """Warn if training crops show much less than held-out images, which are whole."""
+        if self.load_size > MAX_LOAD_RATIO * self.size:
+            share = (self.size / self.load_size) ** 2
+            published = round(self.size * 286 / 256)
+            self.add_plan_note(
+                f"warning: training images are crops of data.size={self.size} px from data.load_size={self.load_size}, "
+                f"{share:.0%} of their area, but held-out images are shown whole; as in the papers: data.load_size={published}"
             )
 
     def _note_upscaled(self, sides: Sequence[int]) -> None:

@@ -22,13 +22,15 @@ PROBE_SIZE = 64  # pixels of the image that finds the encoder's output channels 
 class AdaIN(BaseModel):
     """The encoder is the feature network up to the deepest of its style layers; the generator is the decoder.
 
-    Without a style image, `translate` uses `mean_style`: the mean channel statistics of all training styles.
+    Without a style image, `translate` uses `mean_style`: the mean channel statistics of all training styles. `strength` is the
+    content-style trade-off (alpha) of translations, from 0 (content) to 1 (style).
     """
 
     batch_type = UnpairedBatch
     ema_networks = ("generator",)
     network_arguments: ClassVar = {"generator": ("in_channels", "n_upsample")}
     mean_style: Tensor
+    strength = 1.0
 
     def __init__(
         self,
@@ -58,6 +60,9 @@ class AdaIN(BaseModel):
         self.generator = generator(in_channels=channels, n_upsample=n_upsample)
         self.register_buffer("mean_style", torch.stack([torch.zeros(channels), torch.ones(channels)]))
         self.generators = self.add_player("generators", self.generator, optimizer=optimizer)
+
+    def load_feature_networks(self) -> list[str]:
+        return self.perceptual_loss.notes()  # which is part of the model, and loaded with it
 
     def training_step(self, batch: UnpairedBatch, batch_idx: int) -> None:
         done = self.optimize(self.generators, self.losses, batch["a"], batch["b"])
@@ -95,10 +100,10 @@ class AdaIN(BaseModel):
 
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
         mean, std = self.mean_style[..., None, None].unbind()
-        return self.decode(image, mean[None], std[None])
+        return self.decode(image, mean[None], std[None], self.strength)
 
     def translate_like(self, image: Tensor, reference: Tensor, direction: str = "a2b") -> Tensor:
-        return self.stylize(image, [reference])
+        return self.stylize(image, [reference], strength=self.strength)
 
     def stylize(
         self, image: Tensor, styles: Sequence[Tensor], weights: Sequence[float] | None = None, strength: float = 1.0

@@ -21,7 +21,7 @@ def optimize_image(
     *,
     iterations: int = 300,
     content_weight: float = 1.0,
-    style_weight: float = 1e5,
+    style_weight: float = 3e3,
     tv_weight: float = 0.0,
     optimizer: ImageOptimizer = "lbfgs",
     lr: float = 1.0,

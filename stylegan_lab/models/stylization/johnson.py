@@ -26,8 +26,8 @@ class Johnson(BaseModel):
         optimizer: OptimizerFactory,
         schedule: Schedule,
         content_weight: float = 1.0,
-        style_weight: float = 5.0,
-        tv_weight: float = 1e-6,
+        style_weight: float = 1e4,
+        tv_weight: float = 2e-7,
         clip_gradients: float | None = None,
         extra_losses: Mapping[str, ExtraLoss | None] | None = None,
     ) -> None:
@@ -46,9 +46,8 @@ class Johnson(BaseModel):
     def perceptual_loss(self) -> PerceptualLoss:
         return self._features()
 
-    def load_feature_networks(self) -> None:
-        if self.content_weight > 0 or self.style_weight > 0:
-            _ = self.perceptual_loss
+    def load_feature_networks(self) -> list[str]:
+        return self.perceptual_loss.notes() if self.content_weight > 0 or self.style_weight > 0 else []
 
     def on_fit_start(self) -> None:
         super().on_fit_start()

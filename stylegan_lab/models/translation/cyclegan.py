@@ -70,9 +70,8 @@ class CycleGAN(AdversarialModel):
         assert self._features is not None
         return self._features()
 
-    def load_feature_networks(self) -> None:
-        if self.content_weight > 0 or self.style_weight > 0:
-            _ = self.perceptual_loss
+    def load_feature_networks(self) -> list[str]:
+        return self.perceptual_loss.notes() if self.content_weight > 0 or self.style_weight > 0 else []
 
     def training_step(self, batch: UnpairedBatch, batch_idx: int) -> None:
         a, b = batch["a"], batch["b"]

@@ -41,7 +41,7 @@ class PerceptualGAN(AdversarialModel):
         schedule: Schedule,
         paired: bool = False,
         content_weight: float = 1.0,
-        style_weight: float = 1.0,
+        style_weight: float = 100.0,
         adversarial_weight: float = 1.0,
         pixel_weight: float = 0.0,
         init_from: str | None = None,
@@ -72,9 +72,8 @@ class PerceptualGAN(AdversarialModel):
     def perceptual_loss(self) -> PerceptualLoss:
         return self._features()
 
-    def load_feature_networks(self) -> None:
-        if self.weights["content"] > 0 or self.weights["style"] > 0:
-            _ = self.perceptual_loss
+    def load_feature_networks(self) -> list[str]:
+        return self.perceptual_loss.notes() if self.weights["content"] > 0 or self.weights["style"] > 0 else []
 
     def on_new_training(self) -> list[str]:
         networks = {"generator": self.generator, "discriminator": self.discriminator}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_lab.networks.encoders.patch_projector import forward_with_features
-from stylegan_lab.networks.features.weights import Weights, read_weights
+from stylegan_lab.networks.features.weights import Weights, load_weights
 from stylegan_lab.networks.layers.initialization import initialize_weights
 from stylegan_lab.rng import seeded
 from stylegan_lab.suggestions import lookup
@@ -34,8 +34,15 @@ class FeatureNet(nn.Module):
     def forward(self, image: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """The features of the named layers, for images in [-1, 1]. Layers after the last of them are not computed."""
         indices = [lookup("features.layers", name, self.layer_indices) for name in names]
-        _, features = forward_with_features(self.features, ((image + 1) / 2 - self.mean) / self.std, indices)
+        _, features = forward_with_features(self.features, self.normalize(image), indices)
         return dict(zip(names, features, strict=True))
+
+    def state_from_file(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The tensors of a weights file under this network's names. A network may accept files with other names too."""
+        return tensors
+
+    def normalize(self, image: Tensor) -> Tensor:
+        return ((image + 1) / 2 - self.mean) / self.std
 
     def train(self, mode: bool = True) -> "FeatureNet":
         """Stay in evaluation mode: a feature network is never trained."""
@@ -55,14 +62,13 @@ class FeatureExtractor:
 
 
 def build_feature_net(build: Callable[[], FeatureNet], weights: Weights, published_name: str) -> FeatureExtractor:
-    """The network with the given weights (see `read_weights`), or with random ones that are the same every time."""
+    """The network with the given weights (see `load_weights`), or with random ones that are the same every time."""
     with seeded(0):  # does not disturb the random state of the training
         net = build()
         if weights == "random":
             initialize_weights(net, "he")
     if weights != "random":
-        state = read_weights(weights, published_name)
-        net.load_state_dict({name: value for name, value in state.items() if name in net.state_dict()})
+        load_weights(net, weights, published_name)
     return FeatureExtractor(net)
 
 

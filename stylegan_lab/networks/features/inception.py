@@ -1,6 +1,7 @@
 """Inception v3 (Szegedy et al., 2016) as in the TensorFlow graph of 2015-12-05, which FID and the Inception Score use."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +12,14 @@ from stylegan_lab.networks.features.weights import Weights
 from stylegan_lab.suggestions import lookup
 
 POOLED = "pool3"
+LAYERS = ("64", "192", "768", POOLED)  # named after their channels, but for the last
 CLASSES = 1008
+BN_EPS = 0.001
 
 
-def inception(weights: Weights = "imagenet") -> FeatureExtractor:
-    return build_feature_net(Inception, weights, "inception")
+def inception(weights: Weights = "imagenet", last: str = POOLED) -> FeatureExtractor:
+    """The network up to its layer `last`. The weights of later layers may be missing from the file."""
+    return build_feature_net(partial(Inception, last), weights, "inception")
 
 
 class InceptionConv(nn.Module):
@@ -29,7 +33,7 @@ class InceptionConv(nn.Module):
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels, eps=0.001)
+        self.bn = nn.BatchNorm2d(out_channels, eps=BN_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bn(self.conv(x)).relu()
@@ -95,32 +99,102 @@ def block_e(in_channels: int, max_pool: bool) -> InceptionBlock:
     return InceptionBlock(in_channels, 192, max_pool, branch1x1=[(320, "1x1")], branch3x3=single, branch3x3dbl=double)
 
 
-class Inception(FeatureNet):
-    """The network with torchvision's parameter names, as in pytorch-fid's conversion. Its only layer is the mean over the last
-    feature map, with 2048 values."""
+def stages() -> dict[str, dict[str, Callable[[], nn.Module]]]:
+    """The modules up to each of LAYERS, from the one before it on, with torchvision's names."""
+    dbl, sevens = [(64, "1x1"), (96, "3x3"), (96, "3x3")], [(192, "1x1"), (192, "1x7"), (192, "7x1"), (192, "3x3")]
+    pool = partial(nn.MaxPool2d, 3, stride=2)
+    return {
+        "64": {
+            "Conv2d_1a_3x3": partial(InceptionConv, 3, 32, 3, stride=2),
+            "Conv2d_2a_3x3": partial(InceptionConv, 32, 32, 3),
+            "Conv2d_2b_3x3": partial(InceptionConv, 32, 64, 3, padding=1),
+            "MaxPool_1": pool,
+        },
+        "192": {
+            "Conv2d_3b_1x1": partial(InceptionConv, 64, 80, 1),
+            "Conv2d_4a_3x3": partial(InceptionConv, 80, 192, 3),
+            "MaxPool_2": pool,
+        },
+        "768": {
+            "Mixed_5b": partial(block_a, 192, 32),
+            "Mixed_5c": partial(block_a, 256, 64),
+            "Mixed_5d": partial(block_a, 288, 64),
+            "Mixed_6a": partial(InceptionBlock, 288, branch3x3=[(384, "3x3")], branch3x3dbl=dbl),
+            "Mixed_6b": partial(block_c, 128),
+            "Mixed_6c": partial(block_c, 160),
+            "Mixed_6d": partial(block_c, 160),
+            "Mixed_6e": partial(block_c, 192),
+        },
+        POOLED: {
+            "Mixed_7a": partial(InceptionBlock, 768, branch3x3=[(192, "1x1"), (320, "3x3")], branch7x7x3=sevens),
+            "Mixed_7b": partial(block_e, 1280, max_pool=False),
+            "Mixed_7c": partial(block_e, 2048, max_pool=True),
+        },
+    }
 
-    def __init__(self) -> None:
-        super().__init__([], {POOLED: 0})
-        self.Conv2d_1a_3x3 = InceptionConv(3, 32, 3, stride=2)
-        self.Conv2d_2a_3x3 = InceptionConv(32, 32, 3)
-        self.Conv2d_2b_3x3 = InceptionConv(32, 64, 3, padding=1)
-        self.Conv2d_3b_1x1 = InceptionConv(64, 80, 1)
-        self.Conv2d_4a_3x3 = InceptionConv(80, 192, 3)
-        self.Mixed_5b, self.Mixed_5c, self.Mixed_5d = block_a(192, 32), block_a(256, 64), block_a(288, 64)
-        threes = [(64, "1x1"), (96, "3x3"), (96, "3x3")]
-        self.Mixed_6a = InceptionBlock(288, branch3x3=[(384, "3x3")], branch3x3dbl=threes)
-        self.Mixed_6b, self.Mixed_6c, self.Mixed_6d, self.Mixed_6e = map(block_c, (128, 160, 160, 192))
-        threes, sevens = [(192, "1x1"), (320, "3x3")], [(192, "1x1"), (192, "1x7"), (192, "7x1"), (192, "3x3")]
-        self.Mixed_7a = InceptionBlock(768, branch3x3=threes, branch7x7x3=sevens)
-        self.Mixed_7b, self.Mixed_7c = block_e(1280, max_pool=False), block_e(2048, max_pool=True)
-        self.fc = nn.Linear(2048, CLASSES)
+
+class Inception(FeatureNet):
+    """The network up to its layer `last`, with torchvision's parameter names, as in pytorch-fid's conversion.
+
+    The layer `pool3` is the mean over the last feature map, with 2048 values; the others are feature maps. All are the layers at
+    which pytorch-fid and torchmetrics compute Fréchet distances.
+    """
+
+    def __init__(self, last: str = POOLED) -> None:
+        kept = LAYERS[: LAYERS.index(lookup("features.layers", last, dict.fromkeys(LAYERS, last))) + 1]
+        super().__init__([], {layer: index for index, layer in enumerate(kept)})
+        self.modules_of = {layer: list(modules) for layer, modules in stages().items() if layer in kept}
+        for layer in kept:
+            for name, build in stages()[layer].items():
+                self.add_module(name, build())
+        if last == POOLED:
+            self.fc = nn.Linear(2048, CLASSES)
 
     def forward(self, image: Tensor, names: Sequence[str] = (POOLED,)) -> dict[str, Tensor]:
-        for name in names:
-            lookup("features.layers", name, self.layer_indices)
-        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(image)))
-        x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(x, 3, stride=2)))
-        x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(F.max_pool2d(x, 3, stride=2))))
-        x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))))
-        x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
-        return {POOLED: x.mean((2, 3), keepdim=True)}
+        last = max(lookup("features.layers", name, self.layer_indices) for name in names)
+        x, outputs = image, {}
+        for layer in LAYERS[: last + 1]:
+            for name in self.modules_of[layer]:
+                x = self.get_submodule(name)(x)
+            outputs[layer] = x.mean((2, 3), keepdim=True) if layer == POOLED else x
+        return {name: outputs[name] for name in names}
+
+    def state_from_file(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Accept the weights of TensorFlow's graph too, such as `mixed_4_tower_1_conv_2.weight`, with batch norms folded in.
+
+        Their biases become those of batch norms that do nothing else.
+        """
+        if "conv.weight" not in tensors:
+            return tensors
+        state: dict[str, Tensor] = {}
+        for name, graph_name in tensorflow_names(self).items():
+            bias = tensors.get(f"{graph_name}.bias", torch.empty(0))
+            neutral = {"weight": torch.ones_like(bias), "running_mean": torch.zeros_like(bias)}
+            norm = {"bias": bias, **neutral, "running_var": torch.full_like(bias, 1 - BN_EPS)}
+            state |= {f"{name}.bn.{key}": value for key, value in norm.items()}
+            if f"{graph_name}.weight" in tensors:
+                state[f"{name}.conv.weight"] = tensors[f"{graph_name}.weight"]
+        return state
+
+
+def tensorflow_names(net: Inception) -> dict[str, str]:
+    """The names of the convolutions in the graph of 2015, without its slashes, by their names in the network."""
+    children = dict(net.named_children())
+    stem = [name for name, child in children.items() if isinstance(child, InceptionConv)]
+    names = {name: _numbered("conv", number) for number, name in enumerate(stem)}
+    blocks = [(name, child) for name, child in children.items() if isinstance(child, InceptionBlock)]
+    for index, (name, block) in enumerate(blocks):
+        chains = [[each for step in steps for each in step] for steps in block.branches]
+        chains += [["branch_pool"]] if block.branch_pool is not None else []
+        towers = 0
+        for number, chain in enumerate(chains):
+            is_tower = number > 0 or len(chain) > 1
+            parent = _numbered("mixed", index) + (f"_{_numbered('tower', towers)}" if is_tower else "")
+            towers += is_tower
+            names |= {f"{name}.{each}": f"{parent}_{_numbered('conv', place)}" for place, each in enumerate(chain)}
+    return names
+
+
+def _numbered(name: str, number: int) -> str:
+    """TensorFlow leaves out the number of the first."""
+    return f"{name}_{number}" if number else name

@@ -18,7 +18,11 @@ class Fire(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.squeeze(x).relu()
-        return torch.cat([self.expand1x1(x).relu(), self.expand3x3(x).relu()], dim=1)
+        return torch.cat([expand(x).relu() for expand in self.expansions], dim=1)
+
+    @property
+    def expansions(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        return self.expand1x1, self.expand3x3
 
 
 class SqueezeNet(FeatureNet):

@@ -1,13 +1,18 @@
 """Pretrained weights of feature networks: read from a file, or downloaded once and verified by SHA-256."""
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from stylegan_lab.errors import UserError
 from stylegan_lab.files.download import ExpectedChecksum, cache_dir, download, file_digest
+from stylegan_lab.files.weights_file import read_weights_file
+
+if TYPE_CHECKING:
+    from stylegan_lab.networks.features.feature_net import FeatureNet
 
 Weights = str  # random, imagenet, or the path of a file
 TORCHVISION = "https://download.pytorch.org/models"
@@ -29,18 +34,49 @@ PUBLISHED_WEIGHTS = {  # URL and SHA-256
 }
 
 
-def read_weights(weights: Weights, published_name: str) -> dict[str, Tensor]:
-    """Tensors by parameter name, from the published file (`weights` = imagenet) or from a .pth or .safetensors file. Neither format
-    can execute code: pickles are restricted to tensors (`weights_only`)."""
+def load_weights(net: "FeatureNet", weights: Weights, published_name: str) -> None:
+    """Load the published file (`weights` = imagenet) or a .pth, .safetensors or .npz file. Tensors that the network does not have,
+    such as a classifier's, are left out."""
     path = weights_file(weights, published_name)
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file  # imported here: few runs need it
+    state = net.state_from_file(read_weights_file(path))
+    expected = {name: value for name, value in net.state_dict().items() if not name.endswith("num_batches_tracked")}
+    for name, value in expected.items():
+        if (shape := _shape(state, name)) != value.shape:
+            found = "missing" if shape is None else f"{_format(shape)} instead of {_format(value.shape)}"
+            raise UserError(
+                f"{path} does not fit {published_name}: it looks like {looks_like(state)}, and {name} is {found}; give "
+                f"weights of {published_name} under torchvision's names"
+            )
+    net.load_state_dict({name: state[name] for name in expected})
 
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+
+SIGNS = {  # a parameter that tells a network from the others below, and its shape
+    "a VGG with batch norm": ("features.1.running_mean", (64,)),
+    "squeezenet1_1": ("features.3.squeeze.weight", (16, 64, 1, 1)),
+    "squeezenet1_0": ("features.3.squeeze.weight", (16, 96, 1, 1)),
+    "inception": ("Mixed_5b.branch1x1.conv.weight", (64, 192, 1, 1)),
+    "alexnet": ("features.0.weight", (64, 3, 11, 11)),
+    "vgg19": ("features.34.weight", (512, 512, 3, 3)),
+    "vgg16": ("features.28.weight", (512, 512, 3, 3)),
+    "a ResNet": ("conv1.weight", (64, 3, 7, 7)),
+}
+
+
+def looks_like(state: Mapping[str, Any]) -> str:
+    """The network that a state dict seems to be of, or its first names."""
+    for network, (name, shape) in SIGNS.items():
+        if _shape(state, name) == shape:
+            return network
+    names = ", ".join(list(map(str, state))[:3])
+    return f"another network ({names}, ...)" if names else "an empty file"
+
+
+def _shape(state: Mapping[str, Any], name: str) -> tuple[int, ...] | None:
+    return tuple(state[name].shape) if isinstance(state.get(name), Tensor) else None
+
+
+def _format(shape: Iterable[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def weights_file(weights: Weights, published_name: str) -> Path:

@@ -94,6 +94,19 @@ def test_images_that_must_be_upscaled_cause_a_warning(tmp_path: Path) -> None:
     assert warnings("data.size=64", "data.load_size=64") == []
 
 
+def test_crops_much_smaller_than_the_held_out_images_cause_a_warning(root: Path) -> None:
+    """A published data set at a smaller data.size keeps its data.load_size."""
+
+    def warnings(load_size: int) -> list[str]:
+        sizes = ["data.size=32", f"data.load_size={load_size}"]
+        data = data_of("data=unpaired", f"data.root={root}", "augment=paper", *sizes)
+        return [note for note in data.plan_notes if "crops" in note]
+
+    (warning,) = warnings(72)
+    assert "data.size=32 px from data.load_size=72, 20% of" in warning and "data.load_size=36" in warning
+    assert warnings(36) == warnings(48) == []
+
+
 @LINUX
 def test_broken_links_and_loops_of_links(root: Path) -> None:
     (root / "trainA" / "round").symlink_to(root / "trainA")

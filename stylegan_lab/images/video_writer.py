@@ -1,0 +1,257 @@
+"""Writes videos one frame at a time, with the sound, the times and the tags of the colors of another, through PyAV."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylegan_lab.errors import UserError
+from stylegan_lab.files.atomic_write import atomic_write
+from stylegan_lab.images.photograph import on_white
+from stylegan_lab.images.video_reader import Frame, UnreadableVideoError, VideoReader, converter, import_av
+
+BT709, LIMITED, FULL = 1, 1, 2  # as FFmpeg numbers color spaces and ranges
+GIF_DITHER = "new=1:dither=bayer"  # a palette for each frame, and a pattern that does not move
+GIF_TICKS = 100  # per second
+GIF_SHORTEST = 2  # ticks; players show shorter frames five times as long
+OPUS_RATE = 48000
+
+
+@dataclass(frozen=True)
+class Format:
+    """A container, and the encoders that are used in it."""
+
+    name: str
+    video: str
+    options: dict[str, str]
+    audio: str | None
+
+
+H264 = {"crf": "18"}
+VP9 = {"crf": "24", "b": "0", "cpu-used": "4", "row-mt": "1"}
+FORMATS = {
+    ".mp4": Format("mp4", "libx264", H264, "aac"),
+    ".mov": Format("mov", "libx264", H264, "aac"),
+    ".mkv": Format("matroska", "libx264", H264, "aac"),
+    ".webm": Format("webm", "libvpx-vp9", VP9, "libopus"),
+    ".gif": Format("gif", "gif", {}, None),
+}
+
+
+@contextmanager
+def open_writer(
+    path: Path, rate: Fraction, time_base: Fraction, source: VideoReader | None = None
+) -> Iterator["VideoWriter"]:
+    """A writer whose file replaces `path` when the block succeeds."""
+    av = import_av(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            writer = VideoWriter(av, file, path, rate, time_base, source)
+            yield writer
+            writer.finish()
+    except (OSError, av.FFmpegError) as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+class VideoWriter:
+    """Writes frames of one size, and between them the sound of `source`.
+
+    Args:
+        rate: Frames per second, which some players show. What counts are the times of the frames.
+        time_base: The unit of the times and durations of the frames, in seconds.
+    """
+
+    def __init__(
+        self, av: Any, file: BinaryIO, path: Path, rate: Fraction, time_base: Fraction, source: VideoReader | None
+    ) -> None:
+        self.av, self.path, self.rate, self.time_base, self.source = av, path, rate, time_base, source
+        self.format = FORMATS[path.suffix.lower()]
+        if self.format.video not in av.codecs_available:
+            raise UserError(
+                f"{path} needs the encoder {self.format.video}, which this PyAV lacks; choose another suffix"
+            )
+        loops = {"loop": str(source.loops if source else 0)} if self.format.name == "gif" else {}
+        self.container = av.open(file, "w", format=self.format.name, options=loops)
+        self.encoder: Encoder | None = None
+        self.sound: Sound | None = None
+        self.notes: list[str] = []  # on what could not be kept
+
+    def write(self, frame: Frame) -> None:
+        if self.encoder is None:
+            self.encoder = self._start(*frame.colors.shape[1:])
+        self.container.mux(self.encoder.encode(frame))
+        if self.sound is not None:
+            self.sound.copy(until=frame.time * self.time_base)
+
+    def finish(self) -> None:
+        if self.encoder is None:
+            raise UnreadableVideoError(self.source.path if self.source else self.path, "has no frames")
+        self.container.mux(self.encoder.flush())
+        if self.sound is not None:
+            self.sound.copy(until=None)
+        self.container.close()
+
+    def _start(self, height: int, width: int) -> "Encoder":
+        encoder = (GIFEncoder if self.format.name == "gif" else Encoder)(self, height, width)
+        if self.source is not None and self.source.container.streams.audio:
+            if self.format.audio is None:
+                self.notes.append(f"{self.path} has no sound, which a GIF cannot hold")
+            else:
+                self.sound = Sound(self, self.source)
+        return encoder
+
+
+class Encoder:
+    """Encodes frames as 4:2:0, for which odd sizes are padded to even ones by repeating the last row or column."""
+
+    pixels = "yuv420p"
+    multiple = 2
+
+    def __init__(self, writer: VideoWriter, height: int, width: int) -> None:
+        self.av, self.time_base = writer.av, writer.time_base
+        self.bottom, self.right = -height % self.multiple, -width % self.multiple
+        self.stream = writer.container.add_stream(
+            writer.format.video, writer.rate, writer.format.options,
+            height=height + self.bottom, width=width + self.right, pix_fmt=self.pixels, time_base=self.time_base,
+        )  # fmt: skip
+        self.context = self.stream.codec_context
+        self.context.flags |= self.av.codec.context.Flags.frame_duration
+        self.convert = converter(self.av)
+        if self.pixels == "yuv420p":
+            self._set_colors(writer.source)
+
+    def _set_colors(self, source: VideoReader | None) -> None:
+        """Give the video the color tags of the source, or of BT.709 if that is RGB."""
+        stream = None if source is None else source.stream
+        if stream is not None and (stream.format.is_rgb or stream.format.has_palette):
+            stream = None
+        self.context.color_range = LIMITED if stream is None else stream.color_range
+        for tag in ("colorspace", "color_primaries", "color_trc"):
+            setattr(self.context, tag, BT709 if stream is None else getattr(stream, tag))
+
+    def encode(self, frame: Frame) -> list[Any]:
+        if frame.pixel_aspect is not None and not self.context.is_open:
+            self.context.sample_aspect_ratio = frame.pixel_aspect
+        colors = frame.colors if frame.alpha is None else on_white(frame.colors, frame.alpha)
+        padded = F.pad(colors[None].float(), (0, self.right, 0, self.bottom), mode="replicate")[0].byte()
+        picture = self._picture(padded, "rgb24", frame.time, frame.duration)
+        converted = self.convert(
+            picture,
+            format=self.pixels,
+            dst_colorspace=self.context.colorspace,
+            dst_color_range=self.context.color_range,
+        )
+        packets: list[Any] = self.stream.encode(converted)
+        return packets
+
+    def flush(self) -> list[Any]:
+        packets: list[Any] = self.stream.encode(None)
+        return packets
+
+    def _picture(self, channels: Tensor, pixels: str, time: int, duration: int) -> Any:
+        picture = self.av.VideoFrame.from_ndarray(channels.permute(1, 2, 0).contiguous().numpy(), format=pixels)
+        picture.pts, picture.duration, picture.time_base = time, duration, self.time_base
+        return picture
+
+
+class GIFEncoder(Encoder):
+    """Encodes frames with a palette each. Frames that follow another in less than two hundredths of a second are left out."""
+
+    pixels = "pal8"
+    multiple = 1
+
+    def __init__(self, writer: VideoWriter, height: int, width: int) -> None:
+        super().__init__(writer, height, width)
+        self.seconds, self.time_base = self.time_base, Fraction(1, GIF_TICKS)
+        self.context.time_base = self.time_base
+        self.last: int | None = None
+        graph = self.av.filter.Graph()
+        images = graph.add_buffer(
+            width=width, height=height, format=self.av.VideoFormat("rgba"), time_base=self.time_base
+        )
+        split, palette = graph.add("split"), graph.add("palettegen", "stats_mode=single")
+        quantize, output = graph.add("paletteuse", GIF_DITHER), graph.add("buffersink")
+        images.link_to(split)
+        split.link_to(quantize)
+        split.link_to(palette, 1)
+        palette.link_to(quantize, 0, 1)
+        quantize.link_to(output)
+        graph.configure()
+        self.graph = graph
+
+    def encode(self, frame: Frame) -> list[Any]:
+        time, duration = (round(each * self.seconds * GIF_TICKS) for each in (frame.time, frame.duration))
+        if self.last is not None and time - self.last < GIF_SHORTEST:
+            return []
+        self.last = time
+        alpha = torch.full_like(frame.colors[:1], 255) if frame.alpha is None else frame.alpha
+        self.graph.push(self._picture(torch.cat([frame.colors, alpha]), "rgba", time, duration))
+        packets: list[Any] = self.stream.encode(self.graph.vpull())
+        return packets
+
+
+class Sound:
+    """Copies the packets of all sound of a video. It is encoded again where the container cannot hold it as it is.
+
+    The file is read a second time, so that nothing has to wait in memory until the frames of its time are done.
+    """
+
+    def __init__(self, writer: VideoWriter, source: VideoReader) -> None:
+        assert writer.format.audio is not None
+        self.container, self.notes = writer.container, writer.notes
+        self.reader = VideoReader(source.path)
+        self.copies: dict[int, Any] = {}
+        self.encoders: dict[int, Any] = {}
+        for stream in self.reader.container.streams.audio:
+            if stream.codec_context is None:
+                self.notes.append(f"{writer.path}: sound of an unknown codec is left out")
+                continue
+            if self._can_hold(writer, stream):
+                output = self.copies[stream.index] = self.container.add_stream_from_template(stream)
+            else:
+                output = self.encoders[stream.index] = self._encoder(writer.format.audio, stream)
+                was, now = stream.codec_context.name, output.codec_context.name
+                self.notes.append(f"{writer.path}: its sound is encoded again, from {was} to {now}")
+            if stream.language:
+                output.metadata["language"] = stream.language
+        streams = [each for each in self.reader.container.streams.audio if each.index in self.copies | self.encoders]
+        self.packets = self.reader.packets(streams) if streams else iter(())
+
+    def copy(self, until: Fraction | None) -> None:
+        """Write what is due up to a time in seconds, or all that is left."""
+        for packet in self.packets:
+            index = packet.stream.index
+            if index in self.encoders:
+                for decoded in self.reader.decode(packet):
+                    self.container.mux(self.encoders[index].encode(decoded))
+            elif packet.dts is not None:  # the last is empty
+                packet.stream = self.copies[index]
+                self.container.mux(packet)
+            if until is not None and packet.dts is not None and packet.dts * packet.time_base > until:
+                return
+        for encoder in self.encoders.values():
+            self.container.mux(encoder.encode(None))
+        self.encoders = {}
+
+    def _can_hold(self, writer: VideoWriter, stream: Any) -> bool:
+        """Whether the container can hold a stream as it is: some say so only when the header is written."""
+        try:
+            with writer.av.open(io.BytesIO(), "w", format=writer.format.name) as trial:
+                trial.add_stream_from_template(stream)
+                trial.start_encoding()
+        except (ValueError, writer.av.FFmpegError):
+            return False
+        return True
+
+    def _encoder(self, codec: str, stream: Any) -> Any:
+        encoder = self.container.add_stream(codec, OPUS_RATE if codec == "libopus" else stream.rate)
+        encoder.layout = stream.layout
+        return encoder

@@ -1,0 +1,1 @@
+"""A local web page that uses trained models (`stylegan-lab serve`). Needs the extra `serve`."""

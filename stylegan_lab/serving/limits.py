@@ -1,0 +1,22 @@
+"""What the server accepts: sizes of uploads and images, the length of the queue and the time of a request."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The flags of `stylegan-lab serve` set them.
+
+    Args:
+        upload_bytes: Of one request: the image and the style image together.
+        pixels: Of an image that is uploaded, and of the result.
+        queue: Requests at a time, with the one that the model works on and those that are still uploading.
+        seconds: That the model may work on one request.
+        upload_seconds: That an upload may take.
+    """
+
+    upload_bytes: int = 32_000_000
+    pixels: int = 24_000_000
+    queue: int = 8
+    seconds: float = 600.0
+    upload_seconds: float = 60.0

@@ -1,0 +1,59 @@
+"""The web server around the app: one socket, no log of requests, and an end on Ctrl-C that does not wait for the model."""
+
+import socket
+
+import uvicorn
+
+from stylegan_lab.errors import UserError
+from stylegan_lab.serving.access import LOCAL_NAMES, Access
+from stylegan_lab.serving.app import App
+
+ANY_ADDRESS = ("0.0.0.0", "::")
+MAX_CONNECTIONS = 100
+
+
+class PageServer:
+    """Listens from the moment it is built.
+
+    Args:
+        token: What clients have to know; needed if the host is not this machine itself.
+    """
+
+    def __init__(self, app: App, host: str, port: int, token: str | None = None) -> None:
+        assert token is not None or host in LOCAL_NAMES
+        self.app, self.host, self.token = app, host, token
+        self.socket = listen(host, port)
+        self.port: int = self.socket.getsockname()[1]
+        names = [host, socket.gethostname(), socket.getfqdn()] if token is not None else []
+        config = uvicorn.Config(
+            Access(app.asgi, names, token, self.port),
+            http="h11", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        self.server = uvicorn.Server(config)
+
+    @property
+    def url(self) -> str:
+        name = socket.gethostname() if self.host in ANY_ADDRESS else self.host
+        name = f"[{name}]" if ":" in name else name
+        return f"http://{name}:{self.port}/" + ("" if self.token is None else f"?token={self.token}")
+
+    def run(self) -> None:
+        """Serve until Ctrl-C, which is raised again, or until `stop`."""
+        try:
+            self.server.run(sockets=[self.socket])
+        finally:
+            self.app.images.queue.close()
+            self.socket.close()
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        advice = "give another port, or 0 for a free one" if port else "give an address of this machine"
+        raise UserError(f"--host={host} --port={port}: {error.strerror}; {advice}") from None
