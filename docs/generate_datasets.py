@@ -63,7 +63,7 @@ flowers keep their official split.
 - **Encrypted.** All addresses are https, and a redirect to http is refused.
 - **Extracted safely.** An archive is refused if an entry would be written outside the folder, has
   an absolute name, is a link or a device, or has a name that some file systems confuse with another
-  entry's. It is also refused if it has more than a million entries, or if it expands to more than
+  entry's. It is also refused if it has many more entries than images, or if it expands to more than
   100 GB or more than 100 times its size. A refused archive leaves no files behind.
 - **Works offline.** Without network access, download the file on another machine. The error message
   names the file and the place to put it. Then run the command again: the file is verified and

@@ -1,8 +1,29 @@
 """Errors that a user can correct: the message names the input, what is wrong and what to do. Shown without a traceback."""
 
+SECRET_LENGTH = 6  # a shorter value of the environment, such as a number, may stand in a message for other reasons
+
+_environment_values: dict[str, str] = {}  # that a config has read, with the interpolation that reads each
+
 
 class UserError(Exception):
-    pass
+    """Its texts show interpolations instead of what they read from the environment: messages are logged and passed on."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(hide_environment(each) if isinstance(each, str) else each for each in args))
+
+
+def remember_environment_value(value: str, interpolation: str) -> None:
+    _environment_values[value] = interpolation
+
+
+def hide_environment(text: str) -> str:
+    """The text with interpolations in the place of the values that they read from the environment."""
+    if text in _environment_values:
+        return _environment_values[text]
+    for value in sorted(_environment_values, key=len, reverse=True):
+        if len(value) >= SECRET_LENGTH:
+            text = text.replace(value, _environment_values[value])
+    return text
 
 
 def check_at_least(name: str, value: float | None, minimum: float) -> None:

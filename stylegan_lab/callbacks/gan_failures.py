@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import lightning as L
 from lightning.fabric.utilities import move_data_to_device
 
-from stylegan_lab.callbacks.ema import evaluation_mode
+from stylegan_lab.callbacks.ema import evaluation_mode, find_callback
+from stylegan_lab.callbacks.validation import Validation
 from stylegan_lab.errors import check_at_least
 from stylegan_lab.evaluation.image_metrics import diversity
 from stylegan_lab.models.base import BaseModel
@@ -15,8 +16,14 @@ from stylegan_lab.runs.run import Run
 DOCS_PAGE = "docs/troubleshooting.md"
 
 
+MIN_LOGGED = 3  # iterations by which discriminators are judged at the first validation
+
+
 class GANFailureWarnings(L.Callback):
-    """Writes a warning to the log when a failure begins, and again if it comes back."""
+    """Writes a warning to the log when a failure begins, and again if it comes back.
+
+    Short trainings end before the first regular check, so the first validation is one too.
+    """
 
     needs: ClassVar = ("latest_stats", "fake_and_real")  # of the module
 
@@ -33,21 +40,25 @@ class GANFailureWarnings(L.Callback):
         check_at_least("callbacks.gan_failures.patience", patience, 1)
         self.every, self.num_images = every, num_images
         self.min_diversity, self.max_win_rate = min_diversity, max_win_rate
+        self.patience = patience
         self._win_rates: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=patience))
         self._active: set[str] = set()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: BaseModel, *_: Any) -> None:
+        is_first = pl_module.iteration == _first_validation(trainer, pl_module)
         if pl_module.should_log:
-            self._check_discriminators(trainer, pl_module)
-        if self.every and pl_module.iteration % self.every == 0:
+            self._check_discriminators(
+                trainer, pl_module, min(self.patience, MIN_LOGGED) if is_first else self.patience
+            )
+        if self.every and (pl_module.iteration % self.every == 0 or is_first):
             self._check_diversity(trainer, pl_module)
 
-    def _check_discriminators(self, trainer: L.Trainer, module: BaseModel) -> None:
+    def _check_discriminators(self, trainer: L.Trainer, module: BaseModel, patience: int) -> None:
         for name, stat in module.latest_stats.items():
             if name.endswith("_d_win_rate"):
                 recent = self._win_rates[name]
                 recent.append(float(stat))
-                overpowered = len(recent) == recent.maxlen and min(recent) > self.max_win_rate
+                overpowered = len(recent) >= patience and min(recent) > self.max_win_rate
                 warning = (
                     f"{name.removesuffix('_d_win_rate')} is overpowered: it ranked over {self.max_win_rate:.0%} of all "
                     f"real images above "
@@ -75,3 +86,11 @@ class GANFailureWarnings(L.Callback):
             Run.from_trainer(trainer).log(f"iteration {module.iteration}: {warning}")
         self._active = self._active | {kind} if failing else self._active - {kind}
         module.active_warnings = self._active
+
+
+def _first_validation(trainer: L.Trainer, module: BaseModel) -> int | None:
+    """The iteration of the first validation, or None if there is none."""
+    validation = find_callback(trainer, Validation)
+    if validation is None or not validation.every:
+        return None
+    return min(validation.every, module.max_iterations or validation.every)

@@ -20,4 +20,10 @@ class StopAtMaxIterations(L.Callback):
         if pl_module.iteration >= self.iterations:
             trainer.should_stop = True
 
-    on_train_start = on_train_batch_end  # type: ignore[assignment]
+    def on_train_start(self, trainer: L.Trainer, pl_module: BaseModel) -> None:
+        self.on_train_batch_end(trainer, pl_module)
+        epochs = trainer.fit_loop.epoch_progress.total
+        if (
+            epochs.ready == epochs.completed
+        ):  # a checkpoint of an epoch's end: what follows is a new epoch, and is counted as one
+            trainer.fit_loop.reset_restart_stage()

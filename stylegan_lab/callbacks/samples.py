@@ -14,17 +14,17 @@ from stylegan_lab.runs.run import Run
 
 
 class SampleGrids(L.Callback):
-    """Writes `samples/<iteration>.png` every `every` iterations and at the end."""
+    """Writes `samples/<iteration>.png` every `every` iterations and at the end. With 0, never."""
 
     needs: ClassVar = ("sample_rows",)  # of the module
 
     def __init__(self, every: int = 1000, num_images: int = 8) -> None:
-        check_at_least("callbacks.samples.every", every, 1)
+        check_at_least("callbacks.samples.every", every, 0)
         check_at_least("callbacks.samples.num_images", num_images, 1)
         self.every, self.num_images = every, num_images
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: BaseModel, *_: Any) -> None:
-        if pl_module.iteration % self.every == 0 or pl_module.iteration == pl_module.max_iterations:
+        if self.every and (pl_module.iteration % self.every == 0 or pl_module.iteration == pl_module.max_iterations):
             self._write_grid(trainer, pl_module)
 
     def _write_grid(self, trainer: L.Trainer, module: BaseModel) -> None:

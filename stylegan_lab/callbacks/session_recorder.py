@@ -38,12 +38,12 @@ class SessionRecorder(L.Callback):
         )
         self._write(trainer)
 
-    def end_training(self, trainer: L.Trainer) -> None:
-        """Record the end of a training that no exception stopped."""
+    def end_training(self, trainer: L.Trainer, is_evaluated_next: bool = False) -> None:
+        """Record the end of a training that no exception stopped. A run that is still evaluated is not finished."""
         if self._state is not None and self._state.iteration < self._state.budget:
             self.end(trainer, "interrupted", "stopped by a callback")
         else:
-            self.end(trainer, "finished", "reached its budget")
+            self.end(trainer, "running" if is_evaluated_next else "finished", "reached its budget")
 
     def end(self, trainer: L.Trainer, status: Status, reason: str) -> None:
         if self._state is not None:
@@ -95,7 +95,7 @@ class SessionRecorder(L.Callback):
 
 
 @contextmanager
-def record_end(trainer: L.Trainer) -> Iterator[None]:
+def record_end(trainer: L.Trainer, is_evaluated_next: bool = False) -> Iterator[None]:
     """Record why the training within the block ended."""
     recorder = find_callback(trainer, SessionRecorder) or SessionRecorder()
     try:
@@ -104,7 +104,7 @@ def record_end(trainer: L.Trainer) -> Iterator[None]:
         status, reason = _explain(error)
         recorder.end(trainer, status, reason)
         raise
-    recorder.end_training(trainer)
+    recorder.end_training(trainer, is_evaluated_next)
 
 
 def _explain(error: BaseException) -> tuple[Status, str]:

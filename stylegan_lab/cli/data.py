@@ -65,6 +65,8 @@ def check(arguments: list[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # for file names that the terminal cannot encode
     report = check_folder(options.folder)
     names = (report.layout.data, *report.layout.also)
+    if any(issue.kind == "few_images" for issue in report.issues):
+        names = (*report.layout.also, report.layout.data)  # what makes pairs of them comes before generation
     models_by_data = {data: MODELS_BY_DATA[data] for data in names if MODELS_BY_DATA[data]}
     if options.json:
         print(json.dumps(data_report_as_json(report, models_by_data), indent=2))

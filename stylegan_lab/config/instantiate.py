@@ -1,6 +1,7 @@
 """The only call of Hydra's `instantiate`: a config is checked against what it may build before anything is built."""
 
 import inspect
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
@@ -14,13 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
 from stylegan_lab.config.schema import check_arguments
-from stylegan_lab.errors import UserError
+from stylegan_lab.errors import UserError, remember_environment_value
 
 HOME = "stylegan_lab"
 # The parts of this program that configs build from. Functions of the others start trainings with a `trust` of their own, or
 # write files.
 BUILT_FROM = ("augmentation", "callbacks", "data", "evaluation", "images", "loggers", "losses", "models", "networks")
 ENTRY_POINTS = "stylegan_lab.trust"  # a package that declares one here is trusted without `trust=`
+OWN_VARIABLES = ("STYLEGAN_LAB_", "SLURM_")  # folders and numbers, no secrets
 HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 # Exact names, compared with what a target resolves to: a prefix such as `torch.` would let torch.load through.
@@ -92,7 +94,18 @@ def config_to_record(config: DictConfig) -> dict[str, Any]:
     try:
         return to_plain_container(config)
     finally:
-        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+        OmegaConf.register_new_resolver("oc.env", read_environment_variable, replace=True)
+
+
+def read_environment_variable(name: str, *default: str | None) -> str | None:
+    """OmegaConf's resolver, which also remembers the value, so that messages and loggers do not show it."""
+    value = oc.env(name, *default)
+    if name in os.environ and value and not name.startswith(OWN_VARIABLES):
+        remember_environment_value(value, f"${{oc.env:{','.join(map(str, (name, *default)))}}}")
+    return value
+
+
+OmegaConf.register_new_resolver("oc.env", read_environment_variable, replace=True)
 
 
 def _targets(config: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -19,7 +19,7 @@ def check_arguments(where: str, called: Any, given: Mapping[str, Any], complete:
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
     name = getattr(called, "__name__", str(called))
     for key, value in given.items():
-        setting = f"{where}.{key}" if where else key
+        setting = (f"{where}.{key}" if where else key).replace("model.optimizer.", "optimizer.")
         if key not in signature.parameters and not open_ended:
             names = [parameter for parameter in signature.parameters if parameter not in ("args", "kwargs")]
             meant = f"{setting} is not a setting of {name}{did_you_mean(key, names)}; it has: {', '.join(names)}"
@@ -66,7 +66,8 @@ def _fits(value: Any, hint: Any) -> bool:
 def _described(hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return " or ".join(_described(each) for each in arguments)
+        plain = [each for each in arguments if each in SIMPLE]  # a plain value was given where one of these may be
+        return " or ".join(_described(each) for each in plain or arguments)
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin in (list, tuple, Sequence):

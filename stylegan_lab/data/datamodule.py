@@ -74,11 +74,18 @@ class ImageDataModule(L.LightningDataModule):
         """True pairs of the training domains, used to fit baselines; models never train on them. None if there are none."""
         return None
 
+    def source_files(self) -> Mapping[str, Path]:
+        """The files that the samples are read from, by a name that stays the same when the folder is moved."""
+        return {}
+
     def serves(self, required: BatchType) -> bool:
         """Whether a model that trains on batches of this type can train on this data. The keys of a batch type of your own
         cannot say that `b` belongs to `a`; `has_true_pairs` does."""
         has_pairs = self.has_true_pairs or self.batch_type is PairedBatch
-        return is_compatible(self.batch_type, required) and (required is not PairedBatch or has_pairs)
+        return self.has_keys_of(required) and (required is not PairedBatch or has_pairs)
+
+    def has_keys_of(self, required: BatchType) -> bool:
+        return is_compatible(self.batch_type, required)
 
     @property
     def batch_description(self) -> str:

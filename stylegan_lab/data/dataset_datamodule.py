@@ -63,9 +63,9 @@ class DatasetDataModule(ImageDataModule):
     def held_out(self, split: str) -> Dataset[Any]:
         return self._samples(split)
 
-    def serves(self, required: BatchType) -> bool:
-        """Samples with further keys are fine; only pairs cannot be recognized by their keys."""
-        return set(batch_type_keys(required)) <= set(self.keys) and (required is not PairedBatch or self.has_true_pairs)
+    def has_keys_of(self, required: BatchType) -> bool:
+        """Samples with further keys are fine."""
+        return set(batch_type_keys(required)) <= set(self.keys)
 
     @property
     def batch_description(self) -> str:

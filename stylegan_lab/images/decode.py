@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stylegan_lab.images.open_image import FORMATS, MAX_PIXELS
+from stylegan_lab.images.open_image import FORMATS, limit_text, pixel_limit
 
 FloatImage = NDArray[np.floating[Any]]
 
@@ -78,8 +78,8 @@ def _decode_pages(image: Image.Image, channels: int, bit_depth: int, background:
         raise ValueError(
             f"it has {count} page{'s' * (count > 1)}; data.channels={channels} needs {channels}, one for each channel"
         )
-    if count * image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"{count} pages of {image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read")
+    if count * image.width * image.height > pixel_limit():
+        raise ValueError(f"{count} pages of {image.width}x{image.height} pixels; {limit_text(pixel_limit())}")
     pages = []
     for page in range(count):
         image.seek(page)

@@ -1,6 +1,7 @@
 """Opening image files safely: limits are checked from the header, before anything is decoded."""
 
 import io
+import os
 import stat
 import struct
 import warnings
@@ -35,27 +36,41 @@ def display_name(name: Path | str) -> str:
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")  # recognized by content; the suffix does not matter
-MAX_PIXELS = 100_000_000
+MAX_PIXELS_VARIABLE = "STYLEGAN_LAB_MAX_PIXELS"
+DEFAULT_MAX_PIXELS = 89_478_485  # of an image, or of the pages of one: Pillow's own limit
 MAX_SCANS = 200  # of a progressive JPEG; encoders write about ten
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
 
 
+def pixel_limit() -> int:
+    """The most pixels that are read of any image. A variable of the environment also reaches the processes that read images."""
+    value = os.environ.get(MAX_PIXELS_VARIABLE) or str(DEFAULT_MAX_PIXELS)
+    if not value.isdecimal() or int(value) == 0:
+        raise UserError(f"{MAX_PIXELS_VARIABLE}={value}: a number of pixels is expected, such as {DEFAULT_MAX_PIXELS}")
+    return int(value)
+
+
 @contextmanager
-def open_image(path: Path, contents: bytes | None = None, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def open_image(path: Path, contents: bytes | None = None, max_pixels: int | None = None) -> Iterator[Image.Image]:
     """Open an image without decoding its pixels. Any error in the `with` block becomes an UnreadableImageError.
 
     Args:
         contents: The bytes of the image, if they are in memory; `path` is then only its name in errors.
+        max_pixels: A limit of the caller instead of the one of all images.
     """
+    limit = max_pixels or pixel_limit()
+    if limit > (Image.MAX_IMAGE_PIXELS or limit):
+        Image.MAX_IMAGE_PIXELS = limit
     try:
         with _open_file(path) if contents is None else io.BytesIO(contents) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged metadata, and sizes, which are checked here
             if (size := _webp_size(file.read(30))) is not None:
-                _check_size(path, *size, max_pixels)  # before Pillow opens a WebP, which allocates its memory
+                _check_size(path, *size, limit)  # before Pillow opens a WebP, which allocates its memory
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
-                _check_size(path, *image.size, max_pixels)
-                _check_tiles(path, image, max_pixels)
+                _check_size(path, *image.size, limit)
+                _check_tiles(path, image, limit)
                 _check_scans(path, image, file)
                 yield image
     except UnreadableImageError:
@@ -63,16 +78,39 @@ def open_image(path: Path, contents: bytes | None = None, max_pixels: int = MAX_
     except UnidentifiedImageError:
         raise UnreadableImageError(path, "is not an image that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF)") from None
     except Image.DecompressionBombError:
-        raise UnreadableImageError(path, f"has too many pixels; at most {max_pixels:,} are read") from None
+        raise UnreadableImageError(path, f"has too many pixels; {limit_text(limit)}") from None
     except FileNotFoundError:
         raise UnreadableImageError(path, "does not exist") from None
     except Exception as error:  # decoders raise many kinds of errors on damaged files
         raise UnreadableImageError(path, f"cannot be read: {_reason(error)}") from None
 
 
-def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise UnreadableImageError(path, f"has {width}x{height} pixels; at most {max_pixels:,} are read")
+def has_end(path: Path) -> bool:
+    """Whether a file ends as its format says, which a file that was cut off does not. A file without its end may still be whole:
+    some programs append data."""
+    with path.open("rb") as file:
+        begin, size = file.read(12), file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(PNG_END)))
+        end = file.read()
+    if begin.startswith(b"\xff\xd8"):
+        return end.endswith(b"\xff\xd9")
+    if begin.startswith(b"\x89PNG"):
+        return end == PNG_END
+    if begin.startswith(b"GIF8"):
+        return end.endswith(b";")
+    if begin.startswith(b"RIFF"):
+        return size >= 8 + int.from_bytes(begin[4:8], "little")
+    return True
+
+
+def _check_size(path: Path, width: int, height: int, limit: int) -> None:
+    if width * height > limit:
+        raise UnreadableImageError(path, f"has {width}x{height} pixels; {limit_text(limit)}")
+
+
+def limit_text(limit: int) -> str:
+    """The limit, and where it is set unless a caller has set one of its own."""
+    return f"at most {limit:,} are read" + (f" ({MAX_PIXELS_VARIABLE})" if limit == pixel_limit() else "")
 
 
 def _open_file(path: Path) -> BinaryIO:
@@ -99,11 +137,11 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _check_tiles(path: Path, image: Image.Image, max_pixels: int) -> None:
+def _check_tiles(path: Path, image: Image.Image, limit: int) -> None:
     """Check the tile size of a TIFF: a tile is decoded completely even if the image covers little of it."""
     tags = getattr(image, "tag_v2", {})
     if TILE_WIDTH in tags and TILE_LENGTH in tags:
-        _check_size(path, int(tags[TILE_WIDTH]), int(tags[TILE_LENGTH]), max_pixels)
+        _check_size(path, int(tags[TILE_WIDTH]), int(tags[TILE_LENGTH]), limit)
 
 
 def _check_scans(path: Path, image: Image.Image, file: BinaryIO) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from stylegan_lab.errors import UserError
 from stylegan_lab.files.atomic_write import atomic_write
 from stylegan_lab.images.decode import decode, has_16_bits, has_alpha
-from stylegan_lab.images.open_image import MAX_PIXELS, open_image
+from stylegan_lab.images.open_image import open_image
 from stylegan_lab.images.value_range import to_bytes
 
 PIL_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
@@ -53,7 +53,7 @@ def resize_alpha(alpha: Tensor, colors: Tensor) -> Tensor:
     return resized.round().to(alpha.dtype) if alpha.dtype == torch.uint8 else resized
 
 
-def read_photograph(path: Path, contents: bytes | None = None, max_pixels: int = MAX_PIXELS) -> Photograph:
+def read_photograph(path: Path, contents: bytes | None = None, max_pixels: int | None = None) -> Photograph:
     """Read a file, or its contents in memory; `path` is then only the name in errors."""
     with open_image(path, contents, max_pixels) as image:
         with_alpha, deep = has_alpha(image), has_16_bits(image)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylegan_lab.errors import UserError
-from stylegan_lab.images.open_image import MAX_PIXELS, display_name
+from stylegan_lab.images.open_image import display_name, limit_text, pixel_limit
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".gif"})
 DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif"  # no playlists, which would read other files
@@ -81,8 +81,8 @@ class VideoReader:
         if self.stream is None:
             raise UnreadableVideoError(path, "has no video that can be read")
         width, height = self.stream.width, self.stream.height
-        if width * height > MAX_PIXELS:
-            raise UnreadableVideoError(path, f"has {width}x{height} pixels; at most {MAX_PIXELS:,} are read")
+        if width * height > pixel_limit():
+            raise UnreadableVideoError(path, f"has {width}x{height} pixels; {limit_text(pixel_limit())}")
         self.stream.thread_type = "AUTO"
         self.time_base: Fraction = self.stream.time_base
         self.rate: Fraction = self.stream.average_rate or Fraction(25)

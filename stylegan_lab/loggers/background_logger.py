@@ -12,20 +12,27 @@ from lightning.pytorch.utilities import rank_zero_only
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 MAX_QUEUED_CALLS = 10_000  # the logger is given up if there are more
-PATIENCE = 30.0  # seconds to finish logging at the end
+PATIENCE = 8.0  # seconds to finish logging at the end; with the rest of the exit, ten
 
 
 class BackgroundLogger(Logger):
     """Passes calls to the logger that `make` builds in the thread.
 
-    After its first error, a warning, nothing more is logged there.
+    After its first error, a warning, nothing more is logged there. `abandon` ends what a logger that hangs would leave
+    running, and the exit of this process would wait for.
     """
 
     name, version = "", None
 
-    def __init__(self, name: str, make: Callable[[], Logger], patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Logger],
+        patience: float = PATIENCE,
+        abandon: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__()
-        self.name, self._make, self._patience = name, make, patience
+        self.name, self._make, self._patience, self._abandon = name, make, patience, abandon
         self._queue: queue.Queue[Call | None] = queue.Queue(MAX_QUEUED_CALLS)
         self._thread: threading.Thread | None = None
         self._broken = False
@@ -52,7 +59,9 @@ class BackgroundLogger(Logger):
             self._queue.put_nowait(None)
         self._thread.join(self._patience)
         if self._thread.is_alive():
+            self._broken = True  # what the thread meets from now on needs no second warning
             self._warn(f"still logging after {self._patience:.0f} s, stopped")
+            self._abandon()
         self._thread = None
 
     @rank_zero_only
@@ -76,8 +85,10 @@ class BackgroundLogger(Logger):
                 if hasattr(logger, method):
                     getattr(logger, method)(*args, **kwargs)
         except BaseException as error:  # including a library's sys.exit
+            if self._broken:
+                return
             self._broken = True
             self._warn(f"stopped by {type(error).__name__}: {error}")
 
     def _warn(self, problem: str) -> None:
-        warnings.warn(f"logger {self.name}: {problem}; metrics.jsonl is complete", stacklevel=2)
+        warnings.warn(f"logger {self.name}: {problem}; metrics.jsonl is complete", stacklevel=1)

@@ -30,7 +30,7 @@ class JSONLLogger(Logger):
             try:
                 append_line(self.path, f"{line}\n".encode())
             except OSError as error:
-                warnings.warn(f"{self.path}: {error.strerror}; iteration {step} is not logged", stacklevel=2)
+                warnings.warn(f"{self.path}: {error.strerror}; iteration {step} is not logged", stacklevel=1)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the run's config.yaml has them."""

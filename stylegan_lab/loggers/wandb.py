@@ -3,19 +3,23 @@
 import netrc
 import os
 import secrets
-import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from http.client import HTTPException
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlparse
+from urllib.request import urlopen
 
 import yaml
 from lightning.pytorch.loggers import Logger
 from PIL import Image
 
-from stylegan_lab.errors import UserError
+from stylegan_lab.errors import UserError, hide_environment
 from stylegan_lab.evaluation.metrics import METRICS
 from stylegan_lab.images.grid import split_cells
 from stylegan_lab.loggers.background_logger import PATIENCE, BackgroundLogger
@@ -53,8 +57,18 @@ def wandb_logger(
     """Return the logger of the config choice `logger=wandb`; conf/logger/wandb.yaml describes the settings."""
     if unknown := [name for name in checkpoints or () if name not in CHECKPOINTS]:
         raise UserError(f"logger.wandb.checkpoints: {unknown[0]} is unknown; choices: {', '.join(CHECKPOINTS)}")
-    destination = WandBRun(project, entity, group, job_type, tags or ())
-    return BackgroundLogger("wandb", lambda: WandBLogger(run, destination, mode, tables, checkpoints or ()), patience)
+    destination = WandBRun(project, entity, group, job_type, [hide_environment(tag) for tag in tags or ()])
+    return BackgroundLogger(
+        "wandb", lambda: WandBLogger(run, destination, mode, tables, checkpoints or ()), patience, end_wandb_service
+    )
+
+
+def end_wandb_service() -> None:
+    """End W&B's own process, which keeps trying to send, and for which the exit would wait for more than a minute."""
+    with suppress(Exception):  # W&B has no public way; what it has not sent is in the run's folder
+        connection = import_module("wandb.sdk.wandb_setup").singleton()._connection
+        connection._cleanup()  # of its hook at exit
+        connection._proc._process.kill()
 
 
 class WandBLogger(Logger):
@@ -66,6 +80,9 @@ class WandBLogger(Logger):
         self, run: Run, destination: WandBRun, mode: Mode = "auto", tables: bool = True, checkpoints: Sequence[str] = ()
     ) -> None:
         super().__init__()
+        os.environ.setdefault(
+            "WANDB_ERROR_REPORTING", "false"
+        )  # offline too, the exit would wait ten seconds to send reports
         self._wandb = import_module(
             "wandb"
         )  # takes a second, which the logger's thread can spend during the first steps
@@ -170,11 +187,14 @@ def has_wandb_key() -> bool:
 
 
 def wandb_is_reachable() -> bool:
-    url = wandb_url()
-    address = (url.hostname or "", url.port or (80 if url.scheme == "http" else 443))
+    """Return whether the server answers: one that only accepts connections would hold up the training's end."""
     try:
-        socket.create_connection(address, timeout=CONNECT_TIMEOUT).close()
-    except OSError:
+        urlopen(wandb_url().geturl(), timeout=CONNECT_TIMEOUT).close()
+    except HTTPError:  # an answer
+        return True
+    except URLError as error:
+        return isinstance(error.reason, ssl.SSLError)  # W&B has settings of its own for certificates
+    except (OSError, HTTPException, ValueError):
         return False
     return True
 

@@ -36,6 +36,9 @@ Schedule = Callable[[float], float]
 LOGGED_STATS = ("d_win_rate", "ada_p")
 
 
+NAMES_IN_TORCH = {"learning rate": "lr", "beta": "betas", "epsilon": "eps"}  # in the errors of its optimizers
+
+
 class LossFunction(Protocol):
     """Computes losses, or yields them in groups; each group is backpropagated before the next one is computed."""
 
@@ -94,7 +97,7 @@ class BaseModel(L.LightningModule):
         parameters = [parameter for network in networks for parameter in network.parameters()]
         if owned.intersection(parameters):
             raise ValueError(f"player {name} shares parameters with another player")
-        built = optimizer(parameters)
+        built = _build_optimizer(optimizer, parameters)
         for group in built.param_groups:
             group["initial_lr"] = group["lr"] = group["lr"] * lr_mult
         player = Player(name, len(self._players), networks, built)
@@ -446,3 +449,15 @@ class BaseModel(L.LightningModule):
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
+
+
+def _build_optimizer(optimizer: OptimizerFactory, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    try:
+        return optimizer(parameters)
+    except ValueError as error:
+        settings = getattr(optimizer, "keywords", {})
+        named = [
+            key for word, key in {**NAMES_IN_TORCH, **{key: key for key in settings}}.items() if word in str(error)
+        ]
+        setting = f"optimizer.{named[0]}={settings.get(named[0])}" if named else "optimizer"
+        raise UserError(f"{setting}: {error}") from error

@@ -12,7 +12,20 @@ NOT_SOURCES = ("logger", "vars", "sweep", "hydra")
 
 # Where a run is stored and how it is monitored: none of this changes what is learned.
 IGNORED = {
-    *("seed", "output_dir", "runs_dir", "name", "resume", "time_limit", "evaluate", "dry_run", "trust", "metrics"),
+    *(
+        "seed",
+        "output_dir",
+        "runs_dir",
+        "name",
+        "resume",
+        "overwrite",
+        "allow_changed_data",
+        "time_limit",
+        "evaluate",
+        "dry_run",
+        "trust",
+        "metrics",
+    ),
     *("callbacks.validation", "callbacks.samples", "callbacks.metric_logger", "callbacks.gan_failures"),
     *("callbacks.checkpointing", "callbacks.progress_bar", "data.num_workers", "trainer.log_every_n_steps"),
     *("trainer.profiler", "trainer.enable_model_summary", "trainer.detect_anomaly"),

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from stylegan_lab.console import format_json
+from stylegan_lab.images.open_image import UnreadableImageError, open_image
 from stylegan_lab.reporting.run_record import RunRecord
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -73,9 +74,9 @@ def file_uri(path: Path) -> str | None:
 def read_image(path: Path) -> Image.Image | None:
     """The image in a size for a page. None if the file cannot be read, for example because its run was killed meanwhile."""
     try:
-        with Image.open(path) as file:
+        with open_image(path) as file:
             image = file.convert("RGB")
-    except OSError:
+    except UnreadableImageError:
         return None
     if image.width > MAX_WIDTH:
         image = image.resize((MAX_WIDTH, round(image.height * MAX_WIDTH / image.width)), Image.Resampling.LANCZOS)

@@ -80,12 +80,31 @@ class Run:
             os.close(descriptor)
 
     def create(self) -> None:
-        try:
-            make_writable(self.folder)
-        except FileExistsError:
-            raise UserError(f"{self.folder} is not a folder; give output_dir=FOLDER") from None
-        except OSError as error:
-            raise UserError(f"{self.folder} cannot be written: {error.strerror}; give output_dir=FOLDER") from None
+        """Make the folder, and check that it and the folders of an earlier session can be written."""
+        for folder in (self.folder, *(each for each in (self.checkpoints, self.samples) if each.exists())):
+            advice = (
+                "give output_dir=FOLDER" if folder == self.folder else "make it writable, or resume a copy of the run"
+            )
+            try:
+                make_writable(folder)
+            except FileExistsError:
+                raise UserError(f"{folder} is not a folder; {advice}") from None
+            except OSError as error:
+                raise UserError(f"{folder} cannot be written: {error.strerror}; {advice}") from None
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a run, also one whose config was lost."""
+        return (self.folder / "config.yaml").exists() or any(self.checkpoints.glob("*.ckpt"))
+
+    def move_aside(self) -> None:
+        """Rename the folder, if it holds a run, to make room for a new one."""
+        if self.exists:
+            with self.lock():  # no process trains it
+                old = new_run(self.folder.parent, f"{self.folder.name}.old-").folder
+            old.rmdir()
+            self.folder.rename(old)
+            print(f"moved      the run that was in {self.folder} to {old}")
 
     def remove_if_empty(self) -> None:
         """Delete the folder of a run that never started, and the folders above it that are then empty."""
@@ -125,10 +144,10 @@ class Run:
             history.write(json.dumps(scores) + "\n")
 
 
-def new_run(parent: Path) -> Run:
+def new_run(parent: Path, prefix: str = "") -> Run:
     """A new folder below `parent`, also when several runs start in the same second."""
     while True:
-        folder = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        folder = parent / f"{prefix}{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         try:
             folder.mkdir(parents=True)
         except FileExistsError:

@@ -32,6 +32,7 @@ SETTING_TYPES: dict[str, Any] = {
     "iterations": int | None, "epochs": int | None, "images": int | None, "seed": int, "overfit_batches": int, "micro_batches": int,
     "deterministic": bool | Literal["warn"], "compile": bool | Literal["reduce-overhead", "max-autotune"],
     "channels_last": bool | Literal["auto"], "tf32": bool, "evaluate": bool, "dry_run": bool | Literal["time"], "trust": list[str],
+    "overwrite": bool, "allow_changed_data": bool,
     "output_dir": str | None, "runs_dir": str, "name": str | None, "resume": str | None,
     "time_limit": int | float | str | None,
 }  # fmt: skip

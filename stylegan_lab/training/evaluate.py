@@ -180,6 +180,10 @@ def log_scores(run: Run, config: DictConfig, scores: Mapping[str, Any], image: P
     """
     split, iteration = scores["split"], scores["iteration"]
     for key, entry in config.logger.items():
+        # A checkpoint may come from somebody else: it may not send values of the environment. Others of its values are resolved.
+        if "${" in str(OmegaConf.to_container(config.logger, resolve=False)[key]):  # type: ignore[index]
+            print(f"not logged by {key}: its settings in the checkpoint read the environment")
+            continue
         with suppress(UserError):  # a logger's package may be missing on this machine
             make = build_logger_factory(f"evaluate.{key}", entry, config.trust)
             logger = make(run)

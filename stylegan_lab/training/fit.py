@@ -30,6 +30,8 @@ from stylegan_lab.runs.metrics_file import truncate_metrics
 from stylegan_lab.runs.reader import find_run, read_environment, recorded_state
 from stylegan_lab.runs.run import Run, new_run
 from stylegan_lab.runs.state import NEW_RUN
+from stylegan_lab.training.checkpoint_sections import check_sections
+from stylegan_lab.training.data_record import record_data_files
 from stylegan_lab.training.estimate import estimate_duration
 from stylegan_lab.training.evaluate import evaluate_checkpoint
 from stylegan_lab.training.experiment import (
@@ -78,16 +80,18 @@ def train(config: DictConfig, hydra: HydraConf, flags: Sequence[str] = (), start
     choices |= replace_model_class(config, choices)
     experiment = build_experiment(config, choices)
     if config.dry_run:
+        if config.output_dir and not config.resume:
+            check_no_run(Run(Path(config.output_dir)), config.overwrite)
         check_trainer(experiment)
         print(plan(experiment, choices))
         if config.resume:
-            start = checkpoint_to_resume(find_run(config.resume)[0], config)
+            start = checkpoint_to_resume(find_run(config.resume)[0], experiment)
             print(f"resume     {start or 'at the beginning: there is no checkpoint'}")
         if config.dry_run == "time":
             print(estimate_duration(experiment))
         return None
     with run_folder(config, choices) as run:
-        start = chosen_by_first_rank(lambda: checkpoint_to_resume(run, config)) if config.resume else None
+        start = chosen_by_first_rank(lambda: checkpoint_to_resume(run, experiment)) if config.resume else None
         strategy = str(config.strategy.strategy)
         start_ranks = start_ranks and (world_size(config) > 1 or strategy.startswith("ddp"))
         if (start_ranks or strategy == "ddp_spawn") and not has_launched_ranks():
@@ -97,6 +101,8 @@ def train(config: DictConfig, hydra: HydraConf, flags: Sequence[str] = (), start
         fit(run, experiment, start, choices, overrides)
         if config.evaluate and is_rank_zero():
             print(evaluate_checkpoint(run, "last", "test", trust=config.trust))
+            if (state := recorded_state(run.folder)) and state.iteration >= state.budget:
+                record_as_finished(run, state.budget)
         return run
 
 
@@ -110,7 +116,9 @@ def fit(run: Run, experiment: Experiment, start: Path | None, choices: Mapping[s
             return
         except DivergedError as diverged:
             nan_guard = next(each for each in experiment.callbacks.values() if isinstance(each, NaNGuard))
-            start = check_rollback(run, diverged, nan_guard, rollbacks.total())
+            start = check_rollback(
+                run, diverged, nan_guard, rollbacks.total(), OmegaConf.select(config, "optimizer.lr")
+            )
             rollbacks[start] += 1
             experiment = build_experiment(config, choices)
             assert isinstance(experiment.module, BaseModel)  # others are not rolled back
@@ -133,6 +141,8 @@ def run_training(
         if is_rank_zero() and iteration == experiment.iterations:
             record_as_finished(run, iteration)
         return
+    if start and loaded:
+        check_sections(start, loaded.contents, experiment)
     messages = [] if start else experiment.on_new_training()
     trainer = build_trainer(experiment, run, loaded)
     del loaded  # so that its memory is free once Lightning has restored it
@@ -144,6 +154,7 @@ def run_training(
         if recorder := find_callback(trainer, SessionRecorder):
             recorder.start(trainer, iteration, experiment.iterations)
         run.record_config(config, overrides, describe_environment(trainer.world_size), earlier_commits)
+        record_data_files(run, experiment.data)
         print(plan(experiment, choices))
         for logger in trainer.loggers:
             logger.log_hyperparams(config)
@@ -153,7 +164,7 @@ def run_training(
         source = f" ({start.name})" if start else " (there is no checkpoint)" if config["resume"] else ""
         run.log(f"{iteration} of {experiment.iterations} iterations are done{source}")
     with (
-        record_end(trainer),
+        record_end(trainer, is_evaluated_next=bool(config["evaluate"])),
         report_training_errors(experiment, run, trainer),
         watch_ranks(trainer, run),
         training_hardware(experiment.config),
@@ -194,6 +205,10 @@ def run_folder(config: DictConfig, choices: Mapping[str, str]) -> Iterator[Run]:
         run = Run(folder)
     elif config.output_dir:
         run = Run(Path(config.output_dir))
+        if is_rank_zero():
+            check_no_run(run, config.overwrite)
+            if config.overwrite:
+                run.move_aside()
     else:
         run = new_run(Path(config.runs_dir) / (config.name or choices["model"]))
     run.create()
@@ -207,6 +222,15 @@ def run_folder(config: DictConfig, choices: Mapping[str, str]) -> Iterator[Run]:
     finally:
         del os.environ[RUN_FOLDER_VARIABLE]
         os.environ.pop(CHECKPOINT_VARIABLE, None)
+
+
+def check_no_run(run: Run, overwrite: bool) -> None:
+    """Refuse to start a new run in the folder of another one."""
+    if run.exists and not overwrite:
+        raise UserError(
+            f"output_dir={run.folder} holds a run, which a new one would replace; continue it with resume={run.folder}, start "
+            "anew with overwrite=true (the old run is moved aside), or give another output_dir"
+        )
 
 
 def plan(experiment: Experiment, choices: Mapping[str, str]) -> str:

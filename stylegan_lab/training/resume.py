@@ -9,25 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from stylegan_lab.callbacks.nan_guard import DivergedError, NaNGuard
+from stylegan_lab.callbacks.nan_guard import NOT_FINITE, DivergedError, NaNGuard
 from stylegan_lab.config.flatten import flatten_leaves
 from stylegan_lab.config.instantiate import config_to_record
+from stylegan_lab.config.paths import config_choices
 from stylegan_lab.config.schema import BUDGETS
 from stylegan_lab.distributed import broadcast_from_rank_zero, rank
 from stylegan_lab.errors import UserError
 from stylegan_lab.runs.checkpoint import verify_checkpoint
 from stylegan_lab.runs.checkpoint_index import CheckpointIndex
-from stylegan_lab.runs.reader import find_run, read_environment, read_text, recorded_config
+from stylegan_lab.runs.reader import find_run, read_environment, read_text, recorded_config, recorded_state
 from stylegan_lab.runs.run import IMPORT_RECORD, Run
+from stylegan_lab.training.data_record import check_data_unchanged
+from stylegan_lab.training.experiment import Experiment
 from stylegan_lab.training.hardware import is_rank_zero, world_size
 from stylegan_lab.training.safe_overrides import override_key, overrides_of_run, parse_arguments
 
 RESUME_MAY_CHANGE = (*BUDGETS, "time_limit", "logger", "callbacks", "trainer", "strategy", "resume", "evaluate", "output_dir",
-                     "runs_dir", "name", "dry_run", "trust", "experiment", "metrics", "vars", "data.num_workers",
-                     "data.batch_size", "micro_batches", "compile", "channels_last", "tf32", "optimizer.fused",
-                     "model.optimizer.fused")  # fmt: skip
+                     "overwrite", "allow_changed_data", "runs_dir", "name", "dry_run", "trust", "experiment", "metrics", "vars",
+                     "data.num_workers", "data.batch_size", "micro_batches", "compile", "channels_last", "tf32",
+                     "optimizer.fused", "model.optimizer.fused")  # fmt: skip
+
+USUAL_LR = 2e-4  # of Adam in GAN papers
 
 CONFIG_DIR_FLAGS = ("-cd", "--config-dir", "-cp", "--config-path")
 
@@ -38,10 +43,12 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     """The arguments, after the overrides of the run that `resume=` or `output_dir=` points to."""
     given = {override_key(each): each.value() for each in parse_arguments(arguments) if not each.is_delete()}
     output, resume = (None if given.get(key) is None else str(given[key]) for key in ("output_dir", "resume"))
-    if "resume" not in given and output is not None:
+    if "resume" not in given and output is not None and given.get("overwrite") is not True:
         resume = "auto"
     if resume is None or (sweep and "resume" not in given):
         return arguments  # the trials of a sweep resume by themselves
+    if given.get("overwrite") is True:
+        raise UserError("overwrite=true starts a new run, and resume= continues one; leave one of them out")
     if resume == "":
         raise UserError("resume= is empty; give a run's folder or a checkpoint, or leave it out")
     if sweep:
@@ -66,7 +73,12 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     replaced = {override_key(each) for each in parse_arguments(arguments)}
     if replaced & set(BUDGETS):
         replaced |= set(BUDGETS)
-    kept = [str(each.input_line) for each in overrides_of_run(run) if override_key(each) not in replaced]
+    chosen = tuple(
+        f"{key}." for key in replaced if config_choices(key)
+    )  # of another choice, they would be other settings
+    kept = [
+        str(each.input_line) for each in overrides_of_run(run, replaced) if not override_key(each).startswith(chosen)
+    ]
     return [*kept, *_without(arguments, "resume", "output_dir"), f"resume={_quoted(str(source))}"]
 
 
@@ -96,10 +108,13 @@ def add_search_path(message: UserError, error: Exception, arguments: Sequence[st
     return message
 
 
-def checkpoint_to_resume(run: Run, config: DictConfig) -> Path | None:
-    """The checkpoint that `resume=` means, after checking that the experiment is the same. None: start at iteration 0."""
+def checkpoint_to_resume(run: Run, experiment: Experiment) -> Path | None:
+    """The checkpoint that `resume=` means, after checking that the experiment and its data are the same. None: start at
+    iteration 0."""
+    config = experiment.config
     _, name = find_run(config.resume)
     check_config_unchanged(run, config_to_record(config))
+    check_data_unchanged(run, experiment.data, config.allow_changed_data)
     return newest_intact_checkpoint(run) if name == "last" else verify_checkpoint(run.checkpoint(name))
 
 
@@ -121,19 +136,29 @@ def newest_intact_checkpoint(run: Run) -> Path | None:
     return None
 
 
-def check_rollback(run: Run, diverged: DivergedError, nan_guard: NaNGuard, rollbacks: int) -> Path:
+def check_rollback(run: Run, diverged: DivergedError, nan_guard: NaNGuard, rollbacks: int, lr: float | None) -> Path:
     """The checkpoint to roll back to after a divergence, or an error if the training has to stop."""
     start = _newest_intact_for_all_ranks(run)
-    diagnosis, advice = str(diverged), "a new run with a lower optimizer.lr, or model.clip_gradients=1"
+    lower = "optimizer.lr" if lr is None else f"optimizer.lr, such as {min(lr / 10, USUAL_LR):g} instead of {lr:g}"
+    diagnosis, advice = str(diverged), f"a new run in another folder with a lower {lower}, or model.clip_gradients=1"
     if nan_guard.on_nan == "rollback":
         if start is not None and rollbacks < nan_guard.max_rollbacks:
             return start
         diagnosis, advice = f"{diverged}, after {rollbacks} rollbacks", f"Start {advice}"
+    elif _diverged_before(run):
+        diagnosis, advice = f"{diverged}, as before", f"Resuming repeats it: start {advice}"
     else:
         command = f"stylegan-lab train resume={run.folder} callbacks.nan_guard.on_nan=rollback"
         advice = f"To roll back and continue with a lower learning rate: {command}; or start {advice}"
     kept = f"{start.name} is intact" if start else "no checkpoint was saved before"
     raise UserError(f"stopped: {diagnosis}; {kept}. {advice}")
+
+
+def _diverged_before(run: Run) -> bool:
+    """Whether an earlier session ended with a divergence too, so that its checkpoint is of no use."""
+    state = recorded_state(run.folder)
+    reasons = [str(session.reason) for session in state.sessions] if state else []
+    return sum(NOT_FINITE in reason for reason in reasons) > 1
 
 
 def _newest_intact_for_all_ranks(run: Run) -> Path | None:

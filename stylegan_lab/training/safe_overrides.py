@@ -2,11 +2,12 @@
 
 A run's folder may come from somebody else. Its overrides choose among the configs of this installation and of the command
 line's search path, and whatever they describe passes the check of `config/instantiate.py`. Nothing in a folder reaches Hydra's
-own settings, which Hydra would build without a check, or says which packages to trust.
+own settings, which Hydra would build without a check, or says which packages to trust. Nothing in it reads the environment or
+names a logger by its class: that logger could send what is read, or the key of its service, to a server of its choice.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,11 +23,13 @@ from stylegan_lab.runs.reader import read_overrides
 from stylegan_lab.runs.run import Run
 
 REFUSED = {"hydra", "defaults"}  # the first part of a key
-ONLY_ON_COMMAND_LINE = {"trust", "resume", "output_dir"}
+ONLY_ON_COMMAND_LINE = {"trust", "resume", "output_dir", "overwrite", "allow_changed_data"}
+NODE = re.compile(r"\$\{[\w.\[\]-]+\}")  # an interpolation that calls no resolver
 
 
-def overrides_of_run(run: Run) -> list[Override]:
-    """The recorded overrides, except those that only the command line may give. Refuses all that reach beyond the config."""
+def overrides_of_run(run: Run, replaced: Container[str] = ()) -> list[Override]:
+    """The recorded overrides, except the keys in `replaced` and those that only the command line may give. Refuses all that
+    reach beyond the config."""
     overrides = []
     for line in filter(None, map(str.strip, read_overrides(run))):
         where = f"{run.folder / 'overrides.txt'}: {line}"
@@ -44,8 +47,14 @@ def overrides_of_run(run: Run) -> list[Override]:
             raise UserError(
                 f"{where} would load a config by its path; a run's folder may only name choices. Remove the line"
             )
-        if not roots & ONLY_ON_COMMAND_LINE:
-            overrides.append(override)
+        if roots & ONLY_ON_COMMAND_LINE or override_key(override) in replaced:
+            continue
+        again = "which a run's folder may not do; give the setting on the command line again, or remove the line"
+        if "${" in NODE.sub("", line):
+            raise UserError(f"{where} reads an environment variable or calls another resolver, {again}")
+        if "logger" in roots and ("_target_" in line or "${" in line):
+            raise UserError(f"{where} names a logger by its class or by an interpolation, {again}")
+        overrides.append(override)
     return overrides
 
 

@@ -1,7 +1,12 @@
 """Silences tips of libraries, and warnings about choices that this program makes on purpose."""
 
 import logging
+import sys
 import warnings
+from collections.abc import Callable
+from typing import TextIO
+
+from stylegan_lab.config.paths import PACKAGE
 
 EXPECTED_WARNINGS = (
     ".*does not have many workers.*",
@@ -27,3 +32,24 @@ def silence_warnings() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)  # by their full names: Lightning sets its own level later
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message)
+    if warnings.showwarning is not _show_warning:
+        _SHOWN_BY_PYTHON.append(warnings.showwarning)
+        warnings.showwarning = _show_warning
+
+
+_SHOWN_BY_PYTHON: list[Callable[..., None]] = []
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning of this program as a sentence, without the line of code that gave it."""
+    if filename.startswith(str(PACKAGE)):
+        print(f"warning: {message}", file=file or sys.stderr, flush=True)
+    else:
+        _SHOWN_BY_PYTHON[-1](message, category, filename, lineno, file, line)

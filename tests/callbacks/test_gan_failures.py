@@ -91,3 +91,27 @@ def test_there_is_one_warning_per_collapsed_generator(monkeypatch: pytest.Monkey
         == 1
     )
     assert count_in_log("collapsed") == 2, "each direction once"
+
+
+def test_a_short_run_is_looked_at_at_its_first_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    discriminator_loss = AdversarialLoss.discriminator_loss
+
+    def overpowered_loss(self: AdversarialLoss, *arguments: Any) -> Any:
+        losses = discriminator_loss(self, *arguments)
+        losses.stats["d_win_rate"] = torch.tensor(1.0)
+        return losses
+
+    monkeypatch.setattr(AdversarialLoss, "discriminator_loss", overpowered_loss)
+    monkeypatch.setattr(CycleGAN, "translate", lambda self, image, direction="a2b": torch.zeros_like(image))
+    left_out = (
+        "callbacks.validation=",
+        "callbacks.gan_failures.every=",
+        "callbacks.gan_failures.patience=",
+        "output_dir=",
+    )
+    words = [each for each in COMMAND if not each.startswith(left_out)]
+    assert run([*words, "output_dir=out", "callbacks.validation.every=6"]) == 0
+    assert count_in_log("iteration 6: a2b may have collapsed") == 1
+    assert count_in_log("iteration 6: discriminators_a is overpowered") == 1
+    assert run([*words, "output_dir=out2", "callbacks.gan_failures.every=0"]) == 0
+    assert "collapsed" not in Path("out2/log.txt").read_text()

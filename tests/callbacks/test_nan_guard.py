@@ -63,6 +63,18 @@ def test_losses_that_stay_nan_end_the_run_and_no_bad_state_is_saved(
     assert all_finite(read_checkpoint(Path("out/checkpoints/best.ckpt")))
 
 
+def test_a_divergence_that_comes_back_is_told_to_start_anew(
+    diverging: Diverging, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diverging(6)
+    assert run(COMMAND) == 2
+    assert "Resuming repeats it" not in capsys.readouterr().err
+    assert run(COMMAND) == 2
+    error = capsys.readouterr().err
+    assert "as before" in error and "Resuming repeats it: start a new run in another folder" in error
+    assert "a lower optimizer.lr, such as 2e-05 instead of 0.0002" in error and "on_nan=rollback" not in error
+
+
 def test_a_single_bad_loss_is_tolerated(monkeypatch: pytest.MonkeyPatch) -> None:
     step = CycleGAN.training_step
 

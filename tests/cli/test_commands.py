@@ -461,7 +461,12 @@ MISTAKES = {
     ),
     "a wrong range": ("train data.batch_size=0", "data.batch_size=0: at least 1 is expected"),
     "a wrong range of a net": ("train generator.blocks=-1", "generator.blocks=-1: at least 0 is expected"),
-    "a rate below 0": ("train optimizer.lr=-1", "model cannot be built: Invalid learning rate: -1"),
+    "a rate below 0": ("train optimizer.lr=-1", "optimizer.lr=-1: Invalid learning rate: -1"),
+    "a rate that is no number": ("train optimizer.lr=abc", "optimizer.lr=abc: a number is expected"),
+    "a wrong second moment": (
+        "train optimizer.betas=[0.5,2]",
+        "optimizer.betas=[0.5, 2]: Invalid beta parameter at index 1: 2",
+    ),
     "a misspelt part": (
         "train generator.up=tranposed",
         "generator.up=tranposed is unknown (did you mean transposed?)",
@@ -528,7 +533,7 @@ MISTAKES = {
     "no loss": ("train loss=null", "loss=null: choose one of hinge, hinge_r1, lsgan"),
     "dashes": ("train --experiment=smoke", "settings are given without dashes: experiment=smoke"),
     "an unknown flag": ("train --multrun", "--multrun is not a flag (did you mean --multirun?)"),
-    "an interval of nothing": ("train callbacks.samples.every=0", "callbacks.samples.every=0: at least 1 is expected"),
+    "an interval below 0": ("train callbacks.samples.every=-1", "callbacks.samples.every=-1: at least 0 is expected"),
     "a monitor that is no score": (
         "train callbacks.checkpointing.monitor=val/sim",
         "=val/sim is unknown (did you mean val/ssim?)",

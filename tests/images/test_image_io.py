@@ -15,10 +15,17 @@ from PIL import Image
 
 from stylegan_lab.errors import UserError
 from stylegan_lab.images.image_io import image_files, read_image, read_pixels, write_image
-from stylegan_lab.images.open_image import MAX_PIXELS, MAX_SCANS, UnreadableImageError, display_name
+from stylegan_lab.images.open_image import (
+    DEFAULT_MAX_PIXELS,
+    MAX_PIXELS_VARIABLE,
+    MAX_SCANS,
+    UnreadableImageError,
+    display_name,
+    open_image,
+)
 from stylegan_lab.images.transforms.resize import Resize, ScaleShortest, resize_images
 from stylegan_lab.images.value_range import to_bytes, to_unit
-from tests.images.crafted_files import bombs, png, tiff
+from tests.images.crafted_files import bombs, png, png_of, tiff
 
 RAMP = np.linspace(0, 255, 12 * 20 * 3).reshape(12, 20, 3).astype(np.uint8)
 SIXTEEN_BIT = np.random.default_rng(0).integers(0, 65536, (9, 7, 4)).astype(np.uint16)
@@ -259,7 +266,29 @@ def test_wrong_options_are_not_reported_as_unreadable_files(
 @pytest.mark.parametrize("name", bombs())
 def test_decompression_bombs_are_rejected_by_their_headers(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(bombs()[name])
-    assert f"at most {MAX_PIXELS:,} are read" in error_reason(tmp_path / name)
+    assert f"at most {DEFAULT_MAX_PIXELS:,} are read" in error_reason(tmp_path / name)
+
+
+def test_the_pixel_limit_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claims = {"legal.png": (9459, 9459), "bomb.png": (9500, 9500)}  # Pillow opens both
+    for name, (width, height) in claims.items():
+        (tmp_path / name).write_bytes(png_of(width, height, 8, 2))
+    assert "are read" not in error_reason(tmp_path / "legal.png")
+    assert f"has 9500x9500 pixels; at most {DEFAULT_MAX_PIXELS:,} are read" in error_reason(tmp_path / "bomb.png")
+    path = save_image(tmp_path / "p.png", photo(16, 16))
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, "255")
+    assert "at most 255 are read" in error_reason(path)
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, "256")
+    read_pixels(path)
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, "4000000000")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+    (tmp_path / "huge.png").write_bytes(png_of(60000, 60000, 8, 2))
+    with open_image(tmp_path / "huge.png") as image:
+        assert image.size == (60000, 60000)
+    for wrong in ("many", "0", "-1"):
+        monkeypatch.setenv(MAX_PIXELS_VARIABLE, wrong)
+        with pytest.raises(UserError, match=f"{MAX_PIXELS_VARIABLE}={wrong}: a number of pixels is expected"):
+            read_pixels(path)
 
 
 def test_a_jpeg_with_too_many_scans_is_rejected(tmp_path: Path) -> None:

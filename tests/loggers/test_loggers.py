@@ -1,6 +1,7 @@
 """Loggers: metrics.jsonl is complete, and no other logger can stop or delay a training."""
 
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from stylegan_lab.loggers.jsonl_logger import JSONLLogger
 from stylegan_lab.loggers.tensorboard import tensorboard_logger
 from stylegan_lab.runs.metrics_file import read_metrics, truncate_metrics
 from stylegan_lab.runs.run import Run
+from tests.wandb_server import WandbServer
 
 
 def test_metrics_jsonl_has_a_line_per_call(tmp_path: Path) -> None:
@@ -67,6 +69,26 @@ def test_a_logger_that_hangs_is_stopped() -> None:
     assert time.monotonic() - started < 30, "not the minute it hangs"
 
 
+def test_what_a_hanging_logger_left_running_is_ended_and_its_error_is_no_second_warning() -> None:
+    ended = threading.Event()
+
+    class HangingLogger(CSVLogger):
+        def log_metrics(self, *_: Any, **__: Any) -> None:
+            ended.wait(60)
+            raise ConnectionError
+
+    logger = BackgroundLogger("hanging", lambda: HangingLogger("."), patience=0.2, abandon=ended.set)
+    logger.log_metrics({"x": 1.0}, step=1)
+    thread = logger._thread
+    with pytest.warns(UserWarning, match="hanging") as caught:
+        logger.finalize("success")
+        assert thread is not None
+        thread.join()
+    assert ended.is_set() and [str(each.message).split(";")[0] for each in caught] == [
+        "logger hanging: still logging after 0 s, stopped"
+    ]
+
+
 def test_wandb_is_online_only_with_a_key_and_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -77,6 +99,10 @@ def test_wandb_is_online_only_with_a_key_and_a_server(monkeypatch: pytest.Monkey
         (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password secret")
         assert wandb_module.has_wandb_key() and wandb_module.resolve_mode("auto") == "offline", "nobody listens yet"
         server.listen()
+        monkeypatch.setattr(wandb_module, "CONNECT_TIMEOUT", 0.2)
+        assert wandb_module.resolve_mode("auto") == "offline", "it accepts connections, and never answers"
+    with WandbServer().serving() as answering:
+        monkeypatch.setenv("WANDB_BASE_URL", answering.url)
         assert wandb_module.resolve_mode("auto") == "online"
     assert wandb_module.resolve_mode("offline") == "offline"
     monkeypatch.setenv("WANDB_MODE", "offline")

@@ -102,6 +102,7 @@ def results_of(experiment: Experiment, ranks: int) -> dict[str, Any]:
     return {
         "weights": gather_to_rank_zero(module.state_dict()),
         "losses": gather_to_rank_zero(module.latest_losses),
+        "logged": gather_to_rank_zero({name: float(each) for name, each in module.step_metrics().items()}),  # type: ignore[operator]
         "seen": gather_to_rank_zero(samples.seen),
         "scores": gather_to_rank_zero(module.latest_scores),
     }
@@ -191,6 +192,16 @@ def test_two_ranks_are_one_process_with_the_doubled_batch(
         for name, loss in two_ranks[variant]["losses"][0].items()
     }
     assert largest_difference(one_process(variant)["losses"][0], losses) < 1e-12
+
+
+def test_logged_losses_are_the_mean_over_ranks(two_ranks: dict[str, dict[str, Any]]) -> None:
+    for variant, done in two_ranks.items():
+        first, second = done["losses"]
+        assert done["logged"][0] == done["logged"][1], variant
+        logged = {name: value for name, value in done["logged"][0].items() if name.startswith("loss/")}
+        means = {f"loss/{name}": float(first[name] + second[name]) / 2 for name in first}
+        assert logged == pytest.approx(means, rel=1e-5, abs=1e-6), variant
+        assert any(not torch.allclose(first[name], second[name]) for name in first), "each rank has losses of its own"
 
 
 def test_scores_are_those_of_one_process(

@@ -271,6 +271,7 @@ def test_no_secret_of_the_environment_is_in_any_file_of_a_run(monkeypatch: pytes
     for name in ("WANDB_API_KEY", "HF_TOKEN", "MY_SECRET"):
         monkeypatch.setenv(name, secret)
     overrides = ["+vars.token=${oc.env:MY_SECRET}", "name=${vars.token}", "output_dir=out", "logger=both"]
+    overrides += ["logger.wandb.tags=[${vars.token},x-${vars.token}]"]
     process = TrainProcess(["experiment=smoke", "iterations=2", *overrides], tmp_path)
     assert process.wait() == 0, process.printed()
     files = [path for path in Path("out").rglob("*") if path.is_file()]
@@ -278,6 +279,16 @@ def test_no_secret_of_the_environment_is_in_any_file_of_a_run(monkeypatch: pytes
     assert [path for path in files if secret.encode() in path.read_bytes()] == []
     assert "name: ${oc.env:MY_SECRET}" in Path("out/config.yaml").read_text()
     assert read_checkpoint(Path("out/checkpoints/last.ckpt"))["config"]["name"] == "${oc.env:MY_SECRET}"
+
+
+@pytest.mark.parametrize("setting", ["optimizer.lr", "data.size", "iterations", "model.cycle_weight", "data.target"])
+def test_no_message_shows_a_value_of_the_environment(
+    setting: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_SECRET", "s3cret-0123456789")
+    assert run(["train", "experiment=smoke", f"{setting}=${{oc.env:MY_SECRET}}", "dry_run=true"]) == 2
+    printed = "".join(capsys.readouterr())
+    assert "s3cret" not in printed and "${oc.env:MY_SECRET}" in printed
 
 
 # Older schemas.

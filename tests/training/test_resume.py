@@ -10,10 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
 
 from stylegan_lab.cli.main import run
+from stylegan_lab.errors import UserError
 from stylegan_lab.runs import checkpoint, checkpoint_index
+from stylegan_lab.runs import run as run_module
+from stylegan_lab.runs.reader import recorded_state
 from stylegan_lab.runs.run import Run
+from stylegan_lab.training import evaluate as evaluate_module
+from stylegan_lab.training import fit
+from stylegan_lab.training.resume import overrides_to_resume
 from stylegan_lab.training.safe_overrides import overrides_of_run
 
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false", "callbacks.validation=null", "output_dir=run"]
@@ -124,7 +133,6 @@ CONFIGS = [
     f"+callbacks.x={CALL}",
     "+callbacks.x._target_=os.mkdir\n+callbacks.x.path=marker",
     "+vars.x=os.mkdir\n+callbacks.x={_target_:'${vars.x}',path:marker}",
-    "+logger.x={_target_:torch.hub.load,repo_or_dir:marker,model:x}",
     "+callbacks.x={_target_:stylegan_lab.train,_args_:['trust=[os]','dry_run=true']}",
     "+callbacks.x={_target_:stylegan_lab.models.base.BaseModel.load_from_checkpoint,checkpoint_path:x,trust:[os]}",
 ]
@@ -184,6 +192,37 @@ def test_trust_comes_only_from_the_command_line(trust: str, attacked: Path) -> N
     assert [each.key_or_group for each in overrides_of_run(Run(attacked)) if "trust" in str(each.input_line)] == []
 
 
+ONLY_ON_THE_COMMAND_LINE = [
+    "+vars.x=${oc.env:MY_SECRET}",
+    "+vars.x='${oc.env:MY_SECRET}'",
+    "name=a-${oc.env:MY_SECRET}-b",
+    "+vars.y=env\n+vars.x=${oc.${vars.y}:MY_SECRET}",
+    "+vars.x={y:[${oc.env:MY_SECRET}]}",
+    "+vars.x=${oc.decode:'$\\{oc.env:MY_SECRET\\}'}",
+    "+vars.x=\\${oc.env:MY_SECRET}",
+    "+logger.x={_target_:lightning.pytorch.loggers.MLFlowLogger,tracking_uri:'http://evil'}",
+    "+logger.x._target_=lightning.pytorch.loggers.MLFlowLogger",
+    "+vars.x={_target_:lightning.pytorch.loggers.MLFlowLogger}\n+logger.x=${vars.x}",
+    "+vars.x=lightning.pytorch.loggers.MLFlowLogger\n+logger={x:{_target_:${vars.x}}}",
+]
+
+
+@pytest.mark.parametrize("lines", ONLY_ON_THE_COMMAND_LINE)
+def test_a_run_folder_reads_no_environment_and_names_no_logger(
+    lines: str, attacked: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_SECRET", "s3cret")
+    assert resume_with(attacked, lines) == 2
+    error = capsys.readouterr().err
+    assert "overrides.txt: " in error and "remove the line" in error and "s3cret" not in error
+
+
+def test_a_setting_that_reads_the_environment_is_given_again(attacked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_NAME", "ann")
+    own = "+vars.x=${oc.env:MY_NAME}"
+    assert resume_with(attacked, f"{own}\n+vars.node=${{seed}}", own) == 0
+
+
 def test_callbacks_of_hydra_on_the_command_line_need_trust(capsys: pytest.CaptureFixture[str]) -> None:
     attack = ["experiment=smoke", "dry_run=true", f"+hydra.callbacks.x={CALL}"]
     assert run(["train", *attack]) == 2
@@ -208,3 +247,200 @@ def test_a_search_path_has_to_be_given_again(capsys: pytest.CaptureFixture[str])
     assert run(["train", "resume=run", "iterations=2"]) == 2
     assert f"the run was started with {search}: give it again" in capsys.readouterr().err
     assert run(["train", "resume=run", "iterations=2", search]) == 0
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("where", ["command line", "experiment"])
+def test_a_new_run_does_not_replace_a_run(
+    where: str, attacked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*QUICK, "resume=null", "iterations=1"]
+    if where == "experiment":
+        (tmp_path / "conf" / "experiment").mkdir(parents=True)
+        own = "# @package _global_\ndefaults: [smoke]\noutput_dir: run\n"
+        (tmp_path / "conf" / "experiment" / "own.yaml").write_text(own)
+        search = f"hydra.searchpath=[file://{tmp_path}/conf]"
+        words = [search, "experiment=own", *QUICK[1:-1], "iterations=1"]
+    before = contents(attacked)
+    for dry in (["dry_run=true"], []):
+        assert run(["train", *words, *dry]) == 2
+        assert "holds a run, which a new one would replace" in capsys.readouterr().err
+    assert contents(attacked) == before
+    assert run(["train", *words, "overwrite=true", "dry_run=true"]) == 0 and contents(attacked) == before
+    assert run(["train", *words, "overwrite=true"]) == 0
+    (old,) = tmp_path.glob("run.old-*")
+    assert contents(old) == before
+    assert (attacked / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.usefixtures("attacked")
+def test_overwriting_is_no_resuming(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "resume=run", "iterations=2", "overwrite=true"]) == 2
+    assert "leave one of them out" in capsys.readouterr().err
+    assert run(["train", *QUICK, "iterations=1", "overwrite=true"]) == 0
+    assert len(list(tmp_path.glob("run.old-*"))) == 1
+    assert run(["train", "resume=run", "iterations=2"]) == 0, "overwrite=true is not taken from the run"
+    assert len(list(tmp_path.glob("run.old-*"))) == 1
+
+
+def reseal(path: Path, change: Any) -> None:
+    """Change a checkpoint and its entry in the index, as somebody who forges it does."""
+    contents = torch.load(path, weights_only=True)
+    change(contents)
+    path.unlink()
+    (path.parent / "last.ckpt").unlink()
+    (path.parent / "manifest.json").unlink()
+    checkpoint.write_checkpoint(contents, path)
+
+
+SECTIONS = ["rng_state", "loops", "loops.fit_loop", "ema", "ema.a_to_b", "callbacks", "pools", "optimizer_states",
+            "lr_schedulers", "lr_scale", "global_step", "epoch", "state_dict"]  # fmt: skip
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_checkpoint_without_a_section_is_refused(
+    section: str, attacked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *parents, last = section.split(".")
+
+    def remove(contents: dict[str, Any]) -> None:
+        for parent in parents:
+            contents = contents[parent]
+        del contents[last]
+
+    reseal(attacked / "checkpoints" / "000001.ckpt", remove)
+    assert run(["train", "resume=run", "iterations=2"]) == 2
+    error = capsys.readouterr().err
+    named = "is not a checkpoint of stylegan_lab" if section == "state_dict" else f"cannot be resumed: {section} is"
+    assert named in error and "Traceback" not in error
+
+
+def test_a_checkpoint_with_half_a_section_is_refused(attacked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = attacked / "checkpoints" / "000001.ckpt"
+    weight = next(iter(torch.load(path, weights_only=True)["state_dict"]))
+    changes: dict[str, Any] = {
+        "optimizer_states": lambda contents: contents["optimizer_states"].pop(),
+        "optimizer_states[0]": lambda contents: contents["optimizer_states"][0].clear(),
+        "rng_state": lambda contents: contents["rng_state"].clear(),
+        "pools": lambda contents: contents.update(pools=[]),
+        "callbacks.Checkpointing": lambda contents: contents["callbacks"].pop("Checkpointing"),
+        f"state_dict.{weight}": lambda contents: contents["state_dict"].pop(weight),
+        "ema.a_to_b": lambda contents: contents["ema"].update(a_to_b=None),
+    }
+    intact = {each: each.read_bytes() for each in path.parent.iterdir()}
+    for named, change in changes.items():
+        for file, content in intact.items():
+            file.write_bytes(content)
+        reseal(path, change)
+        assert run(["train", "resume=run", "iterations=2"]) == 2
+        assert f"cannot be resumed: {named} is missing or damaged" in capsys.readouterr().err
+
+
+def test_a_callback_may_be_added_to_a_resumed_run(attacked: Path) -> None:
+    assert attacked.is_dir()
+    assert (
+        run(["train", "resume=run", "iterations=2", "+callbacks.timer._target_=lightning.pytorch.callbacks.Timer"]) == 0
+    )
+
+
+def test_changed_images_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [tmp_path / "images" / domain / f"{number}.png" for domain in "ab" for number in range(6)]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (20 * number, 0, 0)).save(path)
+    words = ["experiment=tiny", "data=unpaired", "data.root=images", "data.size=16", "data.load_size=16", *QUICK[1:]]
+    words += ["callbacks.samples=null", "callbacks.gan_failures=null", "data.cache_dir=cache"]
+    assert run(["train", *words, "iterations=1"]) == 0
+    assert run(["train", *words, "iterations=2"]) == 0
+    paths[0].unlink()
+    os.utime(paths[1], (1, 1))
+    Image.new("RGB", (16, 16)).save(paths[2].with_name("new.png"))
+    for dry in (["dry_run=true"], []):
+        capsys.readouterr()
+        assert run(["train", *words, "iterations=3", *dry]) == 2
+        error = capsys.readouterr().err
+        assert "a/0.png is missing, a/1.png was changed, a/new.png is new. Restore them" in error
+    assert run(["train", *words, "iterations=3", "allow_changed_data=true"]) == 0
+    assert run(["train", *words, "iterations=4"]) == 0, "the record is of the images as they are now"
+
+
+def test_a_choice_replaces_the_settings_of_the_former_one(attacked: Path) -> None:
+    with (attacked / "overrides.txt").open("a") as overrides:
+        overrides.write("strategy=ddp\nstrategy.devices=2\nlogger=wandb\nlogger.wandb.tags=[mine]\n")
+    resumed = overrides_to_resume(["resume=run", "strategy=single", "logger=none"], sweep=False)
+    assert not [each for each in resumed if each.startswith(("strategy.", "logger."))]
+    assert [each for each in resumed if each.startswith("strategy")] == ["strategy=single"]
+    kept = overrides_to_resume(["resume=run", "strategy.devices=1"], sweep=False)
+    assert "strategy=ddp" in kept and "logger.wandb.tags=[mine]" in kept and "strategy.devices=2" not in kept
+
+
+def test_folders_that_cannot_be_written_are_named(
+    attacked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_writable = run_module.make_writable
+
+    def refuse(folder: Path) -> None:
+        if folder.name == "checkpoints":
+            raise PermissionError(13, "Permission denied")
+        make_writable(folder)
+
+    monkeypatch.setattr(run_module, "make_writable", refuse)
+    assert run(["train", "resume=run", "iterations=2"]) == 2
+    named = f"{attacked / 'checkpoints'} cannot be written: Permission denied; make it writable, or resume a copy"
+    assert named in capsys.readouterr().err
+
+
+def test_epochs_are_counted_as_if_a_run_had_not_been_stopped() -> None:
+    words = [*QUICK[:-1], "callbacks.samples=null"]  # eight iterations an epoch
+    assert run(["train", *words, "iterations=10", "output_dir=whole"]) == 0
+    for name, stop in (("inside", 7), ("end", 8)):
+        assert run(["train", *words, f"iterations={stop}", f"output_dir={name}"]) == 0
+        assert run(["train", f"resume={name}", "iterations=10"]) == 0
+    whole, inside, end = (
+        torch.load(f"{name}/checkpoints/last.ckpt", weights_only=True) for name in ("whole", "inside", "end")
+    )
+    for counter in ("epoch", "global_step", "loops"):
+        assert inside[counter] == end[counter] == whole[counter]
+
+
+@pytest.mark.usefixtures("attacked")
+def test_a_folder_may_have_a_space_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "run").rename(tmp_path / "a run")
+    assert run(["train", "resume=a run", "iterations=2"]) == 0
+    assert run(["train", "resume=a run/checkpoints/last.ckpt", "iterations=3"]) == 0
+
+
+def test_a_run_is_not_finished_before_it_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def evaluate(folder: Run, *_: Any, **__: Any) -> str:
+        state = recorded_state(folder.folder)
+        seen.append(state.status if state else "")
+        return ""
+
+    monkeypatch.setattr(fit, "evaluate_checkpoint", evaluate)
+    assert run(["train", *QUICK, "iterations=1", "evaluate=true"]) == 0
+    state = recorded_state(Path("run"))
+    assert seen == ["running"] and state is not None and state.status == "finished"
+
+
+def test_a_checkpoint_sends_no_value_of_the_environment_when_it_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+
+    def build(where: str, *_: Any) -> Any:
+        built.append(where)
+        raise UserError("its package is missing")
+
+    monkeypatch.setattr(evaluate_module, "build_logger_factory", build)
+    monkeypatch.setenv("MY_SECRET", "s3cret")
+    loggers = {
+        "sends": {"project": "${oc.env:MY_SECRET}"},
+        "refers": {"project": "${vars.x}"},
+        "own": {"project": "mine"},
+    }
+    config = OmegaConf.create({"logger": loggers, "vars": {"x": "${oc.env:MY_SECRET}"}, "trust": []})
+    evaluate_module.log_scores(Run("run"), config, {"split": "test", "iteration": 1, "metrics": {}}, Path("test.png"))
+    assert built == ["evaluate.own"]

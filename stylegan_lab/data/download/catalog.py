@@ -1,17 +1,20 @@
 """The catalog of published data sets: contents, sources, sizes, checksums and terms. Values that nobody publishes are None."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from stylegan_lab.data.download.extraction import extract_archive
+from stylegan_lab.data.download.extraction import ExtractionLimits, extract_archive
 from stylegan_lab.data.download.formats import arrange_cifar10, arrange_flowers, arrange_mnist
 from stylegan_lab.files.download import ExpectedChecksum
 
 ROOT_VARIABLE = "STYLEGAN_LAB_DATA"
-Arrange = Callable[[list[Path], Path], Path]
+Arrange = Callable[[list[Path], Path, ExtractionLimits], Path]
+ENTRIES_PER_IMAGE = 4  # of an archive: folders, images of splits that are not counted, and what macOS adds to each file
+ENTRIES_OF_UNKNOWN = 150_000
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,12 @@ class PaperDataset:
         """Bytes to download, if known."""
         sizes = [file.expected.size or file.approximate_bytes for file in self.files]
         return sum(size or 0 for size in sizes) if all(sizes) and sizes else None
+
+    @property
+    def limits(self) -> ExtractionLimits:
+        """For its archive: a multiple of the images that it is known to hold."""
+        images = sum(int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", self.images or ""))
+        return ExtractionLimits(entries=1000 + ENTRIES_PER_IMAGE * images if images else ENTRIES_OF_UNKNOWN)
 
     @property
     def has_exact_size(self) -> bool:

@@ -33,7 +33,7 @@ def download_dataset(dataset: PaperDataset, root: Path, keep_archive: bool = Fal
 def _download_and_extract(dataset: PaperDataset, target: Path, keep_archive: bool) -> None:
     archives = [_download_file(file, target.parent) for file in dataset.files]
     with partial_folder(target) as partial:
-        arranged = dataset.arrange(archives, partial)
+        arranged = dataset.arrange(archives, partial, dataset.limits)
         for file, archive in zip(dataset.files, archives, strict=True):
             if not file.expected.sha256:
                 _record_hash(file.urls[0], file_digest(archive))

@@ -47,9 +47,9 @@ def partial_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def extract_archive(archives: list[Path], into: Path) -> Path:
+def extract_archive(archives: list[Path], into: Path, limits: ExtractionLimits = ExtractionLimits()) -> Path:  # noqa: B008
     """Extract a single archive, and return its only top folder, or `into` if there are several entries."""
-    extract(archives[0], into)
+    extract(archives[0], into, limits)
     contents = list(into.iterdir())
     return contents[0] if len(contents) == 1 and contents[0].is_dir() else into
 

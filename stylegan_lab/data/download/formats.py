@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylegan_lab.console import report_progress
-from stylegan_lab.data.download.extraction import extract, gunzip, partial_folder
+from stylegan_lab.data.download.extraction import ExtractionLimits, extract, gunzip, partial_folder
 from stylegan_lab.errors import UserError
 from stylegan_lab.files.download import cache_dir
 from stylegan_lab.files.file_lock import file_lock
@@ -34,8 +34,8 @@ CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 CIFAR10_RECORD_SIZE = 1 + 3 * 32 * 32  # a label, then the red, green and blue planes
 
 
-def arrange_cifar10(files: list[Path], into: Path) -> Path:
-    extract(files[0], into / "archive")
+def arrange_cifar10(files: list[Path], into: Path, limits: ExtractionLimits = ExtractionLimits()) -> Path:  # noqa: B008
+    extract(files[0], into / "archive", limits)
     for split, pattern in (("train", "data_batch_*.bin"), ("test", "test_batch.bin")):
         batches = sorted((into / "archive").rglob(pattern))
         write_batches(batches, into / "set" / split, f"{files[0]} holds no {pattern}")
@@ -93,10 +93,10 @@ def _mat_elements(data: bytes) -> Iterator[tuple[int, bytes]]:
             at += 8 + length + (-length % 8 if kind != MAT_COMPRESSED else 0)
 
 
-def arrange_flowers(files: list[Path], into: Path) -> Path:
+def arrange_flowers(files: list[Path], into: Path, limits: ExtractionLimits = ExtractionLimits()) -> Path:  # noqa: B008
     """Arrange the images by labels and the official splits."""
     archive, labels, splits = files
-    extract(archive, into / "archive")
+    extract(archive, into / "archive", limits)
     classes, numbers = read_mat(labels)["labels"], read_mat(splits)
     for split, name in (("train", "trnid"), ("val", "valid"), ("test", "tstid")):
         for number in numbers[name]:
@@ -113,7 +113,7 @@ def arrange_flowers(files: list[Path], into: Path) -> Path:
 IDX_MAX_BYTES = 64_000_000  # bytes of one array
 
 
-def arrange_mnist(files: list[Path], into: Path) -> Path:
+def arrange_mnist(files: list[Path], into: Path, _: object = None) -> Path:
     """Arrange images and labels of train, then those of test."""
     for split, images, labels in (("train", files[0], files[1]), ("test", files[2], files[3])):
         write_digits(images, labels, into / split)

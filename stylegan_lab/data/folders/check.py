@@ -12,6 +12,7 @@ from stylegan_lab.data.folders.issues import (
     DataIssue,
     IssueItem,
     Probes,
+    few_images_issue,
     file_issues,
     find_other_files,
     format_count,
@@ -19,8 +20,10 @@ from stylegan_lab.data.folders.issues import (
     pair_issues,
     pair_name_issues,
     side_by_side_issues,
+    single_pair_issues,
+    split_issues,
 )
-from stylegan_lab.data.folders.layout import Layout, LayoutPart, detect_layout, matched_pairs
+from stylegan_lab.data.folders.layout import CONTENTS, Layout, LayoutPart, detect_layout, matched_pairs
 from stylegan_lab.data.folders.listing import images_below
 from stylegan_lab.data.folders.scan import ProbedImage, scan_images
 from stylegan_lab.errors import UserError
@@ -91,7 +94,11 @@ def _list_files(root: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _layout_issues(layout: Layout, probes: Probes) -> Iterator[DataIssue]:
+    yield from split_issues(_split_separately(layout))
+    if layout.data == "single_pair":
+        yield from single_pair_issues(layout.parts, probes)
     if layout.data != "paired":
+        yield from few_images_issue(layout.data, sum(len(part.files) for part in layout.parts))
         return
     if not any(layout.domains):
         yield from side_by_side_issues(layout.parts, probes)
@@ -107,6 +114,20 @@ def _layout_issues(layout: Layout, probes: Probes) -> Iterator[DataIssue]:
             other = " ".join(filter(None, (split, b if in_a else a)))
             missing.append(IssueItem((image,), f"has no counterpart in {other}"))
     yield from pair_issues(pairs, missing, probes)
+
+
+def _split_separately(layout: Layout) -> dict[str, list[LayoutPart]]:
+    """The parts that training splits into train, val and test at a time, by the name of what it splits."""
+    if layout.data == "single_pair":
+        return {}
+    domains = [name for name in layout.domains if name] if layout.data != "flat" else []
+    if not domains:
+        return {"the folder": list(layout.parts)}
+    if layout.data == "style":
+        domains = [name for name in domains if name.lower() in CONTENTS]
+    if layout.data == "paired":
+        domains = domains[:1]  # the other one follows it
+    return {name: [part for part in layout.parts if part.domain == name] for name in domains}
 
 
 def _summary(part: LayoutPart, probes: Probes) -> DomainSummary:

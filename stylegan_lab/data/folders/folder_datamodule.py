@@ -1,6 +1,6 @@
 """The base class of data modules over image folders: finding, reading, splitting, caching and augmenting images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import KW_ONLY, dataclass
@@ -17,12 +17,12 @@ from stylegan_lab.data.folders.cache import CachedImages, CacheRecord, DecodedCa
 from stylegan_lab.data.folders.image_list import BadFileReplacingImages, ImageList, PixelBlocks
 from stylegan_lab.data.folders.layout import LayoutPart
 from stylegan_lab.data.folders.reading import ImageReading, image_size
-from stylegan_lab.data.folders.splitting import SplitSettings
+from stylegan_lab.data.folders.splitting import DEFAULT_FRACTIONS, SplitSettings
 from stylegan_lab.data.folders.tree import FolderTree
 from stylegan_lab.data.sampler import sample_rng
 from stylegan_lab.errors import UserError, check_at_least
 from stylegan_lab.files.download import cache_dir
-from stylegan_lab.images.open_image import UnreadableImageError, display_name
+from stylegan_lab.images.open_image import UnreadableImageError, display_name, has_end, open_image
 from stylegan_lab.images.transforms.augment import Augmentation, apply_augmentations
 from stylegan_lab.images.transforms.resize import ResizePolicy
 
@@ -55,8 +55,8 @@ class FolderDataModule(ImageDataModule):
     bad_files: Literal["refuse", "skip"] = "refuse"
     cache: Literal["auto"] | bool = "auto"
     cache_dir: str | None = None
-    val_fraction: float = 0.05
-    test_fraction: float = 0.1
+    val_fraction: float = DEFAULT_FRACTIONS["val"]
+    test_fraction: float = DEFAULT_FRACTIONS["test"]
     split_seed: int = 0
     train_list: str | None = None
     val_list: str | None = None
@@ -108,9 +108,8 @@ class FolderDataModule(ImageDataModule):
         paths = list(dict.fromkeys(path for domain in train for path in domain if path not in bad))
         records = self._cache_records(paths) if self._should_cache(paths) else {}
         bad |= {path: record.bad for path, record in records.items() if record.bad is not None}
-        self._report_bad_files(bad)
         sizes = {path: size for path, size in self._headers.items() if not isinstance(size, str)}
-        self.check_sizes(sizes)
+        raise_together(lambda: self._report_bad_files(bad), lambda: self.check_sizes(sizes))
         self._note_upscaled([min(sizes[path]) for path in paths])
         images = [ImageList(domain, self.image_reading) for domain in self._remove_bad(train, bad)]
         for each in images if records else ():
@@ -160,6 +159,12 @@ class FolderDataModule(ImageDataModule):
             self.actual_paths(self.split([part for part in parts if part.domain == name], name)) for name in names
         ]
         return {split: [domain[split] for domain in splits] for split in splits[0]}
+
+    def source_files(self) -> dict[str, Path]:
+        images = {path for domains in self.files.values() for domain in domains for path in domain}
+        lists = self.split_settings.lists.values()
+        named = {name.as_posix(): path for name, path in self.tree.files.items() if path in images}
+        return named | {path.name: path for path in lists}
 
     def actual_paths(self, splits: Mapping[str, Sequence[Path]]) -> dict[str, list[Path]]:
         return {split: [self.tree.files[path] for path in paths] for split, paths in splits.items()}
@@ -255,7 +260,7 @@ class FolderDataModule(ImageDataModule):
 
     @cached_property
     def _headers(self) -> dict[Path, tuple[int, int] | str]:
-        """The size of every image of all splits, or the reason why it cannot be read."""
+        """The size of every image of all splits, or the reason why it cannot be read, as far as its header and end tell."""
         paths = list(dict.fromkeys(path for domains in self.files.values() for domain in domains for path in domain))
         with ThreadPoolExecutor(4 * num_cores()) as threads:
             return dict(zip(paths, threads.map(_header, paths), strict=True))
@@ -287,12 +292,29 @@ class FolderDataModule(ImageDataModule):
         return left
 
 
+def raise_together(*checks: Callable[[], None], faults: Sequence[str] = ()) -> None:
+    """Run all checks, so that everything that is wrong can be corrected at once. `faults` are known already."""
+    found = list(faults)
+    for check in checks:
+        try:
+            check()
+        except UserError as error:
+            found.append(str(error))
+    if found:
+        raise UserError("\n".join(found))
+
+
 def expand_path(path: str | None) -> Path | None:
     return None if path is None else Path(path).expanduser()
 
 
 def _header(path: Path) -> tuple[int, int] | str:
+    """Width and height, or why the image cannot be read. It is decoded only if its end is missing."""
     try:
-        return image_size(path)
+        size = image_size(path)
+        if not has_end(path):
+            with open_image(path) as image:
+                image.load()
+        return size
     except UnreadableImageError as error:
         return error.reason

@@ -6,13 +6,15 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from stylegan_lab.data.folders.layout import LayoutPart
+from stylegan_lab.data.folders.layout import LayoutPart, ambiguous_names, same_aspect
 from stylegan_lab.data.folders.listing import normalized_name
 from stylegan_lab.data.folders.scan import SUFFIXES_OF, BadFile, ProbedImage
-from stylegan_lab.data.folders.splitting import duplicate_key
+from stylegan_lab.data.folders.splitting import SplitSettings, duplicate_key
+from stylegan_lab.errors import UserError
 from stylegan_lab.images.open_image import SUFFIXES
 
 Item = TypeVar("Item")
+FEW_IMAGES = 500  # below: too few to train a generator from noise on
 IMBALANCE_RATIO = 10  # report a domain if another one has more than this many times its images
 
 
@@ -60,7 +62,7 @@ def file_issues(parts: Sequence[LayoutPart], probes: Probes) -> Iterator[DataIss
 
 
 def pair_name_issues(parts: Sequence[LayoutPart]) -> Iterator[DataIssue]:
-    groups = [group for part in parts for group in _groups_by(part.files, lambda path: path.with_suffix(""))]
+    groups = ambiguous_names(parts)
     why = "with several suffixes in one folder, so the counterpart is ambiguous"
     return _issue("ambiguous_pairs", True, list(map(IssueItem, groups)), "name", why)
 
@@ -76,8 +78,8 @@ def pair_issues(
         for a, b in pairs
         if isinstance(x := probes[a], ProbedImage) and isinstance(y := probes[b], ProbedImage)
     ]
-    different = [IssueItem((a, b), f"{x.size} and {y.size}") for a, b, x, y in readable if x.size != y.size]
-    unlike = "of different sizes; both images of a pair must show the same part of the scene"
+    different = [IssueItem((a, b), f"{x.size} and {y.size}") for a, b, x, y in readable if not _same_shape(x, y)]
+    unlike = "of different shapes; both images of a pair must show the same part of the scene"
     yield from _issue("pair_sizes", True, different, "pair", unlike)
     same = [IssueItem((a, b)) for a, b, x, y in readable if x.pixels == y.pixels]
     yield from _issue("identical_pairs", False, same, "pair", "of two identical images")
@@ -86,9 +88,42 @@ def pair_issues(
 def side_by_side_issues(parts: Sequence[LayoutPart], probes: Probes) -> Iterator[DataIssue]:
     """Issues of images that hold a pair side by side."""
     readable = _readable(parts, probes)
-    odd = [IssueItem((path,), probe.size) for path, probe in readable if probe.width != 2 * probe.height]
+    odd = [
+        IssueItem((path,), probe.size)
+        for path, probe in readable
+        if not same_aspect((probe.width, probe.height), (2, 1))
+    ]
     why = "not twice as wide as high, unlike the others: no pair, or a pair of another shape"
     return _issue("pair_sizes", True, odd, "image", why)
+
+
+def single_pair_issues(parts: Sequence[LayoutPart], probes: Probes) -> Iterator[DataIssue]:
+    """The two images of the only pair must have the same size: they are cropped together."""
+    readable = _readable(parts, probes)
+    if len({probe.size for _, probe in readable}) > 1:
+        item = IssueItem([path for path, _ in readable], " and ".join(probe.size for _, probe in readable))
+        yield from _issue(
+            "pair_sizes", True, [item], "pair", "of two sizes; as a single pair the two images must have the same"
+        )
+
+
+def split_issues(parts_by_name: Mapping[str, Sequence[LayoutPart]]) -> Iterator[DataIssue]:
+    """Domains of which training cannot hold images out, by the rules that training itself splits by."""
+    for name, parts in parts_by_name.items():
+        try:
+            SplitSettings().split(parts, name, {path: path for part in parts for path in part.files})
+        except UserError as error:
+            yield DataIssue("too_few", True, str(error))
+
+
+def few_images_issue(layout_data: str, count: int) -> Iterator[DataIssue]:
+    if layout_data == "flat" and count < FEW_IMAGES:
+        few = f"{format_count(count, 'image')} are few to generate such images from: a GAN learns them by heart"
+        yield DataIssue("few_images", False, f"{few}; data=vintage and data=superres make pairs of them instead")
+
+
+def _same_shape(x: ProbedImage, y: ProbedImage) -> bool:
+    return same_aspect((x.width, x.height), (y.width, y.height))
 
 
 def _issue(kind: str, serious: bool, items: Sequence[IssueItem], noun: str, why: str) -> Iterator[DataIssue]:

@@ -1,6 +1,7 @@
 """Detecting the layout of an image folder from file names, and for flat folders also from image sizes."""
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,9 @@ SPLIT_OF_FOLDER = {
 SPLIT_ORDER = ("", "train", "val", "test")
 SPLIT_AND_LETTER = re.compile(r"(train|val|test)[ _-]?([ab])", re.IGNORECASE)
 CONTENTS, STYLES = {"content", "contents"}, {"style", "styles"}
-PAIRED_SHARE = 0.5  # two folders with a larger share of names in common are pairs
+PAIRED_SHARE = 0.5  # two folders with a larger share of names in common are pairs, unless as many differ in shape
+ASPECT_TOLERANCE = 0.02  # relative difference of the aspect ratios of a pair: a pixel or two
+NAME_AND_WORD = re.compile(r"(.+?)[ _.-]?([A-Za-z]+)")  # 1_A and 1_B, 7-input and 7-target
 SIDE_BY_SIDE_SHARE = 0.8  # a flat folder with a larger share of images twice as wide as high holds pairs
 NUM_PROBED = 24  # images whose sizes are read to classify a flat folder
 SizeOf = Callable[[Path], tuple[int, int] | None]
@@ -77,13 +80,19 @@ def detect_layout(files: Sequence[Path], image_size: SizeOf) -> Layout:
     if any(SPLIT_AND_LETTER.fullmatch(path.parts[0]) for path in files):
         folders = dict.fromkeys(path.parts[0] for path in files if len(path.parts) > 1)
         summary = f"folders named as in CycleGAN: {', '.join(folders)}"
-        return Layout("unpaired", parts, (summary, *evidence), ("domains", "labelled"))
+        hints = (*evidence, *_splits_with_shared_names(parts, domains), *pairs_by_word(files))
+        return Layout("unpaired", parts, (summary, *hints), ("domains", "labelled"))
     shared, of = _shared_names(parts, domains)
     if shared > PAIRED_SHARE * of:
+        odd, seen = _pairs_of_other_shape(parts, image_size)
+        if odd > PAIRED_SHARE * seen:
+            unlike = f"but {odd} of the first {seen} pairs differ in shape: no pairs"
+            summary = f"two folders of images, {listed}, with {shared:,} of {of:,} names in both, {unlike}"
+            return Layout("unpaired", parts, (summary, *evidence), ("domains", "labelled"))
         summary = f"two folders of images, {listed}, with {shared:,} of {of:,} names in both: true pairs"
         return Layout("paired", parts, (summary, *evidence), ("unpaired",))
     summary = f"two folders of images, {listed}, with {f'only {shared:,} of {of:,}' if shared else 'no'} names in both: no pairs"
-    return Layout("unpaired", parts, (summary, *evidence), ("domains", "labelled"))
+    return Layout("unpaired", parts, (summary, *evidence, *pairs_by_word(files)), ("domains", "labelled"))
 
 
 def parse_image_path(path: Path) -> ImageLocation:
@@ -106,6 +115,36 @@ def matched_pairs(parts: Sequence[LayoutPart]) -> Iterator[tuple[str, tuple[Path
         here = {part.domain: {_stem(path): path for path in part.files} for part in parts if part.split == split}
         for stem in sorted({*here.get(a, ()), *here.get(b, ())}):
             yield split, (here.get(a, {}).get(stem), here.get(b, {}).get(stem))
+
+
+def ambiguous_names(parts: Sequence[LayoutPart]) -> list[list[Path]]:
+    """The images of a part that have the same name but for the suffix, so that the counterpart of a pair is ambiguous."""
+    groups: dict[tuple[str, str, str], list[Path]] = defaultdict(list)
+    for part in parts:
+        for path in part.files:
+            groups[part.split, part.domain, _stem(path)].append(path)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def same_aspect(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two (width, height) have the same shape. The images of a pair must: resizing would hide that they do not match."""
+    return abs(one[0] / one[1] * other[1] / other[0] - 1) <= ASPECT_TOLERANCE
+
+
+def pairs_by_word(files: Sequence[Path]) -> Iterator[str]:
+    """A hint if most images have a counterpart whose name ends in another word, such as 1_A and 1_B."""
+    words: dict[str, set[str]] = defaultdict(set)
+    for path in files:
+        rest = parse_image_path(path).rest
+        if match := NAME_AND_WORD.fullmatch(rest.stem):
+            words[(rest.parent / match[1]).as_posix()].add(match[2])
+    found = Counter(tuple(sorted(pair)) for pair in words.values() if len(pair) == 2)
+    for (a, b), count in found.most_common(1):
+        if 2 * count > PAIRED_SHARE * len(files):
+            yield (
+                f"{count:,} names end in {a} and in {b}: if these are pairs, put them into two folders under the same name, "
+                "without the ending, for data=paired"
+            )
 
 
 def _stem(path: Path) -> str:
@@ -164,13 +203,29 @@ def _flat(parts: tuple[LayoutPart, ...], evidence: Sequence[str], image_size: Si
     if len(files) == 2:
         return Layout("single_pair", parts, ("two images: one pair",), ("flat",))
     sizes = [size for path in files[:NUM_PROBED] if (size := image_size(path)) is not None]
-    twice = sum(width == 2 * height for width, height in sizes)
+    twice = sum(same_aspect(size, (2, 1)) for size in sizes)
     if twice > SIDE_BY_SIDE_SHARE * len(sizes):
         odd = f" (but {len(sizes) - twice} of the first {len(sizes)})" if twice < len(sizes) else ""
         summary = f"images twice as wide as high{odd}, as images are that hold a pair side by side"
         return Layout("paired", parts, (summary, *evidence), ("flat",))
     summary = "no folders for domains: images to generate from, or to make pairs of (vintage, superres)"
-    return Layout("flat", parts, (summary, *evidence), ("vintage", "superres"))
+    return Layout("flat", parts, (summary, *evidence, *pairs_by_word(files)), ("vintage", "superres"))
+
+
+def _pairs_of_other_shape(parts: Sequence[LayoutPart], image_size: SizeOf) -> tuple[int, int]:
+    """How many of the first pairs are of two images that differ in shape, and how many were looked at."""
+    pairs = [(a, b) for _, (a, b) in matched_pairs(parts) if a and b][: NUM_PROBED // 2]
+    sizes = [(x, y) for a, b in pairs if (x := image_size(a)) is not None and (y := image_size(b)) is not None]
+    return sum(not same_aspect(*pair) for pair in sizes), len(sizes)
+
+
+def _splits_with_shared_names(parts: Sequence[LayoutPart], domains: Sequence[str]) -> Iterator[str]:
+    for split in dict.fromkeys(part.split for part in parts):
+        shared, of = _shared_names([part for part in parts if part.split == split], domains)
+        if shared > PAIRED_SHARE * of:
+            a, b = domains
+            both = f"{shared:,} of {of:,} names in {split}{a} are in {split}{b} too"
+            yield f"{both}; if these are true pairs in every split, data=paired uses them as such"
 
 
 def _shared_names(parts: Sequence[LayoutPart], domains: Sequence[str]) -> tuple[int, int]:

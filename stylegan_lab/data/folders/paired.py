@@ -9,9 +9,15 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import Dataset
 
-from stylegan_lab.data.folders.folder_datamodule import Augmentations, Files, FolderDataModule
+from stylegan_lab.data.folders.folder_datamodule import Augmentations, Files, FolderDataModule, raise_together
 from stylegan_lab.data.folders.image_list import ImageList, ImagePairs, PixelBlocks
-from stylegan_lab.data.folders.layout import SIDE_BY_SIDE_SHARE, matched_pairs
+from stylegan_lab.data.folders.layout import (
+    SIDE_BY_SIDE_SHARE,
+    ambiguous_names,
+    matched_pairs,
+    pairs_by_word,
+    same_aspect,
+)
 from stylegan_lab.data.folders.reading import ImageReading
 from stylegan_lab.data.folders.tree import FolderTree
 from stylegan_lab.data.folders.unpaired import two_folder_tree
@@ -23,7 +29,6 @@ from stylegan_lab.images.transforms.augment import apply_augmentations
 
 MAX_REFERENCE_PAIRS = 64  # training pairs that baselines are fitted on
 MAX_LISTED = 5
-ASPECT_TOLERANCE = 0.02  # relative difference of the aspect ratios of a pair: a pixel or two
 
 
 def _pair_sample(pairs: PixelBlocks, augment: Augmentations, seed: int, key: SampleKey) -> PairedBatch:
@@ -92,8 +97,9 @@ class PairedFoldersDataModule(FolderDataModule):
                 counterpart_of[in_a] = in_b
             else:
                 missing += [path for path in (in_a, in_b) if path is not None]
-        if missing:
-            raise self._missing_pairs(missing)
+        ambiguous = ambiguous_names(self.tree.layout.parts)
+        if ambiguous or missing:
+            self._raise_all_faults(ambiguous, missing, counterpart_of)
         parts = [
             part._replace(files=tuple(filter(counterpart_of.__contains__, part.files)))
             for part in self.tree.layout.parts
@@ -104,13 +110,34 @@ class PairedFoldersDataModule(FolderDataModule):
         b = self.actual_paths({split: [counterpart_of[path] for path in paths] for split, paths in splits.items()})
         return {split: [a[split], b[split]] for split in a}
 
-    def _missing_pairs(self, missing: list[Path]) -> UserError:
+    def _raise_all_faults(
+        self, ambiguous: list[list[Path]], missing: list[Path], counterpart_of: Mapping[Path, Path]
+    ) -> None:
+        """What is wrong with names, and what the images that do have a counterpart will be refused for."""
+        faults = [self._ambiguous(ambiguous)] if ambiguous else []
+        faults += [self._missing_pairs(missing)] if missing else []
+        a, b = ([self.tree.files[path] for path in paths] for paths in (counterpart_of, counterpart_of.values()))
+        self.files = {"train": [a, b]}
+        sizes = {path: size for path, size in self._headers.items() if not isinstance(size, str)}
+        bad = self._bad_headers() if self.bad_files == "refuse" else {}
+        raise_together(lambda: self._report_bad_files(bad), lambda: self.check_sizes(sizes), faults=faults)
+
+    def _ambiguous(self, groups: list[list[Path]]) -> str:
+        names = [", ".join(display_name(self.tree.files[path]) for path in group) for group in groups[:MAX_LISTED]]
+        more = f" and {len(groups) - MAX_LISTED:,} more" if len(groups) > MAX_LISTED else ""
+        return (
+            f"{len(groups):,} name{'s' * (len(groups) > 1)} with several suffixes in one folder, so the counterpart is ambiguous: "
+            f"{'; '.join(names)}{more}. Remove all but one"
+        )
+
+    def _missing_pairs(self, missing: list[Path]) -> str:
         listed = ", ".join(display_name(self.tree.files[path]) for path in missing[:MAX_LISTED])
         more = f" and {len(missing) - MAX_LISTED:,} more" if len(missing) > MAX_LISTED else ""
         names = [path.stem for path in missing]
         by_case = len({name.lower() for name in names}) < len(set(names))
         hint = "; some names differ only by upper and lower case" if by_case else ""
-        return UserError(
+        hint += "".join(f"; {sentence}" for sentence in pairs_by_word(list(self.tree.files)))
+        return (
             f"{len(missing):,} image{'s have' if len(missing) > 1 else ' has'} no counterpart of the same name in the "
             f"other folder: {listed}{more}{hint}. Add the counterparts, or remove these images (or use data=unpaired)"
         )
@@ -121,7 +148,7 @@ class PairedFoldersDataModule(FolderDataModule):
         odd = []
         for domains in self.files.values():
             for a, b in zip(*domains, strict=True) if len(domains) == 2 else ():
-                if a in sizes and b in sizes and not _same_aspect(sizes[a], sizes[b]):
+                if a in sizes and b in sizes and not same_aspect(sizes[a], sizes[b]):
                     (width, height), (other_width, other_height) = sizes[a], sizes[b]
                     sides = f"{display_name(a)} is {width}x{height} and {display_name(b)} {other_width}x{other_height}"
                     odd.append(sides)
@@ -136,7 +163,7 @@ class PairedFoldersDataModule(FolderDataModule):
         """If most images are twice as wide as high, the others are probably no pairs, but would be cut in two."""
         side_by_side_files = [path for (paths, *other) in self.files.values() if not other for path in paths]
         side_by_side = {path: sizes[path] for path in side_by_side_files if path in sizes}
-        odd = {path: size for path, size in side_by_side.items() if not _same_aspect(size, (2, 1))}
+        odd = {path: size for path, size in side_by_side.items() if not same_aspect(size, (2, 1))}
         if odd and len(odd) < (1 - SIDE_BY_SIDE_SHARE) * len(side_by_side):
             first = list(odd.items())[:MAX_LISTED]
             listed = ", ".join(f"{display_name(path)} is {width}x{height}" for path, (width, height) in first)
@@ -160,10 +187,6 @@ class PairedFoldersDataModule(FolderDataModule):
     def reference_pairs(self) -> Dataset[Any]:
         pairs = self.pairs(self.held_out_images("train"))
         return LambdaDataset(min(len(pairs), MAX_REFERENCE_PAIRS), partial(_held_out_pair, pairs))
-
-
-def _same_aspect(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return abs(one[0] / one[1] * other[1] / other[0] - 1) <= ASPECT_TOLERANCE
 
 
 @dataclass(eq=False, repr=False)

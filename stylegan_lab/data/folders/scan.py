@@ -13,7 +13,7 @@ from stylegan_lab.cores import num_cores
 from stylegan_lab.data.folders.worker_pool import WorkerLost, map_in_workers
 from stylegan_lab.files.download import file_digest
 from stylegan_lab.images.decode import decode, has_alpha, orientation
-from stylegan_lab.images.open_image import MAX_PIXELS, UnreadableImageError, open_image
+from stylegan_lab.images.open_image import UnreadableImageError, open_image
 
 GRAY_16 = "gray 16 bit"
 HIGH_BIT_DEPTH_MODES = {GRAY_16, "gray float"}
@@ -52,11 +52,11 @@ class DeferredLargeFile(NamedTuple):
     """An image to be read later with fewer workers, to bound memory."""
 
 
-def probe_image(path: Path, max_pixels: int = MAX_PIXELS) -> ProbedImage | BadFile | DeferredLargeFile:
-    """Read the entire file, as training does."""
+def probe_image(path: Path, large: int | None = None) -> ProbedImage | BadFile | DeferredLargeFile:
+    """Read the entire file, as training does, unless it has more than `large` pixels."""
     try:
         with open_image(path) as image:
-            if image.width * image.height > max_pixels:
+            if large is not None and image.width * image.height > large:
                 return DeferredLargeFile()
             mode, kind, rotated = image_mode_text(image), str(image.format), 1 < orientation(image) <= 8
             pixels = _comparable_pixels(image, mode)
@@ -111,8 +111,8 @@ def scan_images(
     results: dict[Path, ProbedImage | BadFile] = {}
     unread: dict[type, list[Path]] = {DeferredLargeFile: [], WorkerLost: []}
 
-    def read(waiting: Sequence[Path], num_workers: int, max_pixels: int = MAX_PIXELS, last: bool = False) -> None:
-        probe = partial(probe_image, max_pixels=max_pixels)
+    def read(waiting: Sequence[Path], num_workers: int, large: int | None = None, last: bool = False) -> None:
+        probe = partial(probe_image, large=large)
         for index, result in map_in_workers(probe, waiting, num_workers, timeout):
             path = waiting[index]
             if isinstance(result, WorkerLost) and last:

@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from stylegan_lab.errors import UserError, check_at_least
 from stylegan_lab.images.open_image import display_name
 
 SPLITS = ("train", "val", "test")
+DEFAULT_FRACTIONS = {"val": 0.05, "test": 0.1}  # held out where neither folders nor lists say what is
 Name = TypeVar("Name", bound=PurePath)
 
 # Suffixes that programs add to the name of a copy: "(2)", " - Copy", "~2", "@2x", "-1024x768", "-scaled", "_edited" ...
@@ -45,8 +46,11 @@ def split_by_fraction(
     if len(groups) <= len(wanted):  # here a second number probably does not mark a copy
         groups = _groups(paths, ignore_second_number=False)
     if len(groups) <= len(wanted):
+        alike = f", which are {len(groups)} by their names (1.png and 1 (2).png count as copies)" * (
+            len(groups) < len(paths)
+        )
         raise UserError(
-            f"{folder_name} has {len(paths)} image{'s' * (len(paths) != 1)}{', all with similar names' * (len(paths) > 1)}; "
+            f"{folder_name} has {len(paths)} image{'s' * (len(paths) != 1)}{alike}; "
             f"training and {' and '.join(wanted) or 'training'} need {len(wanted) + 1} different ones "
             "(set data.val_fraction=0 data.test_fraction=0 to hold nothing out)"
         )
@@ -109,9 +113,9 @@ def _lines(file: Path) -> list[str]:
 class SplitSettings:
     """Splits one domain: by lists if there are any, else by folders, else by fractions."""
 
-    fractions: Mapping[str, float]
-    seed: int
-    lists: Mapping[str, Path]
+    fractions: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_FRACTIONS))
+    seed: int = 0
+    lists: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for split, fraction in self.fractions.items():

@@ -39,7 +39,7 @@ MACHINE_SETTINGS = (
 # Settings in which a run that is passed to `reproduce --run` may differ from the baseline.
 IRRELEVANT_SETTINGS = (
     *(*MACHINE_SETTINGS, "callbacks", "trainer", "seed", "resume", "evaluate", "output_dir", "runs_dir", "name"),
-    *("dry_run", "trust", "vars", "metrics", "model.optimizer.fused"),
+    *("dry_run", "overwrite", "allow_changed_data", "trust", "vars", "metrics", "model.optimizer.fused"),
 )
 # They may differ in a run, which is scored with the metrics of its baseline, but they are part of what the baseline asks for.
 FINGERPRINTED_ALL_THE_SAME = ("data.batch_size", "vars", "metrics")

@@ -8,6 +8,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from stylegan_lab.errors import UserError
 from stylegan_lab.images.grid import GAP
+from stylegan_lab.images.open_image import UnreadableImageError, open_image
 
 GridCells = Sequence[Sequence[Image.Image]]  # by row and column
 MIN_SIZE = 8  # pixels
@@ -18,9 +19,9 @@ MAX_DIFFERENCE = 1.0  # of 255; mean difference up to which two cells count as e
 def split_grid(path: Path, size: int | None = None) -> GridCells:
     """Cut a grid into square cells: of `size` if that fits, else of the smallest size that fits."""
     try:
-        with Image.open(path) as file:
+        with open_image(path) as file:
             image = file.convert("RGB")
-    except OSError:
+    except UnreadableImageError:
         raise UserError(f"{path} cannot be read") from None
     for side in _cell_sizes(image, size):
         columns, rows = ((length + GAP) // (side + GAP) for length in image.size)

@@ -101,6 +101,15 @@ def test_an_attack_leaves_nothing_but_its_archive(server: Server) -> None:
     assert files_in_root() == ["facades.tar.gz"] and recorded_hashes() == {}
 
 
+def test_many_more_entries_than_a_set_has_images_are_refused(server: Server) -> None:
+    dataset = served_dataset(
+        "horse2zebra", server, as_zip([(f"set/trainA/{number}.jpg", b"") for number in range(13_000)])
+    )
+    with pytest.raises(UserError, match=r"has more than 11,644 entries; it was not extracted"):
+        download_dataset(dataset, ROOT)
+    assert all(each.limits.entries <= 600_000 for each in DATASETS.values())
+
+
 def test_an_interruption_while_extracting_leaves_no_partial_data_set(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from stylegan_lab.cli.data import MODELS_BY_DATA
 from stylegan_lab.cli.data import check as run_check
+from stylegan_lab.cli.main import run
 from stylegan_lab.config.paths import CONF
 from stylegan_lab.data.folders import check, issues, scan
 from stylegan_lab.data.folders.check import DataReport, check_folder, suggested_command
@@ -35,7 +36,6 @@ from stylegan_lab.images.batch import (
     UnpairedBatch,
     is_compatible,
 )
-from stylegan_lab.images.open_image import MAX_PIXELS
 from stylegan_lab.training.checks import matching_choices
 
 ROOT = Path("photos")
@@ -101,13 +101,16 @@ def test_bad_files_are_listed_in_order_with_their_reasons() -> None:
     ]
 
 
+LIMIT = "has 12000x12000 pixels; at most 89,478,485 are read (STYLEGAN_LAB_MAX_PIXELS)"
+
+
 def test_a_decompression_bomb_is_rejected_by_its_header() -> None:
     unpaired()
     bomb = image("trainA/bomb.bmp")
     header = bytearray(bomb.read_bytes())
     header[18:26] = (12_000).to_bytes(4, "little") * 2
     bomb.write_bytes(header)
-    assert items(find_issue("bad")) == [(["trainA/bomb.bmp"], "has 12000x12000 pixels; at most 100,000,000 are read")]
+    assert items(find_issue("bad")) == [(["trainA/bomb.bmp"], LIMIT)]
 
 
 def test_the_same_file_twice_in_a_domain_is_a_duplicate() -> None:
@@ -215,6 +218,74 @@ def test_pairs_of_different_sizes_are_listed() -> None:
     image("train/photos/3.jpg", 20, 16)
     issue = find_issue("pair_sizes")
     assert issue.serious and items(issue) == [(["train/edges/3.png", "train/photos/3.jpg"], "16x16 and 20x16")]
+
+
+def test_pairs_that_differ_by_a_pixel_or_in_scale_are_as_fine_as_for_training() -> None:
+    pairs()
+    image("train/edges/wide.png", 100, 50)
+    image("train/photos/wide.jpg", 201, 100)
+    assert check_folder(ROOT).has_no_problems
+
+
+def test_equal_names_of_images_that_differ_in_shape_are_no_pairs() -> None:
+    for number in range(4):
+        image(f"day/{number}.png", 20, 16)
+        image(f"night/{number}.png", 16, 20)
+    layout = check_folder(ROOT).layout
+    assert layout.data == "unpaired"
+    assert layout.evidence[0].endswith("4 of 4 names in both, but 4 of the first 4 pairs differ in shape: no pairs")
+
+
+def test_two_images_of_two_sizes_are_no_single_pair() -> None:
+    image("a.png", 16, 16), image("b.png", 20, 20)
+    assert find_issue("pair_sizes").message.startswith("1 pair of two sizes; as a single pair")
+
+
+@pytest.mark.parametrize(
+    ("counts", "named"), [((2, 9), "a has 2 images; training"), ((9, 1), "b has 1 image; training")]
+)
+def test_a_domain_too_small_to_hold_anything_out_is_a_problem(counts: tuple[int, int], named: str) -> None:
+    for domain, count in zip("ab", counts, strict=True):
+        for number in range(count):
+            image(f"{domain}/{domain}{chr(97 + number)}.png")
+    issue = find_issue("too_few")
+    assert issue.serious and issue.message.startswith(named) and "names" not in issue.message
+    assert run(["train", "experiment=tiny", "data=unpaired", "data.root=photos", "data.size=16", "dry_run=true"]) == 2
+
+
+def test_copies_are_counted_once_when_images_are_held_out() -> None:
+    for name in ("1.png", "1 (2).png", "1 - Copy.png"):
+        image(f"all/{name}")
+    assert "3 images, which are 1 by their names" in find_issue("too_few").message
+
+
+def test_names_that_end_in_a_word_are_pointed_out() -> None:
+    for number in range(4):
+        image(f"{number}_A.png"), image(f"{number}_B.png")
+    layout = check_folder(ROOT).layout
+    assert layout.data == "flat" and layout.evidence[-1].startswith("4 names end in A and in B: if these are pairs")
+
+
+def test_equal_names_in_the_test_domains_are_pointed_out() -> None:
+    unpaired()
+    for number in range(3):
+        image(f"testA/same{number}.png"), image(f"testB/same{number}.png")
+    evidence = check_folder(ROOT).layout.evidence
+    assert any(
+        each.startswith("5 of 5 names in testA are in testB too") or each.startswith("3 of ") for each in evidence
+    )
+
+
+def test_few_images_are_no_data_for_generation(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(5):
+        image(f"{number}.png")
+    assert not find_issue("few_images").serious
+    assert run(["data", "check", "photos"]) == 0
+    printed = capsys.readouterr().out
+    assert (
+        printed.index("data=vintage") < printed.index("model=stylegan2")
+        and "train model=pix2pix data=vintage" in printed
+    )
 
 
 def test_a_pair_of_identical_images_is_reported() -> None:
@@ -437,12 +508,12 @@ def test_a_file_that_kills_or_hangs_its_reader_is_a_bad_file(monkeypatch: pytest
     assert all(isinstance(probes[path], ProbedImage) for path in (paths[0], paths[1], paths[3], paths[5]))
 
 
-def harmful_probe(path: Path, max_pixels: int = MAX_PIXELS) -> Any:
+def harmful_probe(path: Path, large: int | None = None) -> Any:
     if path.name == "2.png":
         os.kill(os.getpid(), 11)
     if path.name == "4.png":
         time.sleep(60)
-    return probe_image(path, max_pixels)
+    return probe_image(path, large)
 
 
 def test_large_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.errors import UserError
@@ -27,6 +28,14 @@ def truncated_image(path: Path) -> Path:
     """An image with a valid header and truncated pixels."""
     data = photo(path, size=(64, 64)).read_bytes()
     path.write_bytes(data[: len(data) - 30])
+    return path
+
+
+def damaged_image(path: Path) -> Path:
+    """An image with a valid header and end, and damaged pixels, which only decoding finds."""
+    data = bytearray(photo(path, size=(64, 64)).read_bytes())
+    data[48:56] = b"\xff" * 8
+    path.write_bytes(data)
     return path
 
 
@@ -133,9 +142,9 @@ def test_bad_files_are_skipped_and_counted(root: Path, cache: str) -> None:
 
 
 def test_the_cache_finds_damaged_images_before_training(root: Path) -> None:
-    truncated_image(root / "trainA" / "zzz.png")
+    damaged_image(root / "trainA" / "zzz.png")
     arguments = "data=unpaired", f"data.root={root}"
-    with pytest.raises(UserError, match=r"1 file of 13 cannot be used:\n.*zzz.png cannot be read: .*truncated"):
+    with pytest.raises(UserError, match=r"1 file of 13 cannot be used:\n.*zzz.png cannot be read: "):
         _ = data_of(*arguments, "data.cache=true").num_samples
     assert len(data_of(*arguments, "data.cache=true", "data.bad_files=skip").training_images[0]) == 4  # type: ignore[attr-defined]
     plain = data_of(*arguments, "data.cache=false", "data.batch_size=1")
@@ -196,6 +205,60 @@ def test_images_without_a_counterpart_are_listed(tmp_path: Path) -> None:
         match=r"9 images have no counterpart of the same name in the other folder: .*b/003.png, .*010.png.* and 4 more",
     ):
         data_of("data=paired", f"data.a={tmp_path / 'a'}", f"data.b={tmp_path / 'b'}")
+
+
+def test_a_name_with_two_suffixes_is_ambiguous(tmp_path: Path) -> None:
+    photos(tmp_path / "root" / "a", 4), photos(tmp_path / "root" / "b", 4)
+    (first, *_) = sorted((tmp_path / "root" / "b").iterdir())
+    photo(first.with_suffix(".jpg" if first.suffix == ".png" else ".png"))
+    with pytest.raises(
+        UserError, match=r"1 name with several suffixes in one folder, so the counterpart is ambiguous: "
+    ):
+        data_of("data=paired", f"data.root={tmp_path / 'root'}")
+
+
+def test_all_faults_of_pairs_are_told_at_once(tmp_path: Path) -> None:
+    for side in "ab":
+        photos(tmp_path / "root" / side, 6)
+    folder = tmp_path / "root" / "b"
+    photo(folder / "000.jpg")
+    (folder / "001.png").unlink()
+    photo(folder / "002.png", size=(50, 16))
+    truncated_image(folder / "003.png")
+    with pytest.raises(UserError) as error:
+        data_of("data=paired", f"data.root={tmp_path / 'root'}")
+    ambiguous, missing, *bad, sizes = str(error.value).splitlines()
+    assert ambiguous.startswith("1 name with several suffixes") and missing.startswith("1 image has no counterpart")
+    assert "003.png cannot be read" in "".join(bad) and sizes.startswith("1 pair of different aspect ratios")
+    (folder / "000.jpg").unlink(), photo(folder / "001.png")
+    with pytest.raises(UserError, match=r"(?s)003.png cannot be read.*1 pair of different aspect ratios"):
+        _ = data_of("data=paired", f"data.root={tmp_path / 'root'}").training_images  # type: ignore[attr-defined]
+
+
+def test_counterparts_whose_names_end_in_another_word(tmp_path: Path) -> None:
+    for side in "AB":
+        for number in range(4):
+            photo(tmp_path / "root" / side / f"{number}_{side}.png")
+    with pytest.raises(
+        UserError, match=r"8 images have no counterpart .*4 names end in A and in B: if these are pairs"
+    ):
+        data_of("data=paired", f"data.root={tmp_path / 'root'}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "split"), [("jpg", "trainA"), ("png", "trainB"), ("webp", "testA"), ("gif", "trainA")]
+)
+def test_truncated_images_are_listed_before_training_without_a_cache(root: Path, kind: str, split: str) -> None:
+    photo(tmp := root.parent / "whole.png", size=(64, 64))
+    with Image.open(tmp) as image:
+        image.save(root / split / f"cut.{kind}")
+        image.save(root / split / f"longer.{kind}")
+    data = (root / split / f"cut.{kind}").read_bytes()
+    (root / split / f"cut.{kind}").write_bytes(data[: len(data) * 2 // 3])
+    with (root / split / f"longer.{kind}").open("ab") as file:
+        file.write(b"a program's own data")
+    with pytest.raises(UserError, match=rf"1 file of 14 cannot be used:\n.*cut.{kind} cannot be read"):
+        _ = data_of("data=unpaired", f"data.root={root}", "data.cache=false").training_images
 
 
 def test_single_images_among_side_by_side_pairs_are_an_error(tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ def test_second_numbers_do_not_mark_copies_if_all_names_have_them() -> None:
 def test_too_few_images_are_an_error() -> None:
     with pytest.raises(UserError, match="trainA has 1 image; training and val and test need 3 different ones"):
         split_by_fraction([PurePath("a.png")], FRACTIONS, 0, "trainA")
-    with pytest.raises(UserError, match="has 3 images, all with similar names"):
+    with pytest.raises(UserError, match="^all has 2 images; training and val and test need 3 different ones"):
+        split_by_fraction([PurePath("a.png"), PurePath("b.png")], FRACTIONS, 0, "all")
+    with pytest.raises(UserError, match="has 3 images, which are 1 by their names"):
         split_by_fraction([PurePath("a.png"), PurePath("a (1).png"), PurePath("a (2).png")], FRACTIONS, 0)
 
 

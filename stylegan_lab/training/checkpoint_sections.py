@@ -1,0 +1,77 @@
+"""What a checkpoint has to hold for a training to resume from it: the sections that this experiment would save itself."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from stylegan_lab.callbacks.ema import EMA
+from stylegan_lab.callbacks.rng_state import get_rng_state
+from stylegan_lab.errors import UserError
+from stylegan_lab.models.base import BaseModel
+from stylegan_lab.training.experiment import Experiment
+
+LIGHTNING_SECTIONS = {"epoch": 0, "global_step": 0, "pytorch-lightning_version": "", "loops": {"fit_loop": {}}}
+
+
+def check_sections(path: Path, contents: Mapping[str, Any], experiment: Experiment) -> None:
+    """Refuse a checkpoint without a section: the training would take another course, or fail half-way."""
+    missing = [*_missing(expected_sections(contents, experiment), contents), *_wrong_counts(contents, experiment)]
+    if missing:
+        listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise UserError(
+            f"{path} cannot be resumed: {listed} {'is' if len(missing) == 1 else 'are'} missing or damaged in it. Resume from "
+            "another checkpoint of the run, or start a new one"
+        )
+
+
+def expected_sections(contents: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
+    """The sections, with values that only show their structure. Callbacks that the checkpoint's run did not have need no state."""
+    module = experiment.module
+    configured = contents["config"].get("callbacks") or {}
+    callbacks = {name: each for name, each in experiment.callbacks.items() if configured.get(name) is not None}
+    expected: dict[str, Any] = {
+        **LIGHTNING_SECTIONS,
+        "state_dict": module.state_dict(),
+        "callbacks": {each.state_key: state for each in callbacks.values() if (state := each.state_dict())},
+        "rng_state": [get_rng_state(module.device)],
+    }
+    if isinstance(module, BaseModel):
+        module.on_save_checkpoint(expected)
+        if any(isinstance(each, EMA) for each in callbacks.values()):
+            expected["ema"] = {name: module.get_submodule(name).state_dict() for name in module.ema_networks}
+    expected.pop("config", None)
+    return expected
+
+
+def _missing(expected: Any, found: Any, where: str = "") -> Iterator[str]:
+    """The keys of what `expected` has and `found` has not. Lists may differ in length: there is an entry for each rank."""
+    if isinstance(expected, Tensor):
+        if not isinstance(found, Tensor) or found.shape != expected.shape:
+            yield where
+    elif isinstance(expected, Mapping):
+        if not isinstance(found, Mapping):
+            yield where
+            return
+        for key, value in expected.items():
+            name = f"{where}.{key}".lstrip(".")
+            yield from _missing(value, found[key], name) if key in found else [name]
+    elif isinstance(expected, list) and expected:
+        if not isinstance(found, list) or not found:
+            yield where
+            return
+        for each in found if isinstance(expected[0], Mapping) else ():
+            yield from _missing(expected[0], each, where)
+
+
+def _wrong_counts(contents: Mapping[str, Any], experiment: Experiment) -> Iterator[str]:
+    """The sections that do not have an entry for each player."""
+    if isinstance(module := experiment.module, BaseModel):
+        for section in ("optimizer_states", "lr_schedulers"):
+            states = contents.get(section)
+            if not isinstance(states, list) or len(states) != len(module.players):
+                yield section
+        for player, state in zip(module.players, contents.get("optimizer_states") or [], strict=False):
+            if list(_missing(dict.fromkeys(("state", "param_groups")), state)):
+                yield f"optimizer_states[{player.index}]"
