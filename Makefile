@@ -57,7 +57,6 @@ types: install
 	$(BIN)/mypy
 
 docs: install ## build the documentation site in site/, after writing the pages that are generated from the code
-	$(BIN)/python docs/generate_configs.py
 	$(BIN)/python docs/generate_datasets.py
 	$(BIN)/python docs/generate_baselines.py
 	$(BIN)/python docs/generate_reference.py
@@ -67,4 +66,4 @@ notebooks: install ## run all notebooks as they stand, and keep what they show: 
 	$(BIN)/python notebooks/execute.py
 
 clean: ## remove .venv and what tools left; runs/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist site
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .cache build dist site

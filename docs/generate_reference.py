@@ -1,4 +1,4 @@
-"""Write the pages docs/commands.md and docs/api.md, which only the site has (`make docs`)."""
+"""Write docs/configs.md, docs/commands.md and docs/api.md, which only the site has (`make docs`)."""
 
 import os
 import subprocess
@@ -7,8 +7,44 @@ from pathlib import Path
 
 import stylegan_lab
 from stylegan_lab.cli.main import COMMANDS
+from stylegan_lab.config.paths import CONF
 
 DOCS = Path(__file__).parent
+CONFIGS_HEAD = """# Configure a training
+
+Choose an option of a config group with `group=option`, and change a setting with
+`group.setting=value`. In the file of an experiment, `override /group: option` chooses an option.
+Print the result before training:
+
+```bash
+stylegan-lab train help loss    # the options of a group
+stylegan-lab train experiment=smoke --cfg job    # the settings that have an effect
+stylegan-lab train experiment=smoke --info defaults-tree    # the files that it is composed from
+```
+
+This page lists the top-level settings and then all options of every group. `make docs` writes it
+from `conf/`.
+
+"""
+
+
+def configs() -> str:
+    groups = sorted({path.parent.relative_to(CONF) for path in CONF.rglob("*.yaml") if path.parent != CONF})
+    top = f"## The top level\n\n```yaml\n{_without_defaults((CONF / 'train.yaml').read_text())}```\n"
+    return CONFIGS_HEAD + "\n".join([top, *(_group(group) for group in groups)])
+
+
+def _group(group: Path) -> str:
+    lines = [f"## {group}\n"]
+    for path in sorted((CONF / group).glob("*.yaml")):
+        text = path.read_text().replace("# @package _global_\n", "")
+        lines.append(f"### {group}={path.stem}\n\n```yaml\n{text}```\n")
+    return "\n".join(lines)
+
+
+def _without_defaults(text: str) -> str:
+    """The settings a user sets, without Hydra's own configuration."""
+    return text[text.index("# The budget") : text.index("\nhydra:")]
 
 
 def commands() -> str:
@@ -33,5 +69,6 @@ def api() -> str:
 
 
 if __name__ == "__main__":
+    (DOCS / "configs.md").write_text(configs(), encoding="utf-8")
     (DOCS / "commands.md").write_text(commands(), encoding="utf-8")
     (DOCS / "api.md").write_text(api(), encoding="utf-8")

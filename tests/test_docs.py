@@ -17,7 +17,8 @@ from stylegan_lab.evaluation.metrics import METRICS
 
 DOCS = Path(__file__).parent.parent / "docs"
 FENCE = re.compile(r"(?:^`(?P<path>[\w./-]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
-PAGES = sorted(path.name for path in DOCS.glob("*.md"))
+GENERATED = {"commands.md", "api.md", "configs.md"}  # by `make docs`
+PAGES = sorted({path.name for path in DOCS.glob("*.md")} - GENERATED)
 LONG = {
     "sweeps.md",
     "laptop-to-cluster.md",
@@ -68,7 +69,7 @@ def command(line: str) -> None:
         pytest.fail(f"no test runs this command: {line}")
 
 
-@pytest.mark.parametrize("page", ["baselines", "configs", "datasets"])
+@pytest.mark.parametrize("page", ["baselines", "datasets"])
 def test_generated_pages_are_up_to_date(page: str) -> None:
     spec = importlib.util.spec_from_file_location(f"generate_{page}", DOCS / f"generate_{page}.py")
     assert spec is not None and spec.loader is not None
@@ -101,4 +102,6 @@ def test_the_metrics_page_lists_each_protocol() -> None:
 def test_links_of_pages_exist() -> None:
     for page in [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
-            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+            assert target.startswith("http") or target in GENERATED or (page.parent / target).exists(), (
+                f"{page.name}: {target}"
+            )
