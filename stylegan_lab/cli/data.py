@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from stylegan_lab.data.datamodule import ImageDataModule
     from stylegan_lab.data.download.catalog import PaperDataset
+    from stylegan_lab.data.folders.check import DataReport
 
 UNPAIRED = ("cyclegan", "cut", "fastcut", "unsb", "adain", "perceptual")
 GENERATION = ("stylegan2", "dcgan", "wgan_gp", "sngan", "r3gan", "progan", "wgan", "gan")
@@ -53,26 +55,47 @@ def check(arguments: list[str]) -> int:
     """Exit code 1 if there are problems."""
     parser = CommandParser(
         prog="stylegan-lab data check",
-        description="Read every image below a folder once, and report the layout, problems, and which models fit.",
+        description="Read every image below a folder once, and report the layout, problems, and which models fit. Settings as for "
+        "`train` (data.root=DIR, or data.a=DIR data.b=DIR) name the folders too.",
         epilog="example: stylegan-lab data check photos/    (exit code: 0 no problems, 1 problems, 2 usage error)",
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="a folder of images, or of folders of images")
+    help_folders = "a folder of images, or of folders of images; or settings as for `train`"
+    parser.add_argument("folders", metavar="DIR or KEY=VALUE", nargs="+", help=help_folders)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
     from stylegan_lab.data.folders.check import check_folder, data_report_as_json, data_report_as_text
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for file names that the terminal cannot encode
-    report = check_folder(options.folder)
+    reports = [check_folder(folder) for folder in checked_folders(options.folders)]
+    models = [models_by_data(report) for report in reports]
+    if options.json:
+        found = [data_report_as_json(*each) for each in zip(reports, models, strict=True)]
+        print(json.dumps(found[0] if len(found) == 1 else found, indent=2))
+    else:
+        print("\n\n".join(data_report_as_text(*each) for each in zip(reports, models, strict=True)))
+    return 0 if all(report.has_no_problems for report in reports) else 1
+
+
+def checked_folders(arguments: Sequence[str]) -> list[Path]:
+    """The folders that the arguments name, or that the settings among them make a training read."""
+    if not any("=" in each and not Path(each).exists() for each in arguments):
+        return [Path(each) for each in arguments]
+    from stylegan_lab.config.compose import compose_config
+
+    with as_user_errors(arguments):
+        data = compose_config(arguments).data
+        folders = [Path(data[key]) for key in ("root", "a", "b") if data.get(key)]
+    if not folders:
+        raise UserError("these settings name no folder; set data.root=DIR, or data.a=DIR and data.b=DIR")
+    return folders
+
+
+def models_by_data(report: "DataReport") -> dict[str, tuple[str, ...]]:
     names = (report.layout.data, *report.layout.also)
     if any(issue.kind == "few_images" for issue in report.issues):
         names = (*report.layout.also, report.layout.data)  # what makes pairs of them comes before generation
-    models_by_data = {data: MODELS_BY_DATA[data] for data in names if MODELS_BY_DATA[data]}
-    if options.json:
-        print(json.dumps(data_report_as_json(report, models_by_data), indent=2))
-    else:
-        print(data_report_as_text(report, models_by_data))
-    return 0 if report.has_no_problems else 1
+    return {data: MODELS_BY_DATA[data] for data in names if MODELS_BY_DATA[data]}
 
 
 def preview(arguments: list[str]) -> int:
@@ -192,11 +215,7 @@ VERBS = {  # function and description
 
 def compose_data(arguments: Sequence[str]) -> "ImageDataModule":
     """The data module that these arguments of `train` describe, without the rest of the experiment."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
     from stylegan_lab.config.compose import compose_config
-    from stylegan_lab.config.hydra_errors import to_user_error
     from stylegan_lab.training.warning_filters import silence_warnings
 
     silence_warnings()
@@ -205,8 +224,20 @@ def compose_data(arguments: Sequence[str]) -> "ImageDataModule":
     flags, overrides = flags_and_overrides(arguments)
     if flags:
         raise UserError(f"{flags[0]} is a flag of `train`; settings are given as KEY=VALUE")
-    try:
+    with as_user_errors(overrides):
         return build_data(compose_config(overrides))
+
+
+@contextmanager
+def as_user_errors(overrides: Sequence[str]) -> Iterator[None]:
+    """Turn the errors of Hydra and OmegaConf into messages about these overrides."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from stylegan_lab.config.hydra_errors import to_user_error
+
+    try:
+        yield
     except (HydraException, OmegaConfBaseException) as error:
         raise to_user_error(error, overrides) from error
 

@@ -389,7 +389,9 @@ def _parser(command: str, description: str, example: str) -> CommandParser:
 def _run_parser(command: str, description: str, example: str) -> CommandParser:
     """A parser with the arguments that all commands that use a run have: run, checkpoint, weights and trusted packages."""
     parser = _parser(command, description, example)
-    parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint file")
+    parser.add_argument(
+        "run", metavar="RUN", help="a run folder, a checkpoint file, or latest: the newest run in runs/"
+    )
     _add_checkpoint_arguments(parser)
     _add_ema_argument(parser)
     return parser

@@ -19,11 +19,15 @@ from stylegan_lab.runs.state import FILE_NAME, RunState, parse_state
 
 RUN_FILES = ("config.yaml", "metrics.jsonl", "environment.json")  # a folder with one of them is a run
 LOG_TAIL_BYTES = 65536
+LATEST, RUNS_DIR = "latest", "runs"
 
 
 def find_run(path: str | Path) -> tuple[Run, str]:
-    """The run and the checkpoint's name that a path means: a run's folder (`last`) or a checkpoint file."""
+    """The run and the checkpoint's name that a path means: a run's folder (`last`), a checkpoint file, or the word `latest`,
+    the run below runs/ that was written to last."""
     place = Path(path)
+    if str(path) == LATEST and not place.exists():
+        place = newest_run(RUNS_DIR)
     if place.is_file() and place.suffix == ".ckpt":
         run = Run(place.resolve().parent.parent)
         return run, place.stem if place.parent.resolve() == run.checkpoints else str(place.resolve())
@@ -31,7 +35,9 @@ def find_run(path: str | Path) -> tuple[Run, str]:
         return Run(place), "last"
     if place.is_dir() and (runs := sorted(place.glob("**/config.yaml"), key=lambda file: file.stat().st_mtime)):
         raise UserError(f"{path} is not a run but holds {len(runs)}; the newest is {runs[-1].parent}")
-    raise UserError(f"{path} is neither a run's folder (with config.yaml in it) nor a checkpoint (.ckpt)")
+    raise UserError(
+        f"{path} is neither a run's folder (with config.yaml in it) nor a checkpoint (.ckpt); `latest` is the newest run in runs/"
+    )
 
 
 def find_runs(places: Sequence[str]) -> list[Path]:

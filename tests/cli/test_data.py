@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +66,22 @@ def test_the_help_imports_neither_torch_nor_lightning() -> None:
         "sys.exit(bool({'torch', 'lightning'} & {*sys.modules}))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("settings", [["data=unpaired", "data.a=pics/a", "data.b=pics/b"], ["pics/a", "pics/b"]])
+def test_check_reads_the_folders_that_settings_name(settings: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a/1.png", "a/2.png", "b/3.png", "b/4.png"):
+        Path("pics", name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((48, 40), 80).convert("RGB").save(Path("pics", name))
+    assert run(["data", "check", *settings, "--json"]) in (0, 1)
+    reports = json.loads(capsys.readouterr().out)
+    assert [report["root"] for report in reports] == ["pics/a", "pics/b"]
+    assert run(["data", "check", "data=auto", "data.root=pics", "--json"]) in (0, 1)
+    assert json.loads(capsys.readouterr().out)["root"] == "pics"
+
+
+def test_check_refuses_settings_without_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "check", "data=scenes_unpaired"]) == 2
+    assert run(["data", "check", "data=unparied"]) == 2
+    errors = capsys.readouterr().err
+    assert "data.root=DIR" in errors and "data=unparied" in errors

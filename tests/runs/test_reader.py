@@ -1,6 +1,7 @@
 """run.json, as programs read it: who trains a run, how far it is, and how each session ended."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from stylegan_lab.cli.main import run
 from stylegan_lab.errors import UserError
 from stylegan_lab.files.file_lock import is_locked, try_lock
-from stylegan_lab.runs.reader import check_finished, read_state, recorded_state
+from stylegan_lab.runs.reader import check_finished, find_run, read_state, recorded_state
 from stylegan_lab.runs.run import Run
 from stylegan_lab.runs.state import NEW_RUN, RunState, parse_state
 from tests.training.test_signals import LONG, metric_rows
@@ -97,3 +98,18 @@ def test_reading_a_state_disturbs_no_training(tmp_path: Path, monkeypatch: pytes
     with Run(tmp_path).lock():
         assert is_locked(tmp_path / ".lock")
     assert not is_locked(tmp_path / ".lock") and not is_locked(tmp_path / "nothing")
+
+
+def test_latest_is_the_run_that_was_written_to_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for age, name in enumerate(["runs/demo/2", "runs/demo/1", "runs/cut/3"]):
+        Path(name).mkdir(parents=True)
+        for file in ("config.yaml", "metrics.jsonl"):
+            (Path(name) / file).write_text("data: {}\n")
+            os.utime(Path(name) / file, (1_000_000 - age, 1_000_000 - age))
+    assert find_run("latest")[0].folder == tmp_path / "runs/demo/2"
+    os.utime("runs/cut/3/metrics.jsonl", (2_000_000, 2_000_000))
+    assert find_run("latest")[0].folder == tmp_path / "runs/cut/3"
+    (tmp_path / "latest").mkdir()
+    with pytest.raises(UserError):
+        find_run("latest")  # a folder of this name is meant
