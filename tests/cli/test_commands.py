@@ -118,7 +118,7 @@ def test_metrics_of_an_evaluation_take_a_weights_file(trained: Path, capsys: pyt
     assert run([*names, "untrained", "--weights", "squeezenet.pth"]) == 2
     assert "--metrics untrained uses no weights file" in capsys.readouterr().err
     assert run([*names, "vgg16", "--weights", "squeezenet.pth"]) == 2
-    assert "these are not the weights of vgg16" in capsys.readouterr().err
+    assert "does not fit vgg16" in capsys.readouterr().err
     assert run(["evaluate", "evaluated", "--weights", "squeezenet.pth"]) == 2
     assert "name the metrics that use it" in capsys.readouterr().err
 
