@@ -57,7 +57,6 @@ class ModelQueue:
         self._admitted: list[Job] = []
         self._line: list[Job] = []  # whose uploads are complete; the first is worked on
         self._latest_seconds = 1.0
-        self.longest = 0  # that the queue has been
 
     @contextmanager
     def place(self) -> Iterator[Job]:
@@ -66,7 +65,6 @@ class ModelQueue:
             raise QueueFullError(math.ceil(self._latest_seconds))
         job = Job()
         self._admitted.append(job)
-        self.longest = max(self.longest, len(self._admitted))
         try:
             yield job
         finally:

@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -163,6 +165,15 @@ def test_a_folder_is_translated_subfolders_kept_and_both_ways(trained: Path) -> 
     assert not torch.equal(read_image(Path("out/a.png")), read_image(Path("back/a.png")))
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the shell ignores it for what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("error", [UserError("damaged"), AttributeError("in the middle of nothing")])
 def test_an_error_behind_a_ctrl_c_is_an_interruption(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -173,10 +184,9 @@ def test_an_error_behind_a_ctrl_c_is_an_interruption(
     def swallows_an_interrupt(_: object) -> None:
         with suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-            signal.pause()
+            time.sleep(30)
         raise error
 
-    before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr("stylegan_lab.cli.evaluate.main", swallows_an_interrupt)
     assert run(["evaluate", "x"]) == 130
     assert "interrupted" in capsys.readouterr().err
@@ -186,7 +196,7 @@ def test_an_error_behind_a_ctrl_c_is_an_interruption(
     else:
         with pytest.raises(AttributeError):
             run(["evaluate", "x"])
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_translation_never_takes_the_place_of_its_picture(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

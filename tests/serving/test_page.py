@@ -150,11 +150,10 @@ def test_the_page_says_how_many_wait_what_is_wrong_and_that_the_server_has_ended
     Image.effect_noise((50, 38), 60).convert("RGB").save(image)
     (tmp_path / "text.png").write_text("hello")
     with browser(tmp_path) as page:
-        with served(models, Limits(upload_bytes=20_000)) as client:
+        with served(models, Limits(upload_bytes=20_000)) as client, Gate(models[0]) as gate:
             visit(page, client)
             click(page, "#start")
             assert text(page, "#error") == "Choose an image first."
-            gate = Gate(models[0])
             others = [client.start(image.read_bytes()) for _ in range(2)]
             until(lambda: len(client.server.app.images.queue._line) == 2)
             choose_file(page, "#image", image)
