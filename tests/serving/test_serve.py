@@ -392,6 +392,30 @@ def test_a_result_has_its_place_until_it_is_received(cyclegan: LoadedModel, monk
         until(lambda: not queue._admitted)
 
 
+def test_a_client_that_does_not_read_its_result_is_disconnected(
+    cyclegan: LoadedModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(served_model, "_png", lambda _: bytes(30_000_000))
+    with served([cyclegan]) as client, Gate(cyclegan) as gate, closing(client.start(noise())) as connection:
+        until(gate.held.is_set)
+        client.server.app.images.limits = Limits(upload_seconds=0.2)
+        gate.open()
+        until(lambda: not client.server.app.images.queue._admitted)
+        with pytest.raises((ConnectionError, http.client.IncompleteRead)):
+            connection.getresponse().read()
+    assert not caplog.records
+
+
+def test_connections_without_a_request_end(cyclegan: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylegan_lab.serving.server.REQUEST_SECONDS", 0.1)
+    with served([cyclegan]) as client:
+        for head in (b"", b"GET / HT"):
+            with closing(client.connect()) as connection:
+                connection.sock.sendall(head)
+                assert connection.sock.recv(1) == b""
+        assert client.get("/").status == 200
+
+
 def test_twenty_uploads_at_once_are_all_answered_within_bounded_memory(
     cyclegan: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -547,7 +571,7 @@ def test_mistakes_are_answered(
 ) -> None:
     for words in (
         ["--port", "70000"], ["--queue", "0"], ["--time-limit", "0"], ["--time-limit", "nan"], ["--max-megapixels", "101"],
-        ["--max-megabytes", "0"], ["--token", "short"],
+        ["--max-megabytes", "0"], ["--token", "short"], ["--token", "sixteen & more; of them"],
     ):  # fmt: skip
         with pytest.raises(UserError, match=words[0]):
             PARSERS["serve"](["run", *words])
