@@ -40,6 +40,7 @@ MAX_PIXELS_VARIABLE = "STYLEGAN_LAB_MAX_PIXELS"
 DEFAULT_MAX_PIXELS = 89_478_485  # of an image, or of the pages of one: Pillow's own limit
 MAX_SCANS = 200  # of a progressive JPEG; encoders write about ten
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+END_BYTES = 4096  # in which the end of a GIF is looked for: some programs append zeros
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
 
 
@@ -90,14 +91,14 @@ def has_end(path: Path) -> bool:
     some programs append data."""
     with path.open("rb") as file:
         begin, size = file.read(12), file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - len(PNG_END)))
+        file.seek(max(0, size - END_BYTES))
         end = file.read()
     if begin.startswith(b"\xff\xd8"):
         return end.endswith(b"\xff\xd9")
     if begin.startswith(b"\x89PNG"):
-        return end == PNG_END
+        return end.endswith(PNG_END)
     if begin.startswith(b"GIF8"):
-        return end.endswith(b";")
+        return end.rstrip(b"\0").endswith(b";")
     if begin.startswith(b"RIFF"):
         return size >= 8 + int.from_bytes(begin[4:8], "little")
     return True
