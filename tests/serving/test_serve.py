@@ -33,6 +33,7 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("python_multipart")
 
 from stylegan_lab.serving import served_model
+from stylegan_lab.serving.app import App
 from stylegan_lab.serving.limits import Limits
 from stylegan_lab.serving.server import PageServer
 from tests.serving.client import TICKET, Gate, form, served, until
@@ -575,6 +576,8 @@ def test_mistakes_are_answered(
     ):  # fmt: skip
         with pytest.raises(UserError, match=words[0]):
             PARSERS["serve"](["run", *words])
+    with pytest.raises(UserError, match="a --token is needed"):
+        PageServer(App([], Limits()), "0.0.0.0", 0)
     assert run(["serve", "nowhere"]) == 2
     Path("damaged.safetensors").write_bytes(b"x")
     assert run(["serve", "damaged.safetensors"]) == 2
