@@ -59,10 +59,11 @@ def test_scores_of_a_store_equal_those_of_a_tensor_and_load_chunks(monkeypatch: 
     assert compute_scores(LimitedStore(fake.split(50)), {"target": LimitedStore(real.split(64))}, metrics) == expected
     glyphs = GlyphsDataModule(size=16, batch_size=64, train_images=300, test_images=300)
     fake, real = random_images(LIMIT + 9, channels=1), random_images(30, 1, channels=1)
-    scores = generation_scores(LabelledImages.downscale(fake, None), LabelledImages.downscale(real, None), glyphs)
+    labels = torch.arange(30) % 10
+    scores = generation_scores(LabelledImages.downscale(fake, None), LabelledImages.downscale(real, labels), glyphs)
     assert scores == generation_scores(
         LabelledImages.downscale(LimitedStore(fake.split(9)), None),
-        LabelledImages.downscale(LimitedStore([real]), None),
+        LabelledImages.downscale(LimitedStore([real]), labels),
         glyphs,
     )
 
