@@ -71,7 +71,7 @@ def wandb_logger(
 def end_wandb_service() -> None:
     """End W&B's own process, which keeps trying to send, and for which the exit would wait for more than a minute."""
     with suppress(Exception):  # W&B has no public way; what it has not sent is in the run's folder
-        setup = sys.modules["wandb.sdk.wandb_setup"]  # an import would wait if the logger's thread hangs in one
+        setup: Any = sys.modules["wandb.sdk.wandb_setup"]  # an import would wait if the logger's thread hangs in one
         connection = setup._singleton._connection  # None if it has no process
         connection._cleanup()  # of its hook at exit
         connection._proc._process.kill()

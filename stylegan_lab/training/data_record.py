@@ -37,7 +37,9 @@ def check_data_unchanged(run: Run, data: ImageDataModule, allow_changes: bool) -
     changes = list(_changes(before, now))
     if not changes:
         count = sum(before[name] != stamp is not None for name, stamp in now.items())
-        run.log(f"{count:,} of {len(now):,} image files have another modification time than when the run was trained on them")
+        run.log(
+            f"{count:,} of {len(now):,} image files have another modification time than when the run was trained on them"
+        )
         return
     listed = ", ".join(changes[:MAX_LISTED]) + (
         f" and {len(changes) - MAX_LISTED:,} more" if changes[MAX_LISTED:] else ""

@@ -80,7 +80,9 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     replaced = {override_key(each) for each in parse_arguments(arguments)}
     if replaced & set(BUDGETS):
         replaced |= set(BUDGETS)
-    recorded = {override_key(each): each.value() for each in parse_arguments(read_overrides(run)) if not each.is_delete()}
+    recorded = {
+        override_key(each): each.value() for each in parse_arguments(read_overrides(run)) if not each.is_delete()
+    }
     changed = [key for key in replaced if config_choices(key) and given.get(key) != recorded.get(key)]
     of_other_choices = tuple(f"{key}." for key in changed)  # they would be other settings now
     kept = [

@@ -352,9 +352,13 @@ def test_a_callback_may_be_added_to_a_resumed_run(attacked: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using .ckpt_path.:UserWarning")
 def test_a_callback_may_be_replaced_or_left_out_on_resume(monkeypatch: pytest.MonkeyPatch) -> None:
-    summary, timer = (f"callbacks.own._target_=lightning.pytorch.callbacks.{name}" for name in ("ModelSummary", "Timer"))
+    summary, timer = (
+        f"callbacks.own._target_=lightning.pytorch.callbacks.{name}" for name in ("ModelSummary", "Timer")
+    )
     assert run(["train", *QUICK, "iterations=1", "callbacks.ema=null", f"+{summary}"]) == 0
-    assert run(["train", "resume=run", "iterations=2", f"+{timer}"]) == 0, "Timer has a state, and ModelSummary has none"
+    assert run(["train", "resume=run", "iterations=2", f"+{timer}"]) == 0, (
+        "Timer has a state, and ModelSummary has none"
+    )
     assert run(["train", "resume=run", "iterations=3", "callbacks.own=null", "callbacks.nan_guard=null"]) == 0
 
     def hook_with_trainer(module: CycleGAN, checkpoint: dict[str, Any]) -> None:
@@ -393,7 +397,7 @@ def test_changed_images_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_names_and_unreadable_files_of_another_file_system_are_no_changes(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     composed, decomposed = (tmp_path / f"{name}.png" for name in ("\xe4", "a\u0308"))
     composed.write_bytes(b"1")
