@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from stylegan_lab.config.compose import compose_config
 from stylegan_lab.config.paths import CONF
 from stylegan_lab.evaluation import classifier
 from stylegan_lab.evaluation.feature_extractors import untrained_vgg16
@@ -19,6 +20,9 @@ from stylegan_lab.models.image_pool import ImagePool
 from stylegan_lab.networks.train_mode_inference import apply_in_train_mode
 from stylegan_lab.rng import BatchPosition, batch_position, rand
 from stylegan_lab.runs.checkpoint import read_checkpoint
+from stylegan_lab.training.experiment import build_module
+from stylegan_lab.training.image_translator import ModelTranslator
+from stylegan_lab.training.loaded_model import translate_at_size
 from tests import simulated_device
 from tests.models.test_extra_losses import Distance
 from tests.training.train_process import PROCESSES, TrainProcess
@@ -263,6 +267,27 @@ def test_keyed_draws_use_a_generator_of_the_device_of_the_images(in_process: Cal
 
 def keyed_draw_there() -> list[float]:
     return keyed_draw(simulated_device.device())
+
+
+def places_of_translations() -> list[str]:
+    """Of images that are translated whole, in strips and in tiles, resized or not."""
+    there = simulated_device.device()
+    module = build_module(compose_config([TRANSLATION, "model=cyclegan"])).eval().to(there)
+    images, places = torch.randint(0, 256, (2, 3, 40, 48), dtype=torch.uint8), []
+    for whole_pixels in (None, 100):
+        translator = ModelTranslator(module, whole_pixels=whole_pixels)
+        for size in (None, 20):
+            for given in (images, images / 127.5 - 1):
+                translated = translate_at_size(translator, given, size)
+                assert translated.dtype == given.dtype and translated.shape[-2:] == (
+                    (40, 48) if size is None else (20, 24)
+                )
+                places.append(translated.device.type)
+    return places
+
+
+def test_translations_come_back_to_where_the_images_are(in_process: Callable[..., Any]) -> None:
+    assert in_process(places_of_translations) == 8 * ["cpu"]
 
 
 def swap_restored_images() -> list[str]:

@@ -1,5 +1,6 @@
 """The arguments of the commands. They are parsed without importing torch, so that help and usage errors appear at once."""
 
+import re
 from argparse import Namespace
 from pathlib import Path
 
@@ -242,9 +243,9 @@ def serve(arguments: list[str]) -> Namespace:
         raise UserError(f"--max-megapixels={options.max_megapixels:g}: at most 100 is expected")
     if not options.time_limit > 0:
         raise UserError(f"--time-limit={options.time_limit:g}: a number above 0 is expected")
-    if options.token is not None and (len(options.token) < MIN_TOKEN_LENGTH or not options.token.isascii()):
+    if options.token is not None and not re.fullmatch(rf"[A-Za-z0-9_-]{{{MIN_TOKEN_LENGTH},}}", options.token):
         advice = "leave it out with --host, and one is made"
-        raise UserError(f"--token: at least {MIN_TOKEN_LENGTH} ASCII characters are expected; {advice}")
+        raise UserError(f"--token: at least {MIN_TOKEN_LENGTH} letters, digits, - and _ are expected; {advice}")
     return options
 
 

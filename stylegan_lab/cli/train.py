@@ -67,11 +67,11 @@ def first_comment(path: Path) -> str:
 
 
 def prints_config(flags: list[str]) -> bool:
-    """Whether the flags are those of `--cfg job`, for the whole config."""
+    """Whether the flags are those of `--cfg job`, for the whole config and with its references: they say what is used."""
     asked = {"--cfg=job", "-c=job"} & set(flags) or any(
         flag in ("--cfg", "-c") and value == "job" for flag, value in pairwise(flags)
     )
-    return bool(asked) and not any(flag.split("=")[0] in ("-p", "--package") for flag in flags)
+    return bool(asked) and not any(flag.split("=")[0] in ("-p", "--package", "--resolve") for flag in flags)
 
 
 def run_hydra(flags: list[str], overrides: list[str]) -> int:

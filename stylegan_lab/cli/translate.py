@@ -1,5 +1,6 @@
 """`stylegan-lab translate`: apply a trained image-to-image model to images and videos, from files, folders or a pipe."""
 
+import errno
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,7 +60,8 @@ def main(options: Namespace) -> int:
             command.translate(batch, writer)
         command.finish_writing()
     for each in videos:  # in a batch of one frame, each gets the same random draw
-        command.translate_video(each, 1 if batch_size == 1 else options.batch_size or batch_size)
+        frames = 1 if batch_size == 1 else options.batch_size or batch_size
+        command.translate_video(each, frames, batch_pixels or PENDING_PIXELS)
     for note in translator.notes:
         print(note, file=sys.stderr)
     if command.failures:
@@ -72,7 +74,8 @@ Item = tuple[TranslationFiles, Photograph]
 
 
 class TranslateCommand:
-    """Reads, translates and writes. An image that fails is recorded in `failures`, and the others are still translated."""
+    """Reads, translates and writes. A file that fails is recorded in `failures`, and the others are still translated, unless the
+    disk is full."""
 
     def __init__(self, options: Namespace, translator: Translator, suggested_half: str | None) -> None:
         self.options, self.translator, self.suggested_half = options, translator, suggested_half
@@ -112,7 +115,7 @@ class TranslateCommand:
             for (each, photograph), colors in zip(batch, translated, strict=True)
         ]
         self.finish_writing()
-        self.writing = writer.submit(_write, results)
+        self.writing = writer.submit(self._write, results)
         if is_large:
             self.finish_writing()
 
@@ -121,7 +124,19 @@ class TranslateCommand:
             self.writing.result()
             self.writing = None
 
-    def translate_video(self, each: TranslationFiles, max_frames: int) -> None:
+    def _write(self, results: Sequence[tuple[Path | None, Photograph]]) -> None:
+        for target, photograph in results:
+            if target is None:
+                write_to_stdout(photograph)
+                continue
+            try:
+                print(write_photograph(photograph, target), flush=True)
+            except UserError as error:
+                if is_disk_full(error):
+                    raise
+                self.failures.append(str(error))
+
+    def translate_video(self, each: TranslationFiles, max_frames: int, max_pixels: int) -> None:
         assert each.source is not None and each.target is not None
         try:
             with (
@@ -129,8 +144,10 @@ class TranslateCommand:
                 report_progress(each.name, reader.num_frames, in_bytes=False) as advance,
             ):
                 transform = self._frame_translator(advance)
-                notes = transform_video(reader, each.target, transform, max_frames, PENDING_PIXELS)
+                notes = transform_video(reader, each.target, transform, max_frames, max_pixels)
         except UserError as error:
+            if is_disk_full(error):
+                raise
             self.failures.append(str(error) if isinstance(error, UnreadableVideoError) else f"{each.name}: {error}")
             return
         for note in notes:
@@ -177,12 +194,8 @@ def _read(files: TranslationFiles) -> Photograph:
         return read_photograph(path)
 
 
-def _write(results: Sequence[tuple[Path | None, Photograph]]) -> None:
-    for target, photograph in results:
-        if target is None:
-            write_to_stdout(photograph)
-        else:
-            print(write_photograph(photograph, target), flush=True)
+def is_disk_full(error: UserError) -> bool:
+    return getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
 
 
 def batches(items: Iterable[Item], size: int, pixels: int | None = None) -> Iterator[list[Item]]:

@@ -18,18 +18,20 @@ from stylegan_lab.runs.reader import read_environment
 from stylegan_lab.runs.run import Run
 from stylegan_lab.training.loaded_model import LoadedModel
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, CONFIG, SAMPLES, CARD = FILES = ("model.safetensors", "config.json", "samples.png", "README.md")
 
 
 def export_hub(exported: Exportable, folder: Path) -> float:
     """Write the folder. Returns the maximum absolute difference of its weights' outputs to the model's."""
     model = exported.model
     difference = export_file(exported, "safetensors", folder / WEIGHTS)
-    write_text_atomic(folder / "config.json", json.dumps(shareable_config(model), indent=2) + "\n")
+    write_text_atomic(folder / CONFIG, json.dumps(shareable_config(model), indent=2) + "\n")
     samples = sorted(Run(model.run).samples.glob("*.png")) if model.run is not None else []
     if samples:
-        shutil.copyfile(samples[-1], folder / "samples.png")
-    write_text_atomic(folder / "README.md", model_card(exported, bool(samples), difference))
+        shutil.copyfile(samples[-1], folder / SAMPLES)
+    else:
+        (folder / SAMPLES).unlink(missing_ok=True)  # of an earlier export
+    write_text_atomic(folder / CARD, model_card(exported, bool(samples), difference))
     return difference
 
 
@@ -71,14 +73,16 @@ def _commit(model: LoadedModel) -> str | None:
 
 
 def push(folder: Path, repository: str) -> str:
-    """Upload the folder to a model repository of the hub, which is made if there is none. Returns its address."""
+    """Upload what `export_hub` wrote to a model repository of the hub, which is made if there is none. Returns its address."""
     require("huggingface_hub", extra="hub")
     from huggingface_hub import HfApi
 
     try:
         api = HfApi()
         created = api.create_repo(repository, repo_type="model", exist_ok=True)
-        api.upload_folder(folder_path=str(folder), repo_id=created.repo_id, repo_type="model")
+        api.upload_folder(
+            folder_path=str(folder), repo_id=created.repo_id, repo_type="model", allow_patterns=list(FILES)
+        )
     except Exception as error:  # of the network, the account or the name
         raise UserError(
             f"--push {repository}: {_problem(error)}. The folder {folder} is complete; repeat the command to upload it"

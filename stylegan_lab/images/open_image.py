@@ -41,6 +41,7 @@ DEFAULT_MAX_PIXELS = 89_478_485  # of an image, or of the pages of one: Pillow's
 MAX_SCANS = 200  # of a progressive JPEG; encoders write about ten
 JPEG_TAIL = 65536  # the last bytes of a JPEG, in which its end is searched: cameras append data
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+END_BYTES = 4096  # in which the end of a GIF is looked for: some programs append zeros
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
 
 
@@ -93,16 +94,16 @@ def has_end(path: Path) -> bool:
         with path.open("rb") as file:
             begin, size = file.read(12), file.seek(0, os.SEEK_END)
             is_jpeg = begin.startswith(b"\xff\xd8")
-            file.seek(max(0, size - (JPEG_TAIL if is_jpeg else len(PNG_END))))
+            file.seek(max(0, size - (JPEG_TAIL if is_jpeg else END_BYTES)))
             end = file.read()
     except OSError as error:
         raise UnreadableImageError(path, f"cannot be read: {_reason(error)}") from None
     if is_jpeg:  # an end before the last scan is that of a thumbnail
         return end.rfind(b"\xff\xd9") > end.rfind(b"\xff\xda")
     if begin.startswith(b"\x89PNG"):
-        return end == PNG_END
+        return end.endswith(PNG_END)
     if begin.startswith(b"GIF8"):
-        return end.endswith(b";")
+        return end.rstrip(b"\0").endswith(b";")
     if begin.startswith(b"RIFF"):
         return size >= 8 + int.from_bytes(begin[4:8], "little")
     return True

@@ -1,6 +1,7 @@
 """Reads videos one frame at a time, upright, through PyAV. A file that ends too early is refused before it is decoded."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -13,14 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from stylegan_lab.errors import UserError
-from stylegan_lab.images.open_image import display_name, limit_text, pixel_limit
+from stylegan_lab.images.open_image import display_name, has_end, limit_text, pixel_limit
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".gif"})
 DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif"  # no playlists, which would read other files
 ACCURATE = 0x4 | 0x2000 | 0x40000  # FFmpeg's flags bicubic, full_chroma_int and accurate_rnd
 EBML, MATROSKA_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 MP4_CONTENTS = (b"moov", b"mdat", b"moof")
-GIF_TRAILER = b";"
 
 
 class UnreadableVideoError(UserError):
@@ -76,13 +76,15 @@ class VideoReader:
     def __init__(self, path: Path) -> None:
         self.path, self.av = path, import_av(path)
         check_complete(path)
-        self.container = self._open()
-        self.stream = self.container.streams.best("video")
-        if self.stream is None:
-            raise UnreadableVideoError(path, "has no video that can be read")
-        width, height = self.stream.width, self.stream.height
-        if width * height > pixel_limit():
-            raise UnreadableVideoError(path, f"has {width}x{height} pixels; {limit_text(pixel_limit())}")
+        with ExitStack() as opened:
+            self.container = opened.enter_context(self._open())
+            self.stream = self.container.streams.best("video")
+            if self.stream is None:
+                raise UnreadableVideoError(path, "has no video that can be read")
+            width, height = self.stream.width, self.stream.height
+            if width * height > pixel_limit():
+                raise UnreadableVideoError(path, f"has {width}x{height} pixels; {limit_text(pixel_limit())}")
+            opened.pop_all()  # closed by `__exit__`
         self.stream.thread_type = "AUTO"
         self.time_base: Fraction = self.stream.time_base
         self.rate: Fraction = self.stream.average_rate or Fraction(25)
@@ -166,7 +168,7 @@ def check_complete(path: Path) -> None:
                 expected = None
             if expected is not None and expected > path.stat().st_size:
                 raise UnreadableVideoError(path, f"is cut off: it has {path.stat().st_size:,} of {expected:,} bytes")
-            if head[:4] == b"GIF8" and not _ends_with_trailer(file):
+            if head[:4] == b"GIF8" and not has_end(path):
                 raise UnreadableVideoError(path, "is cut off: its end is missing")
     except OSError as error:
         raise UnreadableVideoError(path, f"cannot be read: {error.strerror}") from None
@@ -203,9 +205,3 @@ def _matroska_length(file: BinaryIO) -> int | None:
         end = file.tell() + length
         file.seek(end)
     return end
-
-
-def _ends_with_trailer(file: BinaryIO) -> bool:
-    file.seek(0, 2)
-    file.seek(max(0, file.tell() - 4096))
-    return file.read().rstrip(b"\0").endswith(GIF_TRAILER)

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -53,12 +53,11 @@ def open_writer(
     av = import_av(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as file:
-            writer = VideoWriter(av, file, path, rate, time_base, source)
+        with atomic_write(path) as file, VideoWriter(av, file, path, rate, time_base, source) as writer:
             yield writer
             writer.finish()
     except (OSError, av.FFmpegError) as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 class VideoWriter:
@@ -79,33 +78,45 @@ class VideoWriter:
                 f"{path} needs the encoder {self.format.video}, which this PyAV lacks; choose another suffix"
             )
         loops = {"loop": str(source.loops if source else 0)} if self.format.name == "gif" else {}
-        self.container = av.open(file, "w", format=self.format.name, options=loops)
+        self.opened = ExitStack()
+        self.container = self.opened.enter_context(av.open(file, "w", format=self.format.name, options=loops))
         self.encoder: Encoder | None = None
-        self.sound: Sound | None = None
+        self.audio: Audio | None = None
         self.notes: list[str] = []  # on what could not be kept
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(self.av.FFmpegError, OSError):  # of a video that is not finished: the error before it counts
+            self.opened.close()
 
     def write(self, frame: Frame) -> None:
         if self.encoder is None:
             self.encoder = self._start(*frame.colors.shape[1:])
         self.container.mux(self.encoder.encode(frame))
-        if self.sound is not None:
-            self.sound.copy(until=frame.time * self.time_base)
+        if self.audio is not None:
+            self.audio.copy(until=frame.time * self.time_base)
 
     def finish(self) -> None:
         if self.encoder is None:
             raise UnreadableVideoError(self.source.path if self.source else self.path, "has no frames")
         self.container.mux(self.encoder.flush())
-        if self.sound is not None:
-            self.sound.copy(until=None)
+        if self.audio is not None:
+            self.audio.copy(until=None)
         self.container.close()
 
     def _start(self, height: int, width: int) -> "Encoder":
         encoder = (GIFEncoder if self.format.name == "gif" else Encoder)(self, height, width)
-        if self.source is not None and self.source.container.streams.audio:
+        if self.source is None:
+            return encoder
+        if self.source.container.streams.audio:
             if self.format.audio is None:
                 self.notes.append(f"{self.path} has no sound, which a GIF cannot hold")
             else:
-                self.sound = Sound(self, self.source)
+                self.audio = Audio(self, self.source)
+        left_out = {stream.type or "unknown" for stream in self.source.container.streams} - {"video", "audio"}
+        self.notes += [f"{self.path}: its {kind} streams are left out" for kind in sorted(left_out)]
         return encoder
 
 
@@ -142,9 +153,9 @@ class Encoder:
             self.context.sample_aspect_ratio = frame.pixel_aspect
         colors = frame.colors if frame.alpha is None else on_white(frame.colors, frame.alpha)
         padded = F.pad(colors[None].float(), (0, self.right, 0, self.bottom), mode="replicate")[0].byte()
-        picture = self._picture(padded, "rgb24", frame.time, frame.duration)
+        rgb = self._av_frame(padded, "rgb24", frame.time, frame.duration)
         converted = self.convert(
-            picture,
+            rgb,
             format=self.pixels,
             dst_colorspace=self.context.colorspace,
             dst_color_range=self.context.color_range,
@@ -156,10 +167,10 @@ class Encoder:
         packets: list[Any] = self.stream.encode(None)
         return packets
 
-    def _picture(self, channels: Tensor, pixels: str, time: int, duration: int) -> Any:
-        picture = self.av.VideoFrame.from_ndarray(channels.permute(1, 2, 0).contiguous().numpy(), format=pixels)
-        picture.pts, picture.duration, picture.time_base = time, duration, self.time_base
-        return picture
+    def _av_frame(self, channels: Tensor, pixels: str, time: int, duration: int) -> Any:
+        made = self.av.VideoFrame.from_ndarray(channels.permute(1, 2, 0).contiguous().numpy(), format=pixels)
+        made.pts, made.duration, made.time_base = time, duration, self.time_base
+        return made
 
 
 class GIFEncoder(Encoder):
@@ -193,12 +204,13 @@ class GIFEncoder(Encoder):
             return []
         self.last = time
         alpha = torch.full_like(frame.colors[:1], 255) if frame.alpha is None else frame.alpha
-        self.graph.push(self._picture(torch.cat([frame.colors, alpha]), "rgba", time, duration))
+        colors = torch.cat([frame.colors, alpha])
+        self.graph.push(self._av_frame(colors, "rgba", time, max(GIF_SHORTEST, duration)))
         packets: list[Any] = self.stream.encode(self.graph.vpull())
         return packets
 
 
-class Sound:
+class Audio:
     """Copies the packets of all sound of a video. It is encoded again where the container cannot hold it as it is.
 
     The file is read a second time, so that nothing has to wait in memory until the frames of its time are done.
@@ -207,7 +219,7 @@ class Sound:
     def __init__(self, writer: VideoWriter, source: VideoReader) -> None:
         assert writer.format.audio is not None
         self.container, self.notes = writer.container, writer.notes
-        self.reader = VideoReader(source.path)
+        self.reader = writer.opened.enter_context(VideoReader(source.path))
         self.copies: dict[int, Any] = {}
         self.encoders: dict[int, Any] = {}
         for stream in self.reader.container.streams.audio:
@@ -232,7 +244,7 @@ class Sound:
             if index in self.encoders:
                 for decoded in self.reader.decode(packet):
                     self.container.mux(self.encoders[index].encode(decoded))
-            elif packet.dts is not None:  # the last is empty
+            elif packet.size:  # the last is empty
                 packet.stream = self.copies[index]
                 self.container.mux(packet)
             if until is not None and packet.dts is not None and packet.dts * packet.time_base > until:

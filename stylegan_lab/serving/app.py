@@ -73,7 +73,7 @@ class ImageEndpoint:
                 if TICKET.fullmatch(ticket):
                     self.jobs[ticket] = job
                 response = await self._run(request, await upload.read_form(), job)
-                await response(scope, receive, send)
+                await self._send(response, request, send)
             return
         except QueueFullError as full:
             error = f"{self.limits.queue} requests are waiting already; try again in {full.retry_after} s"
@@ -85,6 +85,14 @@ class ImageEndpoint:
         finally:
             self.jobs.pop(ticket, None)
         await response(scope, receive, send)
+
+    async def _send(self, response: Response, request: Request, send: Send) -> None:
+        """A client that does not read its response in time is disconnected."""
+        try:
+            await asyncio.wait_for(response(request.scope, request.receive, send), self.limits.upload_seconds)
+        except asyncio.TimeoutError:
+            request.state.abort()
+            await _wait_for_disconnect(request)
 
     def state(self, ticket: str) -> dict[str, int]:
         job = self.jobs.get(ticket)

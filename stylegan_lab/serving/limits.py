@@ -8,11 +8,11 @@ class Limits:
     """The flags of `stylegan-lab serve` set them.
 
     Args:
-        upload_bytes: Of one request: the image and the style image together.
-        pixels: Of an image that is uploaded, and of the result.
-        queue: Requests at a time, with the one that the model works on and those that are still uploading.
-        seconds: That the model may work on one request.
-        upload_seconds: That an upload may take.
+        upload_bytes: The size of one request: of the image and the style image together.
+        pixels: The size of an uploaded image, and of the result.
+        queue: The number of requests at a time, with the one that the model works on and those that are still uploading.
+        seconds: How long the model may work on one request.
+        upload_seconds: How long an upload may take, and the download of a result.
     """
 
     upload_bytes: int = 32_000_000

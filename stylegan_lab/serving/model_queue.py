@@ -55,18 +55,16 @@ class ModelQueue:
         self._limits = limits
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._admitted: list[Job] = []
-        self._line: list[Job] = []  # whose uploads are complete; the first is worked on
+        self._line: list[Job] = []  # jobs whose uploads are complete; the model works on the first
         self._latest_seconds = 1.0
-        self.longest = 0  # that the queue has been
 
     @contextmanager
     def place(self) -> Iterator[Job]:
-        """A place for a request, taken before its upload is read: so the memory of all uploads is bounded."""
+        """Give a request its place before its upload is read, so that the memory of all uploads is bounded."""
         if len(self._admitted) >= self._limits.queue:
             raise QueueFullError(math.ceil(self._latest_seconds))
         job = Job()
         self._admitted.append(job)
-        self.longest = max(self.longest, len(self._admitted))
         try:
             yield job
         finally:
@@ -100,13 +98,13 @@ class ModelQueue:
             self._latest_seconds = max(1.0, time.monotonic() - start)
 
     def state(self, job: Job) -> dict[str, int]:
-        """The number of requests before this one, and the strips of a large image; empty while it uploads."""
+        """The number of requests before this one, and the strips of a large image. Empty while the request uploads."""
         if job not in self._line:
             return {}
         return {"before": self._line.index(job), "done": job.strips_done, "total": job.strips}
 
     def close(self) -> None:
-        """Stop the work: at once what waits, at the next layer what runs."""
+        """Stop what waits at once, and what runs at the next layer."""
         for job in self._admitted:
             job.client_is_gone = True
         self._thread.shutdown(wait=True, cancel_futures=True)

@@ -62,7 +62,6 @@ class ServedModel:
         return {
             "name": self.name,
             "kind": type(module).__name__,
-            "iteration": module.iteration,
             "generates": self.generates,
             "directions": self.directions,
             "direction": self.direction,
@@ -71,7 +70,6 @@ class ServedModel:
             "seed": self.generates or module.translates_at_random,
             "truncation": self.truncates,
             "classes": list(self.model.classes),
-            "factor": self.factor,
         }
 
     def prepare(self, form: Form) -> Work:

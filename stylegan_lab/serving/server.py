@@ -1,8 +1,10 @@
 """The web server around the app: one socket, no log of requests, and an end on Ctrl-C that does not wait for the model."""
 
+import asyncio
 import socket
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from stylegan_lab.errors import UserError
 from stylegan_lab.serving.access import LOCAL_NAMES, Access
@@ -10,6 +12,20 @@ from stylegan_lab.serving.app import App
 
 ANY_ADDRESS = ("0.0.0.0", "::")
 MAX_CONNECTIONS = 100
+REQUEST_SECONDS = 10.0  # from the start of a connection to the head of its first request
+
+
+class Connection(H11Protocol):
+    """Ends if no request comes. A request has `state.abort`, with which the app ends its connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}
+        self.loop.call_later(REQUEST_SECONDS, self.end_if_unused)
+
+    def end_if_unused(self) -> None:
+        if self.cycle is None:
+            self.transport.abort()
 
 
 class PageServer:
@@ -20,14 +36,15 @@ class PageServer:
     """
 
     def __init__(self, app: App, host: str, port: int, token: str | None = None) -> None:
-        assert token is not None or host in LOCAL_NAMES
+        if token is None and host not in LOCAL_NAMES:
+            raise UserError(f"--host={host}: other machines can connect, so a --token is needed")
         self.app, self.host, self.token = app, host, token
         self.socket = listen(host, port)
         self.port: int = self.socket.getsockname()[1]
         names = [host, socket.gethostname(), socket.getfqdn()] if token is not None else []
         config = uvicorn.Config(
             Access(app.asgi, names, token, self.port),
-            http="h11", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            http=Connection, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
             proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, timeout_graceful_shutdown=1,
         )  # fmt: skip
         self.server = uvicorn.Server(config)

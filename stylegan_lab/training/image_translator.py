@@ -18,7 +18,7 @@ WHOLE_PIXELS = {"cpu": 1_500_000, "cuda": 16_000_000}  # images up to this size 
 
 
 class ImageTranslator:
-    """Translates images (N, C, H, W), uint8 or floats in [-1, 1]. The result has the type of the input.
+    """Translates images (N, C, H, W), uint8 or floats in [-1, 1]. The result has the type of the input, and is on its device.
 
     Args:
         multiple: Images are padded so that their sides are multiples of this, and at least `smallest`.
@@ -77,7 +77,7 @@ class ImageTranslator:
             if result is None:
                 factor = rows.shape[-1] // size[1]
                 shape = (1, rows.shape[1], image.shape[-2] * factor, image.shape[-1] * factor)
-                result = torch.empty(shape, dtype=image.dtype)
+                result = torch.empty(shape, dtype=image.dtype, device=image.device)
             kept = rows[:, :, : result.shape[2] - done, : result.shape[3]]
             result[:, :, done : done + kept.shape[2]] = _like(kept, image)
             done += kept.shape[2]
@@ -199,4 +199,6 @@ def _to_floats(images: Tensor) -> Tensor:
 
 
 def _like(translated: Tensor, images: Tensor) -> Tensor:
-    return to_bytes(translated).cpu() if images.dtype == torch.uint8 else translated.to(images.dtype)
+    """With the type of the images, and where they are."""
+    converted = to_bytes(translated) if images.dtype == torch.uint8 else translated
+    return converted.to(images.device, images.dtype)

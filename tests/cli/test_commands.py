@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -147,7 +149,7 @@ def test_scores_during_training_are_of_the_averaged_weights_too(trained: Path) -
 
 
 @pytest.mark.parametrize("size", [(32, 32), (45, 33), (5, 70)])
-def test_a_picture_of_any_size_is_translated_at_its_own(trained: Path, size: tuple[int, int]) -> None:
+def test_an_image_of_any_size_is_translated_at_its_own(trained: Path, size: tuple[int, int]) -> None:
     Image.effect_noise(size, 80).convert("RGB").save("in.png")
     assert run(["translate", str(trained), "in.png", "out/translated.png"]) == 0
     assert read_image(Path("out/translated.png")).shape == (3, *size[::-1])
@@ -163,6 +165,15 @@ def test_a_folder_is_translated_subfolders_kept_and_both_ways(trained: Path) -> 
     assert not torch.equal(read_image(Path("out/a.png")), read_image(Path("back/a.png")))
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the shell ignores it for what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("error", [UserError("damaged"), AttributeError("in the middle of nothing")])
 def test_an_error_behind_a_ctrl_c_is_an_interruption(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -173,10 +184,9 @@ def test_an_error_behind_a_ctrl_c_is_an_interruption(
     def swallows_an_interrupt(_: object) -> None:
         with suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-            signal.pause()
+            time.sleep(30)
         raise error
 
-    before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr("stylegan_lab.cli.evaluate.main", swallows_an_interrupt)
     assert run(["evaluate", "x"]) == 130
     assert "interrupted" in capsys.readouterr().err
@@ -186,10 +196,10 @@ def test_an_error_behind_a_ctrl_c_is_an_interruption(
     else:
         with pytest.raises(AttributeError):
             run(["evaluate", "x"])
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_translation_never_takes_the_place_of_its_picture(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_translation_never_takes_the_place_of_its_image(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("in").mkdir()
     Image.effect_noise((32, 32), 80).convert("RGB").save("in/a.png")
     before = Path("in/a.png").read_bytes()
@@ -199,7 +209,7 @@ def test_a_translation_never_takes_the_place_of_its_picture(trained: Path, capsy
     assert Path("in/a.png").read_bytes() == before
 
 
-def test_half_of_a_picture_is_translated(trained: Path) -> None:
+def test_half_of_an_image_is_translated(trained: Path) -> None:
     pair = Image.effect_noise((65, 32), 80).convert("RGB")
     pair.save("pair.png"), pair.crop((33, 0, 65, 32)).save("right.png")
     assert run(["translate", str(trained), "pair.png", "half.png", "--half", "right"]) == 0
@@ -207,7 +217,7 @@ def test_half_of_a_picture_is_translated(trained: Path) -> None:
     assert torch.equal(read_image(Path("half.png")), read_image(Path("whole.png")))
 
 
-def test_a_run_of_pairs_side_by_side_says_that_a_picture_may_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_of_pairs_side_by_side_says_that_an_image_may_be_one(capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(8):
         Path("pairs").mkdir(exist_ok=True)
         Image.effect_noise((64, 32), 10 * number).convert("RGB").save(f"pairs/{number}.png")

@@ -1,5 +1,6 @@
 """`translate`: every image-to-image model is trained briefly and then applied."""
 
+import errno
 import io
 import subprocess
 import sys
@@ -63,6 +64,30 @@ def test_unreadable_files_of_a_folder_are_skipped_and_listed(capsys: pytest.Capt
     assert run(["translate", "run", "in", "out"]) == 2
     assert "b.png is not an image that can be read" in (err := capsys.readouterr().err)
     assert "2 of 3 are translated" in err and sorted(path.name for path in Path("out").iterdir()) == ["a.png", "c.png"]
+
+
+def test_a_file_that_cannot_be_written_stops_the_others_only_if_the_disk_is_full(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["train", *RESNET]) == 0
+    for name in ("in", "out/b.png/folder"):
+        Path(name).mkdir(parents=True)
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (32, 32)).save(Path("in") / name)
+    assert run(["translate", "run", "in", "out"]) == 2
+    err = capsys.readouterr().err
+    assert "out/b.png cannot be written" in err and "2 of 3 are translated" in err
+    assert Path("out/a.png").exists() and Path("out/c.png").exists()
+
+    def no_space(_: int) -> None:
+        tried.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    tried: list[int] = []
+    monkeypatch.setattr("os.fsync", no_space)
+    assert run(["translate", "run", "in", "other"]) == 2
+    err = capsys.readouterr().err
+    assert "No space left" in err and "are translated" not in err and len(tried) == 1
 
 
 def test_an_error_is_printed_without_a_traceback() -> None:

@@ -1,10 +1,14 @@
 """`translate` of videos: every frame is translated as an image would be."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 
 pytest.importorskip("av")
 
@@ -43,6 +47,23 @@ def test_every_frame_is_translated_as_an_image(model: str) -> None:
     means = [each.reshape(len(each) // 2, 2, -1, 2, 3).mean((1, 3)) for each in (image, *read_colors(Path("out.mp4")))]
     assert len(means) == 4 and all(np.abs(each - means[0]).mean() < 12 for each in means[1:])
     assert all(np.abs(each - means[1]).mean() < 2 for each in means[2:])
+
+
+def test_a_batch_of_frames_on_a_cpu_has_few_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(["train", *RESNET]) == 0
+    write_clip(Path("clip.mp4"), colors(5))
+    sizes: list[int] = []
+
+    def translate(translator: Callable[..., Tensor], frames: Tensor, *_: Any) -> Tensor:
+        sizes.append(len(frames))
+        return translator(frames)
+
+    monkeypatch.setattr("stylegan_lab.cli.translate.translate_at_size", translate)
+    monkeypatch.setattr("stylegan_lab.cli.translate.CPU_BATCH_PIXELS", 2 * 24 * 32)
+    monkeypatch.setattr("stylegan_lab.training.loaded_model.default_device", lambda: torch.device("cpu"))
+    assert run(["translate", "run", "clip.mp4", "out.mp4"]) == 0
+    assert run(["translate", "run", "clip.mp4", "out.mp4", "--batch-size", "4"]) == 0
+    assert sizes == [2, 2, 1, 4, 1]
 
 
 def test_exports_translate_videos_too() -> None:

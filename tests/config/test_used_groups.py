@@ -31,6 +31,9 @@ def test_a_group_is_used_if_a_used_group_refers_to_it() -> None:
 def test_a_package_of_the_config_is_printed_as_hydra_does(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "--cfg", "job", "--package", "augment"]) == 0
     assert "crop" in capsys.readouterr().out
+    assert run(["train", "model=stylegan2", "--cfg", "job", "--resolve"]) == 0
+    resolved = OmegaConf.to_container(compose_config(["model=stylegan2"]), resolve=True)
+    assert OmegaConf.create(capsys.readouterr().out) == resolved, "without references, nothing says what is used"
     assert run(["train", "--cfg=all"]) == 0
     assert "\nhydra:\n" in "\n" + capsys.readouterr().out
 

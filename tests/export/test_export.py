@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import json
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -313,9 +314,21 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def test_the_folder_is_uploaded_to_the_hub(trained: Trained, hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("card").mkdir()
+    for name in ("samples.png", "notes.txt"):
+        Path("card", name).write_text("of something else")
     assert run(["export", trained("cyclegan").path, "card", "--push", "me/model"]) == 0
     assert f"pushed     {hub.url}/me/model" in capsys.readouterr().out and hub.tokens == {"Bearer hf_token"}
-    assert hub.committed == {each.name: each.read_bytes() for each in Path("card").iterdir()}
+    written = {each.name: each.read_bytes() for each in Path("card").iterdir()}
+    assert written.pop("notes.txt") == b"of something else" and hub.committed == written
+
+
+def test_samples_of_an_earlier_export_are_not_left(trained: Trained) -> None:
+    shutil.copytree(trained("cyclegan").path, "run")
+    for name in ("first", "second"):
+        assert run(["export", "run", "card", "--to", "hub"]) == 0
+        assert Path("card/samples.png").exists() is (name == "first")
+        shutil.rmtree("run/samples", ignore_errors=True)
 
 
 @pytest.mark.parametrize(

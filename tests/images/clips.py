@@ -53,14 +53,14 @@ def write_clip(
             video.set_display_rotation(rotation)
         audio = container.add_stream(audio_codec, 48000, layout="mono") if sound else None
         for frame, time, length in zip(frames, ticks, [*lengths, lengths[-1]], strict=True):
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture = picture.reformat(
+            image = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            image = image.reformat(
                 format=pixels,
                 dst_colorspace=video.codec_context.colorspace,
                 dst_color_range=video.codec_context.color_range,
             )
-            picture.pts, picture.duration, picture.time_base = time, length, TIME_BASE
-            container.mux(video.encode(picture))
+            image.pts, image.duration, image.time_base = time, length, TIME_BASE
+            container.mux(video.encode(image))
         container.mux(video.encode(None))
         if audio is not None:
             container.mux(audio.encode(tone(times[-1])))

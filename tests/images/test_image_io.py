@@ -56,7 +56,7 @@ def test_lossless_formats_are_read_as_they_were_written(tmp_path: Path, suffix: 
 def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
     first, second = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
     for suffix in (".gif", ".webp", ".png", ".tif", ".jpg"):
-        kind = {"format": "MPO"} if suffix == ".jpg" else {}  # as some cameras write two pictures into one JPEG
+        kind = {"format": "MPO"} if suffix == ".jpg" else {}  # as some cameras write two images into one JPEG
         path = save_image(tmp_path / f"p{suffix}", first, save_all=True, append_images=[second], **kind)
         red, _, blue = read_pixels(path)[:, 0, 0].tolist()
         assert red > 250 and blue < 5, suffix
@@ -211,7 +211,7 @@ def test_every_kind_of_unreadable_file_has_its_reason(tmp_path: Path, monkeypatc
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "empty.png").touch()
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
-    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "drawing.png").write_bytes(
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
     )  # Pillow would start Ghostscript for it
@@ -395,7 +395,7 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
         read_image(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
 def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(content)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from stylegan_lab.serving.server import PageServer
 from stylegan_lab.training.loaded_model import LoadedModel
 
 TIMEOUT = 30.0
+BUFFER = 65536  # bytes that a socket holds, instead of as many as the machine likes
 TICKET = "0123456789abcdef"
 
 
@@ -60,7 +62,10 @@ class Client:
         return connection
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=TIMEOUT)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=TIMEOUT)
+        connection.connect()
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        return connection
 
     def state(self, ticket: str = TICKET) -> dict[str, int]:
         state: dict[str, int] = json.loads(self.get(f"/queue/{ticket}").body)
@@ -86,27 +91,34 @@ def served(
 ) -> Iterator[Client]:
     limits = limits or Limits()
     server = PageServer(App([ServedModel(model, limits) for model in models], limits), host, 0, token)
-    thread = threading.Thread(target=server.run)
+    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         yield Client(server)
     finally:
         server.stop()
-        thread.join(TIMEOUT)
-        assert not thread.is_alive()
+        thread.join(2 * TIMEOUT)
+    assert not thread.is_alive()
 
 
 class Gate:
-    """Holds a model at its first layer until it is opened."""
+    """Holds a model at its first layer until it is opened, at the latest when the block ends."""
 
     def __init__(self, model: LoadedModel) -> None:
         self.opened, self.held = threading.Event(), threading.Event()
         network = getattr(model.module, model.module.ema_networks[0])
         self._hook = network.register_forward_pre_hook(self._wait)
 
+    def __enter__(self) -> "Gate":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open()
+
     def _wait(self, *_: Any) -> None:
         self.held.set()
-        assert self.opened.wait(TIMEOUT)
+        self.opened.wait()
 
     def open(self) -> None:
         self.opened.set()

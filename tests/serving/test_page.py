@@ -97,6 +97,24 @@ def test_an_image_is_translated_compared_and_downloaded(
 
 
 @needs_browser
+def test_the_next_image_may_be_chosen_while_the_model_works(models: list[LoadedModel], tmp_path: Path) -> None:
+    for name, side in {"first.png": 40, "second.png": 36}.items():
+        Image.effect_noise((side, side), 60).convert("RGB").save(name)
+    with browser(tmp_path) as page, served(models) as client, Gate(models[0]) as gate:
+        visit(page, client)
+        for name in ("first.png", "second.png"):
+            choose_file(page, "#image", Path(name))
+            page.until(f"document.querySelector('#image-text').textContent.startsWith('{name}')")
+            if name == "first.png":
+                click(page, "#start")
+                until(gate.held.is_set)
+        gate.open()
+        page.until(IS_DONE)
+        page.until("document.querySelector('#before').naturalWidth === 40")
+        assert page.errors == []
+
+
+@needs_browser
 def test_each_model_shows_its_own_settings_and_the_visit_has_a_gallery(
     models: list[LoadedModel], tmp_path: Path
 ) -> None:
@@ -150,11 +168,10 @@ def test_the_page_says_how_many_wait_what_is_wrong_and_that_the_server_has_ended
     Image.effect_noise((50, 38), 60).convert("RGB").save(image)
     (tmp_path / "text.png").write_text("hello")
     with browser(tmp_path) as page:
-        with served(models, Limits(upload_bytes=20_000)) as client:
+        with served(models, Limits(upload_bytes=20_000)) as client, Gate(models[0]) as gate:
             visit(page, client)
             click(page, "#start")
             assert text(page, "#error") == "Choose an image first."
-            gate = Gate(models[0])
             others = [client.start(image.read_bytes()) for _ in range(2)]
             until(lambda: len(client.server.app.images.queue._line) == 2)
             choose_file(page, "#image", image)

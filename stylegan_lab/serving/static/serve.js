@@ -3,7 +3,7 @@ const { models, max_bytes, max_seed } = JSON.parse(document.getElementById("page
 const MAX_RESULTS = 60, POLL_MILLISECONDS = 400
 const get = id => document.getElementById(id)
 const results = [] // of this visit, the latest first: { url, file, input, caption, name, notes }
-let running = null, shown = null
+let running = null, shown = null // running: the controller of the request, with its input
 
 const chosenModel = () => models[get("model").value]
 
@@ -64,7 +64,8 @@ function choose(name, file) {
 const megabytes = bytes => `${(bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1)} MB`
 
 function forget(input) {
-  if (input && input !== chosen.image && !results.some(result => result.input === input)) URL.revokeObjectURL(input.url)
+  const inUse = [chosen.image, running?.input, ...results.map(result => result.input)]
+  if (input && !inUse.includes(input)) URL.revokeObjectURL(input.url)
 }
 
 for (const name of ["image", "reference"]) {
@@ -119,14 +120,14 @@ async function start() {
   const { form, fields } = formOf(model), input = model.generates ? null : chosen.image
   const style = usesReference(model) ? `style of ${chosen.reference.file.name}` : ""
   const ticket = Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, "0")).join("")
-  running = new AbortController()
+  running = Object.assign(new AbortController(), { input })
   const began = performance.now(), { signal } = running
   showError("")
   showWorking(true)
   follow(ticket, signal, began)
   try {
     const response = await fetch(`/image?ticket=${ticket}`, { method: "POST", body: form, signal })
-    if (!response.ok) throw new Error((await response.json()).error)
+    if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? response.statusText)
     const blob = await response.blob()
     const notes = response.headers.get("X-Notes") ?? ""
     addResult(model, fields, style, input, blob, notes)
@@ -139,6 +140,7 @@ async function start() {
   }
   running.abort()
   running = null
+  forget(input)
   showWorking(false)
 }
 
