@@ -58,13 +58,13 @@ class GANFailureWarnings(L.Callback):
             if name.endswith("_d_win_rate"):
                 recent = self._win_rates[name]
                 recent.append(float(stat))
-                overpowered = len(recent) >= patience and min(recent) > self.max_win_rate
                 warning = (
                     f"{name.removesuffix('_d_win_rate')} is overpowered: it ranked over {self.max_win_rate:.0%} of all "
                     f"real images above "
                     f"fake ones in {len(recent)} logged iterations in a row, so generators learn little. See {DOCS_PAGE}"
                 )
-                self._warn_if(overpowered, trainer, module, warning)
+                is_certain = len(recent) >= patience or _kind(warning) in self._active
+                self._warn_if(is_certain and min(recent) > self.max_win_rate, trainer, module, warning)
 
     def _check_diversity(self, trainer: L.Trainer, module: BaseModel) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -81,11 +81,15 @@ class GANFailureWarnings(L.Callback):
             self._warn_if(ratio < self.min_diversity, trainer, module, warning)
 
     def _warn_if(self, failing: bool, trainer: L.Trainer, module: BaseModel, warning: str) -> None:
-        kind = warning.split(":")[0]
+        kind = _kind(warning)
         if failing and kind not in self._active and trainer.is_global_zero:
             Run.from_trainer(trainer).log(f"iteration {module.iteration}: {warning}")
         self._active = self._active | {kind} if failing else self._active - {kind}
         module.active_warnings = self._active
+
+
+def _kind(warning: str) -> str:
+    return warning.split(":")[0]
 
 
 def _first_validation(trainer: L.Trainer, module: BaseModel) -> int | None:

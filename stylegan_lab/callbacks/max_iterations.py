@@ -23,7 +23,5 @@ class StopAtMaxIterations(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: BaseModel) -> None:
         self.on_train_batch_end(trainer, pl_module)
         epochs = trainer.fit_loop.epoch_progress.total
-        if (
-            epochs.ready == epochs.completed
-        ):  # a checkpoint of an epoch's end: what follows is a new epoch, and is counted as one
+        if epochs.ready == epochs.completed:  # a checkpoint of an epoch's end: the training continues with a new epoch
             trainer.fit_loop.reset_restart_stage()

@@ -13,7 +13,6 @@ from stylegan_lab.errors import UserError, check_at_least
 from stylegan_lab.models.base import BaseModel
 
 CHECK_EVERY = 10  # iterations between checks that wait for a GPU or for other ranks
-NOT_FINITE = "not finite"  # in the messages, and so in run.json
 MIN_LOSS_SCALE = 1.0  # it starts at 65536
 
 
@@ -61,7 +60,7 @@ class NaNGuard(L.Callback):
         first = next((losses for iteration, losses in self._recent if iteration >= since), {})
         names = [f"loss/{name}" for name, loss in first.items() if not loss.isfinite()] or ["a loss"]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        return f"{', '.join(names[:3])}{more} {NOT_FINITE} since iteration {since}"
+        return f"{', '.join(names[:3])}{more} not finite since iteration {since}"
 
 
 def _check_loss_scale(trainer: L.Trainer, iteration: int) -> None:

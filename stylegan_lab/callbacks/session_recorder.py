@@ -11,6 +11,7 @@ import torch
 
 from stylegan_lab.callbacks.checkpointing import Checkpointing
 from stylegan_lab.callbacks.ema import find_callback
+from stylegan_lab.callbacks.nan_guard import DivergedError
 from stylegan_lab.models.base import BaseModel
 from stylegan_lab.runs.reader import recorded_state
 from stylegan_lab.runs.run import Run
@@ -45,9 +46,9 @@ class SessionRecorder(L.Callback):
         else:
             self.end(trainer, "running" if is_evaluated_next else "finished", "reached its budget")
 
-    def end(self, trainer: L.Trainer, status: Status, reason: str) -> None:
+    def end(self, trainer: L.Trainer, status: Status, reason: str, diverged: bool = False) -> None:
         if self._state is not None:
-            self._state = self._state.end_session(status, reason)
+            self._state = self._state.end_session(status, reason, diverged)
             self._write(trainer)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: BaseModel) -> None:
@@ -102,9 +103,23 @@ def record_end(trainer: L.Trainer, is_evaluated_next: bool = False) -> Iterator[
         yield
     except BaseException as error:
         status, reason = _explain(error)
-        recorder.end(trainer, status, reason)
+        recorder.end(trainer, status, reason, diverged=isinstance(error, DivergedError))
         raise
     recorder.end_training(trainer, is_evaluated_next)
+
+
+@contextmanager
+def record_failed_evaluation(run: Run) -> Iterator[None]:
+    """Record why the evaluation after a training, within the block, was stopped. The repeated command evaluates again."""
+    try:
+        yield
+    except BaseException as error:
+        status, reason = _explain(error)
+        state = recorded_state(run.folder)
+        if state is not None and state.sessions:
+            with suppress(OSError):
+                state.end_session(status, f"in the evaluation: {reason}").write(run.folder)
+        raise
 
 
 def _explain(error: BaseException) -> tuple[Status, str]:

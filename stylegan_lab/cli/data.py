@@ -94,7 +94,7 @@ def checked_folders(arguments: Sequence[str]) -> list[Path]:
 def models_by_data(report: "DataReport") -> dict[str, tuple[str, ...]]:
     names = (report.layout.data, *report.layout.also)
     if any(issue.kind == "few_images" for issue in report.issues):
-        names = (*report.layout.also, report.layout.data)  # what makes pairs of them comes before generation
+        names = (*report.layout.also, report.layout.data)  # data that makes pairs of the images comes first
     return {data: MODELS_BY_DATA[data] for data in names if MODELS_BY_DATA[data]}
 
 

@@ -68,7 +68,7 @@ def score(arguments: list[str]) -> Namespace:
     add("--size", metavar="N", type=int, help="resize every image to NxN first")
     add("--half", choices=HALVES, help="the half to read of REAL's images, where they show a pair side by side")
     add("--fake-half", choices=HALVES, help="the same of FAKE's images")
-    resize = "clean: bicubic, antialiased; legacy: bilinear, as pytorch-fid; tensorflow: bilinear, as torchmetrics"
+    resize = "clean: bicubic, antialiased; legacy: bilinear, as pytorch-fid; tensorflow: bilinear, as torch-fidelity"
     add("--resize", default="clean", help=f"how images are resized for the feature network: {resize}")
     add("--batch-size", metavar="N", type=int, default=32, help="images per batch (default 32)")
     add("--json", metavar="OUT", type=Path, help="write scores, protocol and hashes of the folders to this file")

@@ -17,7 +17,7 @@ from stylegan_lab.images.image_store import ImageSet, resize_in_chunks
 from stylegan_lab.precision import use_tf32
 from stylegan_lab.rng import seeded
 
-VERSION = 3  # part of the protocol: raise it when the code below trains another classifier
+VERSION = 4  # part of the protocol: raise it when the code below trains another classifier
 MAX_SIZE = 32  # pixels; larger images are downscaled
 CHANNELS = (16, 32, 64)
 TOTAL_STRIDE = 2 ** len(CHANNELS)
@@ -108,13 +108,16 @@ def _train(net: nn.Module, images: Tensor, labels: Tensor, seed: int) -> dict[st
         loss.backward()
         optimizer.step()
         schedule.step()
-    _compute_batch_statistics(net, images)
+    _compute_batch_statistics(net, images[torch.randperm(len(images), generator=rng)])
     return net.state_dict()
 
 
 @torch.no_grad()
 def _compute_batch_statistics(net: nn.Module, images: Tensor) -> None:
-    """Replace running averages, which lag behind in short trainings, by the statistics of all images (Wu & Johnson, 2021)."""
+    """Replace running averages, which lag behind in short trainings, by the statistics of all images (Wu & Johnson, 2021).
+
+    The images have to be in random order: the variance of a batch of one class is not that of all images.
+    """
     for layer in net.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.reset_running_stats()

@@ -71,18 +71,23 @@ def missing_reasons(scores: Mapping[str, ClassifierScore]) -> dict[str, str]:
 def checked(
     scores: Mapping[str, ClassifierScore], predicted: Tensor, labels: Tensor, classes: int
 ) -> dict[str, ClassifierScore]:
-    """Return the scores, each with the reason to leave it out if the classifier does not read held-out real images.
+    """Return the scores, each with the reason to leave it out if the classifier fails on held-out real images.
 
-    `predicted` are its answers to them and `labels` are right. It has to read `required_accuracy(classes)` of them, as a mean
-    over the classes, so that a classifier that always gives one answer is at chance.
+    `predicted` are its answers to them and `labels` are right. It has to classify `required_accuracy(classes)` of them
+    correctly, as a mean over the classes, so that a classifier that always gives one answer is at chance.
     """
     predicted, labels = predicted.cpu(), labels.cpu()
     recalls = [(predicted[labels == label] == label).double().mean() for label in labels.unique()]
-    read, required = float(torch.stack(recalls).mean()), required_accuracy(classes)
-    rule = f"left out if it reads less than {required:.1%} of held-out real images, averaged over classes"
+    accuracy, required = float(torch.stack(recalls).mean()), required_accuracy(classes)
+    rule = (
+        f"left out if it correctly classifies less than {required:.1%} of held-out real images, averaged over classes"
+    )
     missing = ""
-    if read < required:
-        missing = f"the classifier reads {read:.1%} of held-out real images, less than {required:.1%} (halfway from chance to all)"
+    if accuracy < required:
+        missing = (
+            f"the classifier correctly classifies {accuracy:.1%} of held-out real images, less than {required:.1%} (halfway "
+            "from chance to all)"
+        )
     return {name: replace(each, protocol=f"{each.protocol}; {rule}", missing=missing) for name, each in scores.items()}
 
 

@@ -87,7 +87,7 @@ def tensorflow_resize(images: Tensor, size: tuple[int, int]) -> Tensor:
 RESIZES: dict[str, Callable[..., Tensor]] = {
     "clean": partial(F.interpolate, mode="bicubic", antialias=True),  # Parmar et al. (2022), not rounded or clipped
     "legacy": partial(F.interpolate, mode="bilinear", align_corners=False),  # as pytorch-fid
-    "tensorflow": tensorflow_resize,  # as the code of the FID paper, torch-fidelity and torchmetrics
+    "tensorflow": tensorflow_resize,  # as the code of the FID paper, torch-fidelity, and torchmetrics with antialias=False
 }
 FILTERS = {
     "clean": "clean: bicubic, antialiased",

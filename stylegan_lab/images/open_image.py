@@ -39,6 +39,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")  # recognized by content
 MAX_PIXELS_VARIABLE = "STYLEGAN_LAB_MAX_PIXELS"
 DEFAULT_MAX_PIXELS = 89_478_485  # of an image, or of the pages of one: Pillow's own limit
 MAX_SCANS = 200  # of a progressive JPEG; encoders write about ten
+JPEG_TAIL = 65536  # the last bytes of a JPEG, in which its end is searched: cameras append data
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 END_BYTES = 4096  # in which the end of a GIF is looked for: some programs append zeros
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
@@ -89,12 +90,16 @@ def open_image(path: Path, contents: bytes | None = None, max_pixels: int | None
 def has_end(path: Path) -> bool:
     """Whether a file ends as its format says, which a file that was cut off does not. A file without its end may still be whole:
     some programs append data."""
-    with path.open("rb") as file:
-        begin, size = file.read(12), file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - END_BYTES))
-        end = file.read()
-    if begin.startswith(b"\xff\xd8"):
-        return end.endswith(b"\xff\xd9")
+    try:
+        with path.open("rb") as file:
+            begin, size = file.read(12), file.seek(0, os.SEEK_END)
+            is_jpeg = begin.startswith(b"\xff\xd8")
+            file.seek(max(0, size - (JPEG_TAIL if is_jpeg else END_BYTES)))
+            end = file.read()
+    except OSError as error:
+        raise UnreadableImageError(path, f"cannot be read: {_reason(error)}") from None
+    if is_jpeg:  # an end before the last scan is that of a thumbnail
+        return end.rfind(b"\xff\xd9") > end.rfind(b"\xff\xda")
     if begin.startswith(b"\x89PNG"):
         return end.endswith(PNG_END)
     if begin.startswith(b"GIF8"):

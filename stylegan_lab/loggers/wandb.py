@@ -4,6 +4,7 @@ import netrc
 import os
 import secrets
 import ssl
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http.client import HTTPException
@@ -32,6 +33,7 @@ Mode = Literal["auto", "offline", "online"]
 CONNECT_TIMEOUT = 3.0  # seconds
 GROUP = "WANDB_RUN_GROUP"  # the environment variable with the group of a sweep's trials
 CHECKPOINTS = ("last", "best")
+UPLOAD_PATIENCE = 120.0  # more seconds at the end for each checkpoint that is uploaded
 
 
 class WandBRun(NamedTuple):
@@ -59,16 +61,23 @@ def wandb_logger(
         raise UserError(f"logger.wandb.checkpoints: {unknown[0]} is unknown; choices: {', '.join(CHECKPOINTS)}")
     destination = WandBRun(project, entity, group, job_type, [hide_environment(tag) for tag in tags or ()])
     return BackgroundLogger(
-        "wandb", lambda: WandBLogger(run, destination, mode, tables, checkpoints or ()), patience, end_wandb_service
+        "wandb",
+        lambda: WandBLogger(run, destination, mode, tables, checkpoints or ()),
+        patience + UPLOAD_PATIENCE * len(checkpoints or ()),
+        end_wandb_service,
     )
 
 
 def end_wandb_service() -> None:
     """End W&B's own process, which keeps trying to send, and for which the exit would wait for more than a minute."""
     with suppress(Exception):  # W&B has no public way; what it has not sent is in the run's folder
-        connection = import_module("wandb.sdk.wandb_setup").singleton()._connection
+        setup: Any = sys.modules["wandb.sdk.wandb_setup"]  # an import would wait if the logger's thread hangs in one
+        connection = setup._singleton._connection  # None if it has no process
         connection._cleanup()  # of its hook at exit
         connection._proc._process.kill()
+        setup._singleton = None  # so that a later run starts another process
+        sys.modules["wandb.sdk.lib.service.service_token"].clear_service_in_env()
+        sys.modules["wandb.sdk.lib.module"].unset_globals()
 
 
 class WandBLogger(Logger):
@@ -80,12 +89,10 @@ class WandBLogger(Logger):
         self, run: Run, destination: WandBRun, mode: Mode = "auto", tables: bool = True, checkpoints: Sequence[str] = ()
     ) -> None:
         super().__init__()
-        os.environ.setdefault(
-            "WANDB_ERROR_REPORTING", "false"
-        )  # offline too, the exit would wait ten seconds to send reports
-        self._wandb = import_module(
-            "wandb"
-        )  # takes a second, which the logger's thread can spend during the first steps
+        # Offline too, the exit would wait ten seconds to send reports.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        # The import takes a second, which the logger's thread can spend during the first steps.
+        self._wandb = import_module("wandb")
         folder = run.folder / "wandb"
         for kind in ("DATA", "CACHE"):  # not CONFIG: `wandb login` stores the server there
             os.environ[f"WANDB_{kind}_DIR"] = str(folder / kind.lower())

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from stylegan_lab.errors import UserError
 from stylegan_lab.files.file_lock import is_locked
-from stylegan_lab.runs.run import LOCK_FILE, Run
+from stylegan_lab.runs.run import LOCK_FILE, MOVED_ASIDE, Run
 from stylegan_lab.runs.state import FILE_NAME, RunState, parse_state
 
 RUN_FILES = ("config.yaml", "metrics.jsonl", "environment.json")  # a folder with one of them is a run
@@ -177,12 +177,13 @@ def _runs_of(place: str) -> list[Path]:
 
 
 def _runs_below(folder: Path) -> Iterator[Path]:
-    """Does not descend into a run: its own folders, such as those of W&B, contain no runs."""
+    """Does not descend into a run: its own folders, such as those of W&B, contain no runs. Runs that were moved aside are left
+    out."""
     if any((folder / name).is_file() for name in RUN_FILES):
         yield folder
         return
     for child in sorted(folder.iterdir(), key=_order):
-        if child.is_dir() and not child.name.startswith("."):
+        if child.is_dir() and not child.name.startswith(".") and not MOVED_ASIDE.search(child.name):
             yield from _runs_below(child)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from stylegan_lab.runs.state import RunState
 
 LOCK_FILE = ".lock"
 IMPORT_RECORD = "import.json"  # of a run that `stylegan-lab import` made
+MOVED_ASIDE = re.compile(r"\.old-\d{8}-\d{6}-[0-9a-f]{4}$")  # the end of the name of a run that made room for another
 LOCK_ATTEMPTS = 10  # within a second
 
 
@@ -64,9 +66,7 @@ class Run:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Refuse a second training in this folder: the two would overwrite each other's files."""
-        for attempt in range(
-            LOCK_ATTEMPTS
-        ):  # a reader that checks whether the run is alive holds its lock for a moment
+        for attempt in range(LOCK_ATTEMPTS):  # a reader that checks if the run is alive holds its lock for a moment
             time.sleep(1 / LOCK_ATTEMPTS if attempt else 0)
             if (descriptor := try_lock(self.folder / LOCK_FILE)) is not None:
                 break

@@ -29,6 +29,7 @@ class Session:
     peak_bytes: int | None = None  # of the first rank
     end: str | None = None  # None while the session lasts, and if its process was killed
     reason: str | None = None  # why it ended
+    diverged: bool = False  # whether NaN or infinite losses or gradients ended it
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class RunState:
         session = replace(self.sessions[-1], **changes)
         return replace(self, iteration=session.last_iteration, sessions=[*self.sessions[:-1], session])
 
-    def end_session(self, status: Status, reason: str) -> "RunState":
-        return replace(self.update_session(end=_now(), reason=reason), status=status)
+    def end_session(self, status: Status, reason: str, diverged: bool = False) -> "RunState":
+        return replace(self.update_session(end=_now(), reason=reason, diverged=diverged), status=status)
 
     def with_best(self, monitor: str | None, score: float | None) -> "RunState":
         return replace(self, monitor=monitor, best_score=score)

@@ -16,7 +16,7 @@ from torch import Tensor
 from stylegan_lab.callbacks.ema import find_callback
 from stylegan_lab.callbacks.nan_guard import DivergedError, NaNGuard
 from stylegan_lab.callbacks.preemption import exit_on_signal
-from stylegan_lab.callbacks.session_recorder import SessionRecorder, record_end
+from stylegan_lab.callbacks.session_recorder import SessionRecorder, record_end, record_failed_evaluation
 from stylegan_lab.callbacks.validation import has_pending_validation
 from stylegan_lab.config.instantiate import config_to_record
 from stylegan_lab.config.schema import BUDGETS
@@ -100,7 +100,8 @@ def train(config: DictConfig, hydra: HydraConf, flags: Sequence[str] = (), start
             return run
         fit(run, experiment, start, choices, overrides)
         if config.evaluate and is_rank_zero():
-            print(evaluate_checkpoint(run, "last", "test", trust=config.trust))
+            with record_failed_evaluation(run):
+                print(evaluate_checkpoint(run, "last", "test", trust=config.trust))
             if (state := recorded_state(run.folder)) and state.iteration >= state.budget:
                 record_as_finished(run, state.budget)
         return run

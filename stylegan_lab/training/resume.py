@@ -11,7 +11,7 @@ from typing import Any
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
-from stylegan_lab.callbacks.nan_guard import NOT_FINITE, DivergedError, NaNGuard
+from stylegan_lab.callbacks.nan_guard import DivergedError, NaNGuard
 from stylegan_lab.config.flatten import flatten_leaves
 from stylegan_lab.config.instantiate import config_to_record
 from stylegan_lab.config.paths import config_choices
@@ -20,7 +20,14 @@ from stylegan_lab.distributed import broadcast_from_rank_zero, rank
 from stylegan_lab.errors import UserError
 from stylegan_lab.runs.checkpoint import verify_checkpoint
 from stylegan_lab.runs.checkpoint_index import CheckpointIndex
-from stylegan_lab.runs.reader import find_run, read_environment, read_text, recorded_config, recorded_state
+from stylegan_lab.runs.reader import (
+    find_run,
+    read_environment,
+    read_overrides,
+    read_text,
+    recorded_config,
+    recorded_state,
+)
 from stylegan_lab.runs.run import IMPORT_RECORD, Run
 from stylegan_lab.training.data_record import check_data_unchanged
 from stylegan_lab.training.experiment import Experiment
@@ -73,11 +80,15 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     replaced = {override_key(each) for each in parse_arguments(arguments)}
     if replaced & set(BUDGETS):
         replaced |= set(BUDGETS)
-    chosen = tuple(
-        f"{key}." for key in replaced if config_choices(key)
-    )  # of another choice, they would be other settings
+    recorded = {
+        override_key(each): each.value() for each in parse_arguments(read_overrides(run)) if not each.is_delete()
+    }
+    changed = [key for key in replaced if config_choices(key) and given.get(key) != recorded.get(key)]
+    of_other_choices = tuple(f"{key}." for key in changed)  # they would be other settings now
     kept = [
-        str(each.input_line) for each in overrides_of_run(run, replaced) if not override_key(each).startswith(chosen)
+        str(each.input_line)
+        for each in overrides_of_run(run, replaced)
+        if not override_key(each).startswith(of_other_choices)
     ]
     return [*kept, *_without(arguments, "resume", "output_dir"), f"resume={_quoted(str(source))}"]
 
@@ -157,8 +168,7 @@ def check_rollback(run: Run, diverged: DivergedError, nan_guard: NaNGuard, rollb
 def _diverged_before(run: Run) -> bool:
     """Whether an earlier session ended with a divergence too, so that its checkpoint is of no use."""
     state = recorded_state(run.folder)
-    reasons = [str(session.reason) for session in state.sessions] if state else []
-    return sum(NOT_FINITE in reason for reason in reasons) > 1
+    return state is not None and sum(session.diverged for session in state.sessions) > 1
 
 
 def _newest_intact_for_all_ranks(run: Run) -> Path | None:

@@ -110,8 +110,9 @@ def test_a_short_run_is_looked_at_at_its_first_validation(monkeypatch: pytest.Mo
         "output_dir=",
     )
     words = [each for each in COMMAND if not each.startswith(left_out)]
-    assert run([*words, "output_dir=out", "callbacks.validation.every=6"]) == 0
+    assert run([*words, "output_dir=out", "callbacks.validation.every=6", "callbacks.gan_failures.patience=8"]) == 0
     assert count_in_log("iteration 6: a2b may have collapsed") == 1
     assert count_in_log("iteration 6: discriminators_a is overpowered") == 1
+    assert count_in_log("discriminators_a is overpowered") == 1, "and not again when there are enough iterations"
     assert run([*words, "output_dir=out2", "callbacks.gan_failures.every=0"]) == 0
     assert "collapsed" not in Path("out2/log.txt").read_text()

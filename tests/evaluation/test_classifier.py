@@ -69,6 +69,13 @@ def test_batch_norms_have_the_statistics_of_all_training_images(glyphs: GlyphsDa
     torch.testing.assert_close(net[1].running_var, seen.var((0, 2, 3)), rtol=1e-4, atol=1e-5)
 
 
+def test_batch_norms_do_not_depend_on_the_order_of_the_classes() -> None:
+    labels = torch.arange(2).repeat_interleave(1100)
+    images = (labels.view(-1, 1, 1, 1) * 0.8 + 0.2 * torch.rand(2200, 1, 8, 8)).clamp(0, 1)
+    net = train_classifier(images, labels, 2).net
+    torch.testing.assert_close(net[1].running_var, net[0](images * 2 - 1).var((0, 2, 3)), rtol=0.05, atol=1e-3)
+
+
 def test_equal_images_and_seed_give_an_equal_classifier_and_leave_the_random_state(
     glyphs: GlyphsDataModule, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -161,7 +161,9 @@ def test_a_classifier_is_checked_by_the_mean_over_classes() -> None:
     assert required_accuracy(2) == 0.75 and required_accuracy(10) == pytest.approx(0.55)
     swapped = {0: 1, 1: 0}
     wrong = torch.tensor([swapped[int(label)] if index % 10 < 3 else label for index, label in enumerate(labels)])
-    assert checked(score, wrong, labels, 2)["class_consistency"].missing.startswith("the classifier reads 70.0%")
+    assert checked(score, wrong, labels, 2)["class_consistency"].missing.startswith(
+        "the classifier correctly classifies 70.0%"
+    )
 
 
 def test_with_several_domains_only_the_target_counts() -> None:

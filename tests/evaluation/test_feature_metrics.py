@@ -375,7 +375,7 @@ def test_a_file_of_inception_needs_no_weights_beyond_the_layer(
     first = {name: value for name, value in net.weights.items() if name.startswith(("conv.", "conv_1.", "conv_2."))}
     file = save_arrays("first.npz", first)
     torch.testing.assert_close(inception(file, size=91, layer="64").vectors(images), expected["64"])
-    with pytest.raises(UserError, match=r"first.npz: .*not the weights of inception, .*Conv2d_3b_1x1.conv.weight"):
+    with pytest.raises(UserError, match=r"first.npz does not fit inception: .*Conv2d_3b_1x1.conv.weight is missing"):
         inception(file, layer="192")
     with pytest.raises(UserError, match="layer"):
         inception(file, layer="65")
@@ -383,9 +383,9 @@ def test_a_file_of_inception_needs_no_weights_beyond_the_layer(
 
 def test_weights_of_another_network_are_named() -> None:
     torch.save(squeezenets.squeezenet("random").net.state_dict(), "squeezenet.pth")
-    with pytest.raises(UserError, match=r"features.weights=squeezenet.pth: these are not the weights of vgg16"):
+    with pytest.raises(UserError, match="squeezenet.pth does not fit vgg16: it looks like squeezenet1_1"):
         vgg16("squeezenet.pth")
-    with pytest.raises(UserError, match="not the weights of inception"):
+    with pytest.raises(UserError, match="squeezenet.pth does not fit inception: it looks like squeezenet1_1"):
         inception("squeezenet.pth", layer="64")
     Path("broken.npz").write_bytes(b"PK\x03\x04")
     with pytest.raises(UserError, match="broken.npz cannot be read as weights"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stylegan_lab.images.image_io import read_pixels
-from stylegan_lab.images.open_image import UnreadableImageError
+from stylegan_lab.images.open_image import UnreadableImageError, has_end
 from tests.images.crafted_files import png, tiff
 
 LAWS = settings(
@@ -103,6 +103,28 @@ def test_damaged_images_are_read_or_rejected(
 @given(st.sampled_from(MAGIC), st.binary(max_size=200), options)
 def test_any_bytes_are_read_or_rejected(tmp_path: Path, magic: bytes, rest: bytes, options: Options) -> None:
     read(tmp_path / "p", magic + rest, options)
+
+
+def test_a_jpeg_has_its_end_after_its_last_scan(tmp_path: Path) -> None:
+    def jpeg(side: int) -> bytes:
+        file = BytesIO()
+        Image.effect_noise((side, side), 60).save(file, "JPEG")
+        return file.getvalue()
+
+    whole, thumbnail = jpeg(64), jpeg(8)
+    with_thumbnail = whole[:2] + b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail + whole[2:]
+    path = tmp_path / "p"
+    for contents, expected in (
+        (whole, True),
+        (whole + bytes(5000), True),
+        (whole[:-2], False),
+        (with_thumbnail, True),
+        (with_thumbnail[:-2], False),
+    ):
+        path.write_bytes(contents)
+        assert has_end(path) == expected
+    with pytest.raises(UnreadableImageError, match="cannot be read: No such file"):
+        has_end(tmp_path / "gone")
 
 
 @pytest.mark.parametrize("length", range(0, 400, 23))

@@ -101,6 +101,7 @@ def test_wandb_is_online_only_with_a_key_and_a_server(monkeypatch: pytest.Monkey
         server.listen()
         monkeypatch.setattr(wandb_module, "CONNECT_TIMEOUT", 0.2)
         assert wandb_module.resolve_mode("auto") == "offline", "it accepts connections, and never answers"
+    monkeypatch.setattr(wandb_module, "CONNECT_TIMEOUT", 30)
     with WandbServer().serving() as answering:
         monkeypatch.setenv("WANDB_BASE_URL", answering.url)
         assert wandb_module.resolve_mode("auto") == "online"

@@ -13,7 +13,7 @@ from stylegan_lab.images.grid import grid, split_cells
 from stylegan_lab.images.image_io import write_image
 from stylegan_lab.loggers.jsonl_logger import JSONLLogger
 from stylegan_lab.loggers.tensorboard import TensorBoardLogger
-from stylegan_lab.loggers.wandb import GROUP, WandBLogger, WandBRun, run_summary, wandb_logger
+from stylegan_lab.loggers.wandb import GROUP, WandBLogger, WandBRun, end_wandb_service, run_summary, wandb_logger
 from stylegan_lab.runs.checkpoint_index import CheckpointEntry, CheckpointIndex
 from stylegan_lab.runs.run import Run
 from tests.loggers.wandb_file import parts, records
@@ -183,6 +183,19 @@ def test_with_a_key_and_a_server_a_run_is_online_and_resumes_there(
     (rows,) = server.history.values()
     assert [row["iteration"] for row in rows if "val/ssim" in row] == [1, 2, 3, 4, 5, 6]
     assert parts(run.folder) == [] and len([name for name in server.files if "samples" in name]) == 2
+
+
+def test_a_run_after_one_whose_service_was_ended_has_a_service_of_its_own(tmp_path: Path) -> None:
+    left = WandBLogger(make_run(tmp_path / "left"), WandBRun(), tables=False)
+    left.log_metrics({"loss/x": 1.0}, step=1)
+    end_wandb_service()
+    end_wandb_service()  # does nothing, as none is left
+    run = make_run(tmp_path / "next")
+    logger = WandBLogger(run, WandBRun(), tables=False)
+    log_training(run, logger, 1, 2)
+    logger.finalize("success")
+    (part,) = parts(run.folder)
+    assert part.ended and [row["iteration"] for row in part.rows if "val/ssim" in row] == [1, 2]
 
 
 def test_tensorboard_has_the_same_names_at_the_same_iterations(resumed: Run) -> None:

@@ -20,6 +20,7 @@ from stylegan_lab.networks.features.feature_net import color_pyramid
 from stylegan_lab.networks.features.squeezenet import squeezenet
 from stylegan_lab.networks.features.vgg import vgg19
 from stylegan_lab.networks.generators.adain_decoder import adaptive_instance_norm
+from stylegan_lab.rng import seeded
 from tests.networks.test_activation_scale import with_other_scales
 
 
@@ -99,7 +100,8 @@ def test_layers_are_weighed_and_null_leaves_one_out() -> None:
 def test_losses_of_trained_weights_do_not_depend_on_their_scale(tmp_path: Path) -> None:
     torch.save(squeezenet("random").net.state_dict(), tmp_path / "one.pth")
     torch.save(with_other_scales(squeezenet("random").net).state_dict(), tmp_path / "other.pth")
-    image, target = torch.rand(1, 3, 64, 64) * 2 - 1, torch.rand(1, 3, 64, 64) * 2 - 1
+    with seeded(0):
+        image, target = (torch.rand(2, 1, 3, 64, 64) * 2 - 1).unbind()
     layers = dict.fromkeys(("relu1", "fire2", "fire4", "fire5", "fire6", "fire7", "fire8"), 1.0)
 
     def losses(weights: str) -> list[float]:

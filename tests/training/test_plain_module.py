@@ -73,6 +73,18 @@ class Counting(Automatic):
         self.iteration = 7
 
 
+class Partial(Automatic):
+    """Saves a part of its weights, and finds the others elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strict_loading = False
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name in [each for each in checkpoint["state_dict"] if each.startswith("net.1")]:
+            del checkpoint["state_dict"][name]
+
+
 class Unsavable(Automatic):
     def __init__(self, network: Any = nn.ReLU) -> None:
         super().__init__()
@@ -113,6 +125,11 @@ def test_it_is_recorded_and_resumed_bit_for_bit(name: str) -> None:
         assert torch.equal(value, parts["state_dict"][key])
     state = read_state(Path("whole"))
     assert state is not None and state.status == "finished" and state.sessions[0].last_iteration == 11
+
+
+def test_weights_that_it_leaves_out_of_its_checkpoints_are_not_missed() -> None:
+    assert run(command("Partial", "out", "iterations=2")) == 0
+    assert run(["train", "resume=out", "iterations=3", "trust=[tests]"]) == 0
 
 
 def test_what_is_off_is_said_and_the_run_is_called_after_the_class(capsys: pytest.CaptureFixture[str]) -> None:

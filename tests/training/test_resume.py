@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,13 +16,16 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from stylegan_lab.cli.main import run
+from stylegan_lab.data.folders.folder_datamodule import FolderDataModule
 from stylegan_lab.errors import UserError
+from stylegan_lab.models.translation.cyclegan import CycleGAN
 from stylegan_lab.runs import checkpoint, checkpoint_index
 from stylegan_lab.runs import run as run_module
-from stylegan_lab.runs.reader import recorded_state
+from stylegan_lab.runs.reader import find_runs, recorded_state
 from stylegan_lab.runs.run import Run
 from stylegan_lab.training import evaluate as evaluate_module
 from stylegan_lab.training import fit
+from stylegan_lab.training.data_record import check_data_unchanged, record_data_files
 from stylegan_lab.training.resume import overrides_to_resume
 from stylegan_lab.training.safe_overrides import overrides_of_run
 
@@ -273,6 +277,7 @@ def test_a_new_run_does_not_replace_a_run(
     assert run(["train", *words, "overwrite=true"]) == 0
     (old,) = tmp_path.glob("run.old-*")
     assert contents(old) == before
+    assert find_runs([str(tmp_path)]) == [attacked] and find_runs([str(old)]) == [old]
     assert (attacked / "checkpoints" / "last.ckpt").is_file()
 
 
@@ -325,7 +330,6 @@ def test_a_checkpoint_with_half_a_section_is_refused(attacked: Path, capsys: pyt
         "optimizer_states": lambda contents: contents["optimizer_states"].pop(),
         "optimizer_states[0]": lambda contents: contents["optimizer_states"][0].clear(),
         "rng_state": lambda contents: contents["rng_state"].clear(),
-        "pools": lambda contents: contents.update(pools=[]),
         "callbacks.Checkpointing": lambda contents: contents["callbacks"].pop("Checkpointing"),
         f"state_dict.{weight}": lambda contents: contents["state_dict"].pop(weight),
         "ema.a_to_b": lambda contents: contents["ema"].update(a_to_b=None),
@@ -346,6 +350,27 @@ def test_a_callback_may_be_added_to_a_resumed_run(attacked: Path) -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Be aware that when using .ckpt_path.:UserWarning")
+def test_a_callback_may_be_replaced_or_left_out_on_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    summary, timer = (
+        f"callbacks.own._target_=lightning.pytorch.callbacks.{name}" for name in ("ModelSummary", "Timer")
+    )
+    assert run(["train", *QUICK, "iterations=1", "callbacks.ema=null", f"+{summary}"]) == 0
+    assert run(["train", "resume=run", "iterations=2", f"+{timer}"]) == 0, (
+        "Timer has a state, and ModelSummary has none"
+    )
+    assert run(["train", "resume=run", "iterations=3", "callbacks.own=null", "callbacks.nan_guard=null"]) == 0
+
+    def hook_with_trainer(module: CycleGAN, checkpoint: dict[str, Any]) -> None:
+        on_save_checkpoint(module, checkpoint)
+        checkpoint["epochs"] = module.trainer.current_epoch
+
+    on_save_checkpoint = CycleGAN.on_save_checkpoint
+    monkeypatch.setattr(CycleGAN, "on_save_checkpoint", hook_with_trainer)
+    assert run(["train", "resume=run", "iterations=4"]) == 0
+    assert run(["train", "resume=run", "iterations=5"]) == 0
+
+
 def test_changed_images_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [tmp_path / "images" / domain / f"{number}.png" for domain in "ab" for number in range(6)]
     for number, path in enumerate(paths):
@@ -355,16 +380,63 @@ def test_changed_images_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixtur
     words += ["callbacks.samples=null", "callbacks.gan_failures=null", "data.cache_dir=cache"]
     assert run(["train", *words, "iterations=1"]) == 0
     assert run(["train", *words, "iterations=2"]) == 0
+    assert "modification time" not in Path("run/log.txt").read_text()
+    os.utime(paths[2], (1, 1))
+    assert run(["train", *words, "iterations=3"]) == 0, "a copy has other times"
+    assert "1 of 12 image files have another modification time" in Path("run/log.txt").read_text()
     paths[0].unlink()
-    os.utime(paths[1], (1, 1))
+    Image.effect_noise((16, 16), 50).save(paths[1])
     Image.new("RGB", (16, 16)).save(paths[2].with_name("new.png"))
     for dry in (["dry_run=true"], []):
         capsys.readouterr()
-        assert run(["train", *words, "iterations=3", *dry]) == 2
+        assert run(["train", *words, "iterations=4", *dry]) == 2
         error = capsys.readouterr().err
         assert "a/0.png is missing, a/1.png was changed, a/new.png is new. Restore them" in error
-    assert run(["train", *words, "iterations=3", "allow_changed_data=true"]) == 0
-    assert run(["train", *words, "iterations=4"]) == 0, "the record is of the images as they are now"
+    assert run(["train", *words, "iterations=4", "allow_changed_data=true"]) == 0
+    assert run(["train", *words, "iterations=5"]) == 0, "the record is of the images as they are now"
+
+
+def test_names_and_unreadable_files_of_another_file_system_are_no_changes(
+    tmp_path: Path,
+) -> None:
+    composed, decomposed = (tmp_path / f"{name}.png" for name in ("\xe4", "a\u0308"))
+    composed.write_bytes(b"1")
+    data = SimpleNamespace(source_files=lambda: {composed.name: composed})
+    record_data_files(Run(tmp_path), data)  # type: ignore[arg-type]
+    data.source_files = lambda: {decomposed.name: composed, "gone.png": tmp_path / "gone.png"}
+    check_data_unchanged(Run(tmp_path), data, allow_changes=False)  # type: ignore[arg-type]
+    (tmp_path / "loop").symlink_to("loop")
+    data.source_files = lambda: {composed.name: tmp_path / "loop"}
+    check_data_unchanged(Run(tmp_path), data, allow_changes=False)  # type: ignore[arg-type]
+    data.source_files = lambda: {composed.name: tmp_path / "gone.png"}
+    with pytest.raises(UserError, match="\xe4.png is missing"):
+        check_data_unchanged(Run(tmp_path), data, allow_changes=False)  # type: ignore[arg-type]
+
+
+def test_lists_of_one_name_are_recorded_each(tmp_path: Path) -> None:
+    lists = {split: tmp_path / split / "list.txt" for split in ("train", "val")}
+    data = SimpleNamespace(files={}, tree=SimpleNamespace(files={}), split_settings=SimpleNamespace(lists=lists))
+    assert FolderDataModule.source_files(data) == {  # type: ignore[arg-type]
+        "data.train_list": lists["train"],
+        "data.val_list": lists["val"],
+    }
+
+
+def test_a_failed_evaluation_is_recorded_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any, **__: Any) -> None:
+        raise UserError("no memory")
+
+    words = [*QUICK[:2], *QUICK[3:], "iterations=1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "evaluate_checkpoint", failing)
+        assert run(["train", *words]) == 2
+        state = recorded_state(Path("run"))
+        assert state is not None and (state.status, state.iteration) == ("failed", 1)
+        assert state.sessions[-1].reason == "in the evaluation: no memory"
+    monkeypatch.setattr(fit, "evaluate_checkpoint", lambda *_, **__: "scores")
+    assert run(["train", *words]) == 0
+    state = recorded_state(Path("run"))
+    assert state is not None and state.status == "finished"
 
 
 def test_a_choice_replaces_the_settings_of_the_former_one(attacked: Path) -> None:
@@ -375,6 +447,8 @@ def test_a_choice_replaces_the_settings_of_the_former_one(attacked: Path) -> Non
     assert [each for each in resumed if each.startswith("strategy")] == ["strategy=single"]
     kept = overrides_to_resume(["resume=run", "strategy.devices=1"], sweep=False)
     assert "strategy=ddp" in kept and "logger.wandb.tags=[mine]" in kept and "strategy.devices=2" not in kept
+    repeated = overrides_to_resume(["resume=run", "logger=wandb", "strategy=single"], sweep=False)
+    assert "logger.wandb.tags=[mine]" in repeated and "strategy.devices=2" not in repeated
 
 
 def test_folders_that_cannot_be_written_are_named(

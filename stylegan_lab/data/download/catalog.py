@@ -1,7 +1,6 @@
 """The catalog of published data sets: contents, sources, sizes, checksums and terms. Values that nobody publishes are None."""
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -35,6 +34,7 @@ class PaperDataset:
     name: str
     contents: str
     images: str | None
+    num_images: int | None
     terms: str
     source: str
     layout: str
@@ -53,8 +53,8 @@ class PaperDataset:
     @property
     def limits(self) -> ExtractionLimits:
         """For its archive: a multiple of the images that it is known to hold."""
-        images = sum(int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", self.images or ""))
-        return ExtractionLimits(entries=1000 + ENTRIES_PER_IMAGE * images if images else ENTRIES_OF_UNKNOWN)
+        entries = 1000 + ENTRIES_PER_IMAGE * self.num_images if self.num_images else ENTRIES_OF_UNKNOWN
+        return ExtractionLimits(entries=entries)
 
     @property
     def has_exact_size(self) -> bool:
@@ -91,16 +91,29 @@ DOMAINS = "trainA, trainB, testA, testB"
 
 
 def _pairs(
-    name: str, contents: str, images: str, approximate_bytes: int, terms: str = NONE_STATED, layout: str = PAIRS
+    name: str,
+    contents: str,
+    images: str,
+    num_images: int,
+    approximate_bytes: int,
+    terms: str = NONE_STATED,
+    layout: str = PAIRS,
 ) -> PaperDataset:
     """A data set of the pix2pix authors, who publish rounded sizes and no checksums."""
     url = f"https://efrosgans.eecs.berkeley.edu/pix2pix/datasets/{name}.tar.gz"
     file = RemoteFile((url,), approximate_bytes=approximate_bytes)
-    return PaperDataset(name, contents, images, terms, PIX2PIX, layout, (file,))
+    return PaperDataset(name, contents, images, num_images, terms, PIX2PIX, layout, (file,))
 
 
 def _domains(
-    name: str, contents: str, images: str, size: int, sha256: str, terms: str = NONE_STATED, archive: str = ""
+    name: str,
+    contents: str,
+    images: str,
+    num_images: int,
+    size: int,
+    sha256: str,
+    terms: str = NONE_STATED,
+    archive: str = "",
 ) -> PaperDataset:
     """A data set of the CycleGAN authors, with sizes and checksums from TensorFlow Datasets."""
     mirrors = (
@@ -109,12 +122,15 @@ def _domains(
     )
     urls = tuple(f"{mirror}/datasets/{archive or name}.zip" for mirror in mirrors)
     file = RemoteFile(urls, ExpectedChecksum(sha256, size=size))
-    return PaperDataset(name, contents, images, terms, CYCLEGAN, DOMAINS, (file,))
+    return PaperDataset(name, contents, images, num_images, terms, CYCLEGAN, DOMAINS, (file,))
 
 
-def _stargan(name: str, contents: str, images: str | None, url: str, terms: str, layout: str) -> PaperDataset:
+def _stargan(
+    name: str, contents: str, images: str | None, num_images: int | None, url: str, terms: str, layout: str
+) -> PaperDataset:
     """A data set of the StarGAN v2 authors."""
-    return PaperDataset(name, contents, images, terms, STARGAN, layout, (RemoteFile((url,)),), needs_acceptance=True)
+    files = (RemoteFile((url,)),)
+    return PaperDataset(name, contents, images, num_images, terms, STARGAN, layout, files, needs_acceptance=True)
 
 
 def _mnist(name: str, size: int, sha256: str, md5: str) -> RemoteFile:
@@ -134,50 +150,51 @@ IMAGENET = f"{NONE_STATED}; the images are from ImageNet, whose own terms apply"
 GOOGLE = f"{NONE_STATED}; the images are from Google Maps"
 
 _ALL = [
-    _pairs("facades", "facades and their labels, of the CMP Facade Database", "400 pairs to train", 30_000_000, FACADES),
-    PaperDataset("cityscapes", "street scenes and their labels", "2,975 pairs to train",
+    _pairs("facades", "facades and their labels, of the CMP Facade Database", "400 pairs to train", 400, 30_000_000, FACADES),
+    PaperDataset("cityscapes", "street scenes and their labels", "2,975 pairs to train", 2975,
                  "of Cityscapes: registration", PIX2PIX, PAIRS,
                  manual_steps="its licence forbids redistribution: register at https://www.cityscapes-dataset.com, download "
                  "gtFine_trainvaltest.zip and leftImg8bit_trainvaltest.zip, and place each photo next to its labels, "
                  "256x256 each, into train and val, as prepare_cityscapes_dataset.py of "
                  "https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix does"),
     _pairs("night2day", "scenes by night and by day, of the Transient Attributes data set",
-           "17,823 pairs to train, 10 to validate, 2,287 to test", 2_000_000_000),
-    _pairs("edges2handbags", "handbags and their edges", "137,000 pairs to train", 8_600_000_000, layout="train, val"),
-    _pairs("edges2shoes", "shoes of UT Zappos50K and their edges", "50,000 pairs to train", 2_100_000_000, layout="train, val"),
-    _pairs("maps", "aerial photos and maps", "1,096 pairs to train", 251_000_000, GOOGLE, "train, val"),
-    _domains("apple2orange", "apples and oranges", "995 + 1,019 to train, 266 + 248 to test", 78_456_409,
+           "17,823 pairs to train, 10 to validate, 2,287 to test", 20_120, 2_000_000_000),
+    _pairs("edges2handbags", "handbags and their edges", "137,000 pairs to train", 137_000, 8_600_000_000, layout="train, val"),
+    _pairs("edges2shoes", "shoes of UT Zappos50K and their edges", "50,000 pairs to train", 50_000, 2_100_000_000,
+           layout="train, val"),
+    _pairs("maps", "aerial photos and maps", "1,096 pairs to train", 1096, 251_000_000, GOOGLE, "train, val"),
+    _domains("apple2orange", "apples and oranges", "995 + 1,019 to train, 266 + 248 to test", 2528, 78_456_409,
              "845a191e9af8926408ea597001cd03a452e3300a1f44a79fe329b3d59f6e3eb8", IMAGENET),
     _domains("summer2winter_yosemite", "photos of Yosemite in summer and in winter", "1,231 + 962 to train, 309 + 238 to test",
-             132_640_856, "167fe1726807a9d22bd106b4a6c0bd7953b688af924ac1bf967439c4961e49f9", FLICKR),
-    _domains("horse2zebra", "horses and zebras", "1,067 + 1,334 to train, 120 + 140 to test", 116_867_962,
+             2740, 132_640_856, "167fe1726807a9d22bd106b4a6c0bd7953b688af924ac1bf967439c4961e49f9", FLICKR),
+    _domains("horse2zebra", "horses and zebras", "1,067 + 1,334 to train, 120 + 140 to test", 2661, 116_867_962,
              "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1", IMAGENET),
-    _domains("monet2photo", "paintings by Monet and photos", "1,072 + 6,287 to train, 121 + 751 to test", 305_231_073,
+    _domains("monet2photo", "paintings by Monet and photos", "1,072 + 6,287 to train, 121 + 751 to test", 8231, 305_231_073,
              "88f91b00fc228f97c9411fbf1880ec1d119c98f1722e4cfcfaa2fb35fac05b04", WIKIART),
-    _domains("cezanne2photo", "paintings by Cézanne and photos", "525 + 6,287 to train, 58 + 751 to test", 279_885_071,
+    _domains("cezanne2photo", "paintings by Cézanne and photos", "525 + 6,287 to train, 58 + 751 to test", 7621, 279_885_071,
              "3a6c10ca21f9485862f1cbd707744b9dc258954a04631271d23a3605eeb63cff", WIKIART),
-    _domains("ukiyoe2photo", "ukiyo-e and photos", "562 + 6,287 to train, 263 + 751 to test", 292_946_532,
+    _domains("ukiyoe2photo", "ukiyo-e and photos", "562 + 6,287 to train, 263 + 751 to test", 7863, 292_946_532,
              "02a2a2fb5ecf425ca1bf86aca7304377da64a2a1d3b86df54eb65e4068bf3b08", WIKIART),
-    _domains("vangogh2photo", "paintings by van Gogh and photos", "400 + 6,287 to train, 400 + 751 to test",
+    _domains("vangogh2photo", "paintings by van Gogh and photos", "400 + 6,287 to train, 400 + 751 to test", 7838,
              306_590_349, "362c3473e70be0944bda08d49d660eafdc2854df55d697835b8186d1d79caaff", WIKIART),
-    _domains("maps_unpaired", "aerial photos and maps, as two domains", "1,096 + 1,096 to train, 1,098 + 1,098 to test",
+    _domains("maps_unpaired", "aerial photos and maps, as two domains", "1,096 + 1,096 to train, 1,098 + 1,098 to test", 4388,
              1_476_754_427, "639534f69dbf9f36bef8d6292a7698006361221f83f0285d7c9ca78afe6e8a9e", GOOGLE, archive="maps"),
-    _domains("facades_unpaired", "facades and their labels, as two domains", "400 + 400 to train, 106 + 106 to test",
+    _domains("facades_unpaired", "facades and their labels, as two domains", "400 + 400 to train, 106 + 106 to test", 1012,
              35_135_868, "9a31ebf3a31b9b5cd195dd5bf62e9308e00cb94604d1019e3889ac84248695c0", FACADES, archive="facades"),
-    _domains("iphone2dslr_flower", "photos of flowers by phone and by camera", "1,812 + 3,325 to train, 569 + 480 to test",
+    _domains("iphone2dslr_flower", "photos of flowers by phone and by camera", "1,812 + 3,325 to train, 569 + 480 to test", 6186,
              339_964_458, "8fcb5e374d631b107e1d961b8c4cd0a186aa2a4ff3e279923f4c426128de7113", FLICKR),
-    PaperDataset("ae_photos", "photos to translate with a run of monet2photo; no training set", None, NONE_STATED, CYCLEGAN,
+    PaperDataset("ae_photos", "photos to translate with a run of monet2photo; no training set", None, None, NONE_STATED, CYCLEGAN,
                  "testA, testB",
                  (RemoteFile(("https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/ae_photos.zip",),
                              approximate_bytes=10_000_000),), config=False),
-    _stargan("afhq", "faces of cats, dogs and wild animals, 512 px", "16,130, of which 1,500 to test",
+    _stargan("afhq", "faces of cats, dogs and wild animals, 512 px", "16,130, of which 1,500 to test", 16_130,
              "https://www.dropbox.com/s/t9l9o3vsx2jai3z/afhq.zip?dl=1", CC_BY_NC, "train, val: cat, dog, wild"),
-    _stargan("afhq_v2", "the images of afhq, resized with Lanczos filtering and saved as PNG", "15,803",
+    _stargan("afhq_v2", "the images of afhq, resized with Lanczos filtering and saved as PNG", "15,803", 15_803,
              "https://www.dropbox.com/s/vkzjokiwof5h8w6/afhq_v2.zip?dl=1", CC_BY_NC, "train, test: cat, dog, wild"),
-    _stargan("celeba_hq", "faces of women and men", None, "https://www.dropbox.com/s/f7pvjij2xlpff59/celeba_hq.zip?dl=1",
+    _stargan("celeba_hq", "faces of women and men", None, None, "https://www.dropbox.com/s/f7pvjij2xlpff59/celeba_hq.zip?dl=1",
              CELEBA, "train, val: female, male"),
     PaperDataset(
-        "mnist", "handwritten digits, 28 px, gray", "60,000 to train, 10,000 to test", "CC BY-SA 3.0, LeCun and Cortes",
+        "mnist", "handwritten digits, 28 px, gray", "60,000 to train, 10,000 to test", 70_000, "CC BY-SA 3.0, LeCun and Cortes",
         "http://yann.lecun.com/exdb/mnist", "train, test: 0 to 9",
         (
             _mnist("train-images-idx3", 9_912_422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -192,7 +209,7 @@ _ALL = [
         arrange=arrange_mnist,
     ),
     PaperDataset(
-        "cifar10", "small images of ten classes, 32 px", "50,000 to train, 10,000 to test",
+        "cifar10", "small images of ten classes, 32 px", "50,000 to train, 10,000 to test", 60_000,
         "none stated; its authors ask to cite their report", "https://www.cs.toronto.edu/~kriz/cifar.html",
         "train, test: airplane to truck",
         (RemoteFile(("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
@@ -201,7 +218,7 @@ _ALL = [
         arrange=arrange_cifar10,
     ),
     PaperDataset(
-        "flowers102", "photos of flowers of 102 kinds", "1,020 to train, 1,020 to validate, 6,149 to test", NONE_STATED,
+        "flowers102", "photos of flowers of 102 kinds", "1,020 to train, 1,020 to validate, 6,149 to test", 8189, NONE_STATED,
         "https://www.robots.ox.ac.uk/~vgg/data/flowers/102", "train, val, test: 001 to 102",
         (
             _flowers("102flowers.tgz", 344_862_509, "2d01ecc807db462958cfe3d92f57a8c252b4abd240eb955770201e45f783b246",

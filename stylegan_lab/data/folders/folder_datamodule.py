@@ -162,9 +162,8 @@ class FolderDataModule(ImageDataModule):
 
     def source_files(self) -> dict[str, Path]:
         images = {path for domains in self.files.values() for domain in domains for path in domain}
-        lists = self.split_settings.lists.values()
         named = {name.as_posix(): path for name, path in self.tree.files.items() if path in images}
-        return named | {path.name: path for path in lists}
+        return named | {f"data.{split}_list": path for split, path in self.split_settings.lists.items()}
 
     def actual_paths(self, splits: Mapping[str, Sequence[Path]]) -> dict[str, list[Path]]:
         return {split: [self.tree.files[path] for path in paths] for split, paths in splits.items()}

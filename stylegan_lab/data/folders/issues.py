@@ -118,7 +118,7 @@ def split_issues(parts_by_name: Mapping[str, Sequence[LayoutPart]]) -> Iterator[
 
 def few_images_issue(layout_data: str, count: int) -> Iterator[DataIssue]:
     if layout_data == "flat" and count < FEW_IMAGES:
-        few = f"{format_count(count, 'image')} are few to generate such images from: a GAN learns them by heart"
+        few = f"{format_count(count, 'image')} are few to generate such images from: a GAN memorizes them"
         yield DataIssue("few_images", False, f"{few}; data=vintage and data=superres make pairs of them instead")
 
 

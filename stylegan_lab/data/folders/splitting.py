@@ -46,9 +46,7 @@ def split_by_fraction(
     if len(groups) <= len(wanted):  # here a second number probably does not mark a copy
         groups = _groups(paths, ignore_second_number=False)
     if len(groups) <= len(wanted):
-        alike = f", which are {len(groups)} by their names (1.png and 1 (2).png count as copies)" * (
-            len(groups) < len(paths)
-        )
+        alike = f", which count as {len(groups)} (1 (2).png is taken for a copy of 1.png)" * (len(groups) < len(paths))
         raise UserError(
             f"{folder_name} has {len(paths)} image{'s' * (len(paths) != 1)}{alike}; "
             f"training and {' and '.join(wanted) or 'training'} need {len(wanted) + 1} different ones "

@@ -162,11 +162,12 @@ class Inception(FeatureNet):
     def state_from_file(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Accept the weights of TensorFlow's graph too, such as `mixed_4_tower_1_conv_2.weight`, with batch norms folded in.
 
-        Their biases become those of batch norms that do nothing else.
+        Their biases become those of batch norms that do nothing else. The classifier after `pool3` keeps torchvision's names,
+        `fc.weight` and `fc.bias`.
         """
         if "conv.weight" not in tensors:
             return tensors
-        state: dict[str, Tensor] = {}
+        state = {name: tensors[name] for name in ("fc.weight", "fc.bias") if name in tensors}
         for name, graph_name in tensorflow_names(self).items():
             bias = tensors.get(f"{graph_name}.bias", torch.empty(0))
             neutral = {"weight": torch.ones_like(bias), "running_mean": torch.zeros_like(bias)}

@@ -176,10 +176,8 @@ class StyleGAN2Generator(nn.Module):
         """Images from styles (N, num_ws, w_dim) and noise (N, noise_size); without noise, the buffer's is used."""
         noises = self._noise_maps(self.noise[None] if noise is None else noise)
         layer_styles = styles.unbind(dim=1)
-        x, image = (
-            self.const.expand(styles.shape[0], -1, -1, -1),
-            None,
-        )  # len() would make the batch of an export static
+        # len() would make the batch of an export static.
+        x, image = self.const.expand(styles.shape[0], -1, -1, -1), None
         for block, own in zip(self.blocks, self.block_styles, strict=True):
             x, image = block(x, image, layer_styles[own], noises)
         assert image is not None

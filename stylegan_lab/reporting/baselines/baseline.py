@@ -171,9 +171,8 @@ def settings_fingerprint(baseline: Baseline) -> str:
     if not config["model"].get("extra_losses"):  # an empty table changes nothing
         config["model"].pop("extra_losses", None)
     model = config["model"]
-    if "features" not in model or not (
-        model["content_weight"] or model["style_weight"]
-    ):  # digests contain former weights
+    # The digests of recorded results contain former weights.
+    if "features" not in model or not (model["content_weight"] or model["style_weight"]):
         config["features"]["style"] = dict.fromkeys(config["features"]["style"], 1.0)
     for key, default in LATER_GENERATOR_SETTINGS.items():  # at its default, a setting that came later changes nothing
         if config["generator"].get(key) == default:

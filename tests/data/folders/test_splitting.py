@@ -63,7 +63,7 @@ def test_too_few_images_are_an_error() -> None:
         split_by_fraction([PurePath("a.png")], FRACTIONS, 0, "trainA")
     with pytest.raises(UserError, match="^all has 2 images; training and val and test need 3 different ones"):
         split_by_fraction([PurePath("a.png"), PurePath("b.png")], FRACTIONS, 0, "all")
-    with pytest.raises(UserError, match="has 3 images, which are 1 by their names"):
+    with pytest.raises(UserError, match="has 3 images, which count as 1"):
         split_by_fraction([PurePath("a.png"), PurePath("a (1).png"), PurePath("a (2).png")], FRACTIONS, 0)
 
 
