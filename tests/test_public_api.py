@@ -18,7 +18,7 @@ SURFACE = {
     "load": "(run: Run | str | Path, checkpoint: str | None = None, *, use_ema: bool = True, trust: Sequence[str] = "
     "()) -> LoadedModel",
     "evaluate": "(run: Run | str | Path, split: str = 'test', *, checkpoint: str | None = None, use_ema: bool = True, "
-    "n: int | None = None, metrics: Sequence[str] = (), trust: Sequence[str] = ()) -> dict[str, float]",
+    "n: int | None = None, metrics: Sequence[str] = (), weights: str | None = None, trust: Sequence[str] = ()) -> dict[str, float]",
     "compare": "(*runs: Run | str | Path, scores: Sequence[str] = ()) -> RunComparison",
     "LoadedModel.translate": "(self, image: ~ImageType, direction: str = 'a2b', *, reference: Any = None, size: int | None = None, "
     "seed: int | None = None) -> ~ImageType",
