@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import RESULTS, ROOT, table
+from stylegan_lab.reporting.statistics import ranks
 from stylegan_lab.runs.reader import read_overrides
 from stylegan_lab.runs.run import Run
 
@@ -198,16 +199,10 @@ def mean_spearman(pairs: Sequence[NDArray[Any]]) -> float:
 
 
 def spearman(first: NDArray[Any], second: NDArray[Any]) -> float:
-    ranks = [rank_with_ties(each) for each in (first, second)]
-    if any(np.ptp(each) == 0 for each in ranks):
+    ranked = [ranks(each.tolist()) for each in (first, second)]
+    if any(min(each) == max(each) for each in ranked):
         return 0.0  # a metric that is the same for all runs orders nothing
-    return float(np.corrcoef(*ranks)[0, 1])
-
-
-def rank_with_ties(values: NDArray[Any]) -> NDArray[Any]:
-    """Ranks from 0; equal values share the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
+    return float(np.corrcoef(*ranked)[0, 1])
 
 
 def regret(name: str, error: str, rows: Rows, rng: np.random.Generator) -> float:

@@ -1,5 +1,6 @@
 """Statistics over seeds and votes. scipy is not a dependency, so the few tests that are needed are implemented here."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,12 @@ class MeanAndStd:
 def mean_and_std(values: Sequence[float]) -> MeanAndStd:
     n, average = len(values), mean(values)
     return MeanAndStd(average, sqrt(sum((value - average) ** 2 for value in values) / (n - 1)) if n > 1 else None, n)
+
+
+def ranks(values: Sequence[float]) -> list[float]:
+    """Ranks from 1. Equal values share the mean of their ranks."""
+    ordered = sorted(values)
+    return [(bisect_left(ordered, value) + bisect_right(ordered, value) + 1) / 2 for value in values]
 
 
 def mean(values: Sequence[float]) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 from stylegan_lab.console import format_table
 from stylegan_lab.evaluation.metric_direction import ARROWS, Direction
-from stylegan_lab.reporting.statistics import MeanAndStd, count_states, mean, mean_and_std
+from stylegan_lab.reporting.statistics import MeanAndStd, count_states, mean, mean_and_std, ranks
 from stylegan_lab.sweeps.search_space import Point, override_key
 from stylegan_lab.sweeps.trial import STATES, Trial
 
@@ -124,9 +124,9 @@ def parameter_importance(groups: Sequence[TrialGroup], score: str) -> dict[str, 
     scored = [group for group in groups if score in group.scores]
     if len(scored) < MIN_POINTS:
         return {}
-    ranks = _ranks([group.scores[score].mean for group in scored])
+    ranked = ranks([group.scores[score].mean for group in scored])
     keys = [key for key in scored[0].point if all(key in group.point for group in scored)]
-    shares = {key: _epsilon_squared([group.point[key] for group in scored], ranks) for key in keys}
+    shares = {key: _epsilon_squared([group.point[key] for group in scored], ranked) for key in keys}
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
@@ -177,14 +177,7 @@ def _levels(values: Sequence[str]) -> list[Any]:
         numbers = [float(value) for value in values]
     except ValueError:
         return list(values)
-    return [int((rank - 0.5) * quantiles / len(numbers)) for rank in _ranks(numbers)]
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Ranks from 1. Equal values share the mean of their ranks."""
-    ordered = sorted(values)
-    first = {value: index for index, value in reversed(list(enumerate(ordered, 1)))}
-    return [first[value] + (ordered.count(value) - 1) / 2 for value in values]
+    return [int((rank - 0.5) * quantiles / len(numbers)) for rank in ranks(numbers)]
 
 
 def _sum_of_squares(values: Sequence[float]) -> float:

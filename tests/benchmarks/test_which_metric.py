@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.which_metric import group, rank_metric, rank_with_ties, read_csv, read_runs, spearman, write_csv
+from benchmarks.which_metric import group, rank_metric, read_csv, read_runs, spearman, write_csv
+from stylegan_lab.reporting.statistics import ranks
 
 
 def rows(count: int = 40) -> list[dict[str, object]]:
@@ -46,8 +47,8 @@ def test_the_order_of_models_counts_only_among_all_runs() -> None:
 
 
 def test_equal_values_share_their_mean_rank() -> None:
-    assert rank_with_ties(np.array([3.0, 1.0, 3.0, 9.0])).tolist() == [1.5, 0, 1.5, 3]
-    # by hand: ranks 0, 1.5, 1.5, 3 against 0, 1, 2, 3
+    assert ranks([3.0, 1.0, 3.0, 9.0]) == [2.5, 1, 2.5, 4]
+    # by hand: ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4
     assert spearman(np.array([0.0, 5, 5, 7]), np.array([1.0, 2, 3, 4])) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
 
 
