@@ -45,7 +45,9 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as weights: it is no safetensors file, or damaged: {error}") from error
+        raise UserError(
+            f"{path} cannot be read as weights: it is not a safetensors file, or it is damaged: {error}"
+        ) from error
 
 
 def _read_npz(path: Path) -> Mapping[str, Any]:

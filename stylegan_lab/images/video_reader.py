@@ -197,7 +197,7 @@ def _matroska_length(file: BinaryIO) -> int | None:
         if file.read(4) != expected:
             return None
         first = file.read(1)[0:1] or b"\0"
-        more = 8 - first[0].bit_length()  # leading zero bits: so many bytes follow
+        more = 8 - first[0].bit_length()  # as many bytes follow as there are leading zero bits
         data = bytes([first[0] & (0x7F >> more)]) + file.read(more) if more < 8 else b""
         length = int.from_bytes(data, "big")
         if more == 8 or length == (1 << 7 * (more + 1)) - 1:

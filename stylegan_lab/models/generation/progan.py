@@ -95,6 +95,6 @@ class ProGAN(GAN):
 
 
 def growth_stage(images: int, stable_images: int, fade_images: int, levels: int) -> float:
-    """The level after so many images. Its fractional part is the progress of fading in the next one."""
+    """The level after this number of images. Its fractional part is the progress of fading in the next one."""
     level, rest = divmod(images, stable_images + fade_images)
     return min(level + max(0, rest - stable_images) / fade_images, levels - 1)
