@@ -6,10 +6,22 @@ _environment_values: dict[str, str] = {}  # that a config has read, with the int
 
 
 class UserError(Exception):
-    """Its texts show interpolations instead of what they read from the environment: messages are logged and passed on."""
+    """An error with a stable code, such as `data.no_pairs`, and a message. docs/error-codes.md lists the codes.
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*(hide_environment(each) if isinstance(each, str) else each for each in args))
+    The message shows interpolations instead of the values that they read from the environment, because messages are logged.
+    """
+
+    def __init__(self, code: str, message: str = "") -> None:
+        if not message:  # to be removed when each error has its code
+            code, message = "", code
+        super().__init__(code, hide_environment(message))
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+    def with_code(self) -> str:
+        return f"{self} [{self.code}]" if self.code else str(self)
 
 
 def remember_environment_value(value: str, interpolation: str) -> None:
@@ -28,7 +40,7 @@ def hide_environment(text: str) -> str:
 
 def check_at_least(name: str, value: float | None, minimum: float) -> None:
     if value is not None and value < minimum:
-        raise UserError(f"{name}={value}: at least {minimum} is expected")
+        raise UserError("config.too_small", f"{name}={value}: at least {minimum} is expected")
 
 
 def check_minimums(group: str, **settings: tuple[float, float]) -> None:
@@ -41,4 +53,4 @@ def any_positive_weight_error(**weights: float) -> None:
     """Refuse a model whose loss weights are all 0, which would learn nothing."""
     if not any(weight > 0 for weight in weights.values()):
         names = ", ".join(f"model.{name}_weight" for name in weights)
-        raise UserError(f"{names} are all 0; set at least one of them to a positive value")
+        raise UserError("model.no_positive_weight", f"{names} are all 0; set at least one of them to a positive value")

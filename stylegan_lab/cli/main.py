@@ -61,7 +61,7 @@ def run(arguments: list[str]) -> int:
             raise
         if interrupt.received:
             return report_interrupt()
-        print(f"stylegan-lab: {error}", file=sys.stderr)
+        print(f"stylegan-lab: {error.with_code()}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before training starts, or after it
         return report_interrupt()

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -20,12 +20,12 @@ ZERO_WIDTH_JOINERS = "\u200c\u200d"  # used in Persian, in Indian scripts and in
 class UnreadableImageError(UserError):
     """An image file that cannot be used, with the reason. It can be pickled, so worker processes can raise it."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)
+    def __init__(self, path: Path, reason: str, code: str = "image.unreadable") -> None:
+        super().__init__(code, f"{display_name(path)} {reason}")
         self.path, self.reason = path, reason
 
-    def __str__(self) -> str:
-        return f"{display_name(self.path)} {self.reason}"
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.reason, self.code)
 
 
 def display_name(name: Path | str) -> str:

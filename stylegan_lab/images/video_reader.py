@@ -26,8 +26,8 @@ MP4_CONTENTS = (b"moov", b"mdat", b"moof")
 class UnreadableVideoError(UserError):
     """A video that cannot be used, with the reason."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{display_name(path)} {reason}")
+    def __init__(self, path: Path, reason: str, code: str = "video.unreadable") -> None:
+        super().__init__(code, f"{display_name(path)} {reason}")
 
 
 def import_av(path: Path) -> Any:
