@@ -1,6 +1,6 @@
 """Which score should one trust where there is no ground truth? (docs/which-metric.md)
 
-    python -m benchmarks.which_metric train --runs runs/which_metric --features FOLDER   # 144 trainings, resumable
+    python -m benchmarks.which_metric train --runs runs/which_metric --features FOLDER   # 104 trainings, resumable
     python -m benchmarks.which_metric rank                                               # from the CSV
 
 Unpaired translation has no ground truth, except on the embedded domains, where the true translation of every photo is known.
@@ -32,19 +32,20 @@ FIGURE = ROOT / "docs" / "which-metric.png"
 TRUE_ERRORS = ("l1", "ssim", "lpips_squeeze")
 NEEDS_TRUTH = {*TRUE_ERRORS, "psnr", "ms_ssim"}
 COMMON = [
-    "logger=none", "evaluate=true", "data.target=ukiyoe,mosaic", "iterations=100,300,900", "seed=0,1",
+    "logger=none", "evaluate=true", "data.target=ukiyoe,mosaic", "iterations=100,600", "seed=0,1",
     "callbacks.samples=null", "callbacks.validation.every=0",
 ]  # fmt: skip
-SWEEPS = {  # 72, 36, 12 and 24 runs
+SWEEPS = {  # 48, 24, 8 and 24 runs
     "cyclegan": ["experiment=demo", "loss=lsgan,hinge", "model.cycle_weight=1,5,20"],
     "cut": ["experiment=cut_scenes", "model.nce_weight=0,1,4"],
     "fastcut": ["experiment=fastcut_scenes"],
-    "perceptual": ["experiment=perceptual_unpaired_scenes", "model.content_weight=0.5,5"],
+    "perceptual": ["experiment=perceptual_unpaired_scenes", "model.content_weight=0.5,2,8"],
 }
 WEIGHTS = ("model.cycle_weight", "model.nce_weight", "model.content_weight")
-FEATURES = {
-    "squeezenet": "squeezenet1_1.safetensors"
-}  # metric configs, and the file of weights that each of them takes
+FEATURES = {  # metric configs, and the file of weights that each of them takes
+    "squeezenet": "squeezenet1_1.safetensors",
+    "inception_768": "inception_v3_2015_to_mixed8.npz",
+}
 PERCEPTUAL = {  # metrics by name: what builds them besides the weights
     "lpips_truth": "_target_: stylegan_lab.evaluation.perceptual_metrics.lpips, net: squeeze",
     "lpips_input": "_target_: stylegan_lab.evaluation.perceptual_metrics.lpips, net: squeeze, reference: input",
