@@ -1,12 +1,13 @@
 """Which score should one trust where there is no ground truth? (docs/which-metric.md)
 
-    python -m benchmarks.which_metric train --runs runs/which_metric --features FOLDER   # 104 trainings, resumable
-    python -m benchmarks.which_metric rank                                               # from the CSV
+    python -m benchmarks.which_metric train --runs runs/which_metric                      # 104 trainings, resumable
+    python -m benchmarks.which_metric score --runs runs/which_metric --features FOLDER    # writes the CSV, resumable
+    python -m benchmarks.which_metric rank                                                # from the CSV
 
 Unpaired translation has no ground truth, except on the embedded domains, where the true translation of every photo is known.
-`train` trains runs of several models, losses, weights, lengths and seeds, scores each with all metrics, and writes
-benchmarks/results/which_metric.csv, a line for each run. `rank` compares the ranking of the runs by each metric that needs no
-ground truth with their ranking by the true error, and draws docs/which-metric.png.
+`train` trains runs of several models, losses, weights, lengths and seeds. `score` computes all metrics of each, and writes
+benchmarks/results/which_metric.csv, a line for each direction of each run. `rank` compares the ranking of the runs by each
+metric that needs no ground truth with their ranking by the true error, and draws docs/which-metric.png.
 """
 
 import argparse
@@ -22,9 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import RESULTS, ROOT, table
+from stylegan_lab.config.compose import compose_config
+from stylegan_lab.data.datamodule import ImageDataModule
+from stylegan_lab.evaluation.classifier_metrics import present
+from stylegan_lab.evaluation.evaluator import compute_scores, evaluators, predict_all
 from stylegan_lab.reporting.statistics import ranks
+from stylegan_lab.runs.checkpoint import read_checkpoint
 from stylegan_lab.runs.reader import read_overrides
 from stylegan_lab.runs.run import Run
+from stylegan_lab.training.experiment import build_data, build_metrics, config_from_checkpoint, restore_module
 
 CSV = RESULTS / "which_metric.csv"
 FIGURE = ROOT / "docs" / "which-metric.png"
@@ -32,7 +39,7 @@ FIGURE = ROOT / "docs" / "which-metric.png"
 TRUE_ERRORS = ("l1", "ssim", "lpips_squeeze")
 NEEDS_TRUTH = {*TRUE_ERRORS, "psnr", "ms_ssim"}
 COMMON = [
-    "logger=none", "evaluate=true", "data.target=ukiyoe,mosaic", "iterations=100,600", "seed=0,1",
+    "logger=none", "evaluate=false", "data.target=ukiyoe,mosaic", "iterations=100,400", "seed=0,1",
     "callbacks.samples=null", "callbacks.validation.every=0",
 ]  # fmt: skip
 SWEEPS = {  # 48, 24, 8 and 24 runs
@@ -53,6 +60,7 @@ PERCEPTUAL = {  # metrics by name: what builds them besides the weights
 }
 SETS = "[fid,kid,precision,recall,density,coverage]"
 LOWER_IS_BETTER = ("l1", "lpips", "fid", "kid", "sliced", "palette", "style")
+SCORES = "all_scores.json"  # of a run, in its folder
 SETTINGS = ("loss", "data.target", "iterations", "seed")
 TEXTS = {"run", "model", "direction", "weight", *SETTINGS}
 RESAMPLES = 2000
@@ -83,19 +91,20 @@ class Ranking(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    training = commands.add_parser("train")
-    training.add_argument("--runs", type=Path, required=True, help="where the sweeps are; the same folder resumes them")
-    training.add_argument(
-        "--features", type=Path, required=True, metavar="FOLDER", help=f"with {', '.join(FEATURES.values())}"
-    )
+    training, scoring, ranking = map(commands.add_parser, ("train", "score", "rank"))
+    for each in (training, scoring):
+        each.add_argument("--runs", type=Path, required=True, help="where the sweeps are; the same folder resumes them")
     training.add_argument("--sweeps", nargs="*", default=list(SWEEPS), choices=list(SWEEPS))
     training.add_argument("overrides", nargs="*", help="of all runs")
-    ranking = commands.add_parser("rank")
-    for each in (training, ranking):
+    files = ", ".join(FEATURES.values())
+    scoring.add_argument("--features", type=Path, required=True, metavar="FOLDER", help=f"with {files}")
+    for each in (scoring, ranking):
         each.add_argument("--csv", type=Path, default=CSV)
     arguments = parser.parse_args()
     if arguments.command == "train":
-        train(arguments.runs, arguments.sweeps, [*metric_overrides(arguments.features), *arguments.overrides])
+        train(arguments.runs, arguments.sweeps, arguments.overrides)
+    elif arguments.command == "score":
+        score(arguments.runs, metric_overrides(arguments.features))
         write_csv(arguments.csv, read_runs(arguments.runs))
     else:
         rank(read_csv(arguments.csv))
@@ -119,16 +128,41 @@ def train(runs: Path, sweeps: Sequence[str], overrides: Sequence[str]) -> None:
         subprocess.run([sys.executable, "-m", "stylegan_lab", "train", "-m", *settings], check=True)
 
 
+def score(runs: Path, overrides: Sequence[str]) -> None:
+    """Compute all metrics of the last checkpoint of each run that has none yet."""
+    metrics = build_metrics(compose_config(["experiment=demo", *overrides]))
+    built: dict[str, tuple[ImageDataModule, Mapping[str, Any]]] = {}
+    for run in map(Run, sorted(each.parent for each in runs.glob("*/*/run.json"))):
+        if (run.folder / SCORES).exists():
+            continue
+        contents = read_checkpoint(run.checkpoint("last"))
+        model, config = restore_module(contents), config_from_checkpoint(contents)
+        key = f"{config.data.target} {config.model._target_}"
+        if key not in built:
+            data = build_data(config)
+            built[key] = data, evaluators(model, data, "test")
+        data, directions = built[key]
+        found = {}
+        for direction, evaluator in directions.items():
+            images = predict_all(evaluator, model, data.batch_size)
+            found[direction] = compute_scores(images, evaluator.reference_sets, metrics)
+            found[direction] |= {
+                name: each.value for name, each in present(evaluator.classifier_scores(images)).items()
+            }
+        (run.folder / SCORES).write_text(json.dumps(found), encoding="utf-8")
+        print(f"{run.folder}: scored", flush=True)
+
+
 def read_runs(runs: Path) -> list[dict[str, Any]]:
     """A row for each direction of each run that is scored."""
     rows = []
-    for file in sorted(runs.glob("*/*/scores.json")):
+    for file in sorted(runs.glob(f"*/*/{SCORES}")):
         scores = json.loads(file.read_text(encoding="utf-8"))
         chosen = dict(override.split("=", 1) for override in read_overrides(Run(file.parent)))
         settings = {"run": str(file.parent.relative_to(runs)), "model": file.parent.parent.name}
         settings |= {key: chosen.get(key, "") for key in SETTINGS}
         settings["weight"] = next((chosen[key] for key in WEIGHTS if key in chosen), "")
-        for direction, values in {"a_to_b": scores["metrics"], **scores.get("directions", {})}.items():
+        for direction, values in scores.items():
             rows.append({**settings, "direction": direction, **values})
     return rows
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.which_metric import group, rank_metric, read_csv, read_runs, spearman, write_csv
+from benchmarks.which_metric import SCORES, group, rank_metric, read_csv, read_runs, spearman, write_csv
 from stylegan_lab.reporting.statistics import ranks
 
 
@@ -19,7 +19,7 @@ def rows(count: int = 40) -> list[dict[str, object]]:
         model, quality = index % 2, noise.random()
         found.append(
             {
-                "model": model, "data.target": "ink", "direction": "a_to_b", "l1": 200 - 100 * model - quality,
+                "model": model, "data.target": "ink", "direction": "a2b", "l1": 200 - 100 * model - quality,
                 "kid_perfect": -100 * model - quality, "precision_reversed": -100 * model - quality,
                 "fid_within": 100 * model - quality, "coverage_random": noise.random(), "density_constant": 1.0,
             }
@@ -58,9 +58,9 @@ def test_each_direction_of_a_run_is_a_line_of_the_csv(tmp_path: Path) -> None:
     (run / "overrides.txt").write_text(
         "experiment=demo\ndata.target=ink\nmodel.cycle_weight=5\nseed=1\niterations=100\n"
     )
-    scores = {"metrics": {"l1": 1 / 3, "fid_x": 2.0}, "directions": {"b_to_a": {"l1": 0.5}}}
-    (run / "scores.json").write_text(json.dumps(scores))
+    scores = {"a2b": {"l1": 1 / 3, "fid_x": 2.0}, "b2a": {"l1": 0.5}}
+    (run / SCORES).write_text(json.dumps(scores))
     write_csv(tmp_path / "runs.csv", read_runs(tmp_path))
     first, second = read_csv(tmp_path / "runs.csv")
     assert (first["run"], first["model"], first["weight"], first["seed"]) == ("cyclegan/0", "cyclegan", "5", "1")
-    assert (first["l1"], second["direction"], second["l1"]) == (0.333333, "b_to_a", 0.5) and np.isnan(second["fid_x"])
+    assert (first["l1"], second["direction"], second["l1"]) == (0.333333, "b2a", 0.5) and np.isnan(second["fid_x"])
