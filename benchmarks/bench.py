@@ -22,6 +22,7 @@ import torch
 from benchmarks import commands, data_loading, translate
 from benchmarks.machine import describe_machine
 from benchmarks.measure import RESULTS, Cost, cost_of, own_process, summary, table, write_results
+from stylegan_lab.training.hardware import supports_bf16
 
 
 class Case(NamedTuple):
@@ -46,7 +47,7 @@ CASES = [
     Case("stylegan2", ["model=stylegan2", "data.size=64", "data.batch_size=8"], STYLEGAN2_QUICK, 16, 16),
     Case("r3gan", ["model=r3gan", "data.size=32", "data.batch_size=16"], R3GAN_QUICK, steps=4),
 ]  # fmt: skip
-PRECISIONS = ("32", "bf16")
+PRECISIONS = ("32", "bf16") if supports_bf16("auto") else ("32",)  # emulated, bf16 takes up to 100 times as long
 SECTIONS = ("steps", "data", "evaluation", "startup", "overhead", "two_runs", "translate", "peer")
 
 

@@ -26,6 +26,7 @@ from stylegan_lab.images.video_reader import UnreadableVideoError, VideoReader
 from stylegan_lab.models.translation.domain_conditioned import DomainConditionedModel
 from stylegan_lab.suggestions import lookup
 from stylegan_lab.training.experiment import default_device
+from stylegan_lab.training.hardware import SLOW_BF16, supports_bf16
 from stylegan_lab.training.loaded_model import LoadedModel, load, translate_at_size
 
 PENDING_PIXELS = 1_500_000  # of images that wait for others of their size
@@ -247,6 +248,8 @@ def _load_translator(options: Namespace) -> tuple[Translator, str | None, int]:
     batch_size = 1 if module.translates_at_random else 8  # draws depend on the position in the batch
     translator = model.translator(direction, reference)
     translator.bf16 = options.precision == "bf16"
+    if translator.bf16 and not supports_bf16(translator.device.type):
+        print(SLOW_BF16, file=sys.stderr)
     return translator, source_half(model.config.data, direction), batch_size
 
 

@@ -43,11 +43,13 @@ from stylegan_lab.training.experiment import (
 )
 from stylegan_lab.training.hardware import (
     CHECKPOINT_VARIABLE,
+    SLOW_BF16,
     chosen_by_first_rank,
     has_launched_ranks,
     is_rank_zero,
     lightning_precision,
     shared_run_folder,
+    supports_bf16,
     world_size,
 )
 from stylegan_lab.training.plain_module import replace_model_class
@@ -243,6 +245,9 @@ def plan(experiment: Experiment, choices: Mapping[str, str]) -> str:
     epochs = experiment.iterations / data.batches_per_epoch(ranks)
     model_text = OmegaConf.to_yaml(config.model, resolve=False)
     groups = ["model", *(group for group in MODEL_PARTS if f"${{{group}}}" in model_text), "data"]
+    accelerator = str(config.strategy.accelerator)
+    precision = lightning_precision(str(config.precision), accelerator)
+    is_slow = precision == "bf16-mixed" and not supports_bf16(accelerator)
     return "\n".join(
         [
             "choices    " + ", ".join(f"{group}={choices[group]}" for group in groups),
@@ -252,8 +257,8 @@ def plan(experiment: Experiment, choices: Mapping[str, str]) -> str:
             f"budget     {experiment.iterations:,} iterations = {experiment.iterations * batch:,} images = {epochs:.4g} epochs",
             *(f"           {note}" for note in _generator_steps(experiment.module, experiment.iterations)),
             *(f"note       {note}" for note in experiment.notes),
-            f"numbers    {lightning_precision(str(config.precision), str(config.strategy.accelerator))}, seed {config.seed}, "
-            f"{ranks} x {config.strategy.accelerator}",
+            f"numbers    {precision}, seed {config.seed}, {ranks} x {accelerator}",
+            *([f"           {SLOW_BF16}"] if is_slow else []),
         ]
     )
 

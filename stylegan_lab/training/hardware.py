@@ -19,6 +19,9 @@ from stylegan_lab.errors import UserError, check_at_least
 STORE_KEY = "stylegan_lab/run"  # the key of the run's folder name in torchrun's store
 CHECKPOINT_VARIABLE = "STYLEGAN_LAB_CHECKPOINT"  # which the first rank has verified, for the ranks that it starts
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+SLOW_BF16 = (
+    "this CPU has no bfloat16 instructions; precision=bf16 is slower than 32 here, without AVX-512 about 100 times"
+)
 
 
 def check_hardware(config: DictConfig) -> None:
@@ -155,13 +158,14 @@ def limit_threads() -> None:
 def lightning_precision(wanted: str, accelerator: str) -> str:
     """Lightning's name for a precision. `auto` is bf16 where the hardware supports it, else float32."""
     if wanted == "auto":
-        return "bf16-mixed" if _supports_bf16(accelerator) else "32-true"
+        return "bf16-mixed" if supports_bf16(accelerator) else "32-true"
     if wanted not in PRECISIONS:
         raise UserError(f"precision={wanted} is unknown; choices: auto, {', '.join(PRECISIONS)}")
     return PRECISIONS[wanted]
 
 
-def _supports_bf16(accelerator: str) -> bool:
+def supports_bf16(accelerator: str) -> bool:
+    """Whether the hardware itself computes in bfloat16. PyTorch accepts it everywhere, and emulates it slowly."""
     if accelerator != "cpu" and torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     features: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer versions of torch have it

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import stylegan_lab
 from stylegan_lab.callbacks.ema import evaluation_mode
+from stylegan_lab.cli.main import run
 from stylegan_lab.evaluation.device import metric_device, metrics_on
 from stylegan_lab.evaluation.feature_extractors import MetricFeatures
 from stylegan_lab.losses.gan_loss import AdversarialLoss, LSGANLoss
@@ -25,7 +26,7 @@ from stylegan_lab.runs.checkpoint import read_checkpoint
 from stylegan_lab.runs.run import Run
 from stylegan_lab.training import speed
 from stylegan_lab.training.experiment import build_data, build_module
-from stylegan_lab.training.hardware import training_device
+from stylegan_lab.training.hardware import SLOW_BF16, training_device
 
 # SGD, because Adam's first steps turn rounding errors into steps of full size.
 QUICK = [
@@ -202,6 +203,18 @@ def test_training_batches_are_channels_last() -> None:
     assert batch["nested"]["b"].is_contiguous(memory_format=torch.channels_last)  # type: ignore[index, call-overload]
     torch.testing.assert_close(batch["a"], expected["a"])
     assert (batch["label"] == expected["label"]).all() and batch["names"] == ["x"]
+
+
+@pytest.mark.parametrize("has_bf16", [False, True])
+def test_bf16_on_a_cpu_that_has_none_is_pointed_out(
+    has_bf16: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
+    smoke = ["train", "experiment=smoke", "dry_run=true", "strategy=cpu"]
+    assert run([*smoke, "precision=bf16"]) == 0
+    assert (SLOW_BF16 in capsys.readouterr().out) is not has_bf16
+    assert run([*smoke, "precision=auto"]) == 0
+    assert ("bf16-mixed" in (out := capsys.readouterr().out)) is has_bf16 and SLOW_BF16 not in out
 
 
 @pytest.mark.usefixtures("with_gpu")
