@@ -85,7 +85,8 @@ def push(folder: Path, repository: str) -> str:
         )
     except Exception as error:  # of the network, the account or the name
         raise UserError(
-            f"--push {repository}: {_problem(error)}. The folder {folder} is complete; repeat the command to upload it"
+            "export.push_failed",
+            f"--push {repository}: {_problem(error)}. The folder {folder} is complete; repeat the command to upload it",
         ) from error
     return str(created)
 

@@ -48,13 +48,16 @@ def download(urls: Sequence[str], place: Path, expected: ExpectedChecksum = UNCH
         try:
             make_writable(place.parent)
         except OSError as error:
-            raise UserError(f"{place.parent} cannot be written: {error.strerror}") from None
+            raise UserError("download.not_writable", f"{place.parent} cannot be written: {error.strerror}") from None
         with file_lock(place):
             if not place.exists():
                 _download(urls, place, expected)
                 return place
     if wrong := checksum_mismatch(place, expected):
-        raise UserError(f"{place} is not what it should be ({wrong}); delete it, fetch {urls[0]} and put it there")
+        raise UserError(
+            "download.checksum_mismatch",
+            f"{place} is not what it should be ({wrong}); delete it, fetch {urls[0]} and put it there",
+        )
     return place
 
 
@@ -98,7 +101,9 @@ def _download(urls: Sequence[str], place: Path, expected: ExpectedChecksum) -> N
     try:
         if wrong := checksum_mismatch(download.partial, expected):
             advice = f"fetch it elsewhere and put it at {place}"
-            raise UserError(f"{url} gives another file than is expected ({wrong}); {advice}")
+            raise UserError(
+                "download.checksum_mismatch", f"{url} gives another file than is expected ({wrong}); {advice}"
+            )
         download.partial.replace(place)
     finally:
         download.forget()
@@ -179,7 +184,7 @@ class _Download:
         needed, free = (self.total or 0) - self.done, shutil.disk_usage(self.place.parent).free
         if needed > free - RESERVED_BYTES:
             why = f"{self.place} needs {format_amount(needed)}; {format_amount(free)} are free there"
-            raise UserError(f"{why}. Make room, or name a folder on another disk")
+            raise UserError("download.disk_full", f"{why}. Make room, or name a folder on another disk")
         tag, modified = answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", "")
         self.of.write_text(f"{self.url}\n{modified if tag.startswith('W/') else tag or modified}")
 
@@ -211,7 +216,7 @@ class _Download:
         if isinstance(reason, TimeoutError):
             return self._unreachable(f"it sent nothing for {TIMEOUT_SECONDS:g} s")
         if isinstance(reason, OSError) and reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            return UserError(f"{self.place} cannot be written: {reason.strerror}")
+            return UserError("download.not_writable", f"{self.place} cannot be written: {reason.strerror}")
         if isinstance(reason, HTTPException):
             return self._unreachable("it broke off" if self.done else f"its answer is none: {type(reason).__name__}")
         return self._unreachable(str(reason))
@@ -228,7 +233,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if urlsplit(newurl).scheme not in {"https", urlsplit(req.full_url).scheme}:
             fp.close()
-            raise URLError(UserError(f"it leads on to {newurl}, which is not encrypted"))
+            raise URLError(UserError("download.not_encrypted", f"it leads on to {newurl}, which is not encrypted"))
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -55,7 +55,9 @@ def _read(family: ModuleType, tensors: dict[str, Tensor], options: ImportOptions
     except UserError as error:
         raise UserError(f"the file looks like {family.ARCHITECTURE}, but does not fit: {error}") from error
     if bad := [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
-        raise UserError(f"{bad[0]} has values that are not finite (NaN, or too large for its type)")
+        raise UserError(
+            "import.not_finite", f"{bad[0]} has values that are not finite (NaN, or too large for its type)"
+        )
     return imported
 
 

@@ -16,7 +16,7 @@ HASHES_FILE = "sha256.json"
 def download_dataset(dataset: PaperDataset, root: Path, keep_archive: bool = False) -> Path:
     """The folder `root`/NAME, downloaded if it does not exist yet."""
     if not dataset.files:
-        raise UserError(f"{dataset.name} cannot be downloaded: {dataset.manual_steps}")
+        raise UserError("download.manual_only", f"{dataset.name} cannot be downloaded: {dataset.manual_steps}")
     target = root / dataset.name
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -24,9 +24,11 @@ def download_dataset(dataset: PaperDataset, root: Path, keep_archive: bool = Fal
             if not target.exists():
                 _download_and_extract(dataset, target, keep_archive)
     except OSError as error:
-        raise UserError(f"{error.filename or root} cannot be written: {error.strerror or error}") from None
+        raise UserError(
+            "download.not_writable", f"{error.filename or root} cannot be written: {error.strerror or error}"
+        ) from None
     if not target.is_dir():
-        raise UserError(f"{target} is not a folder; move it away, or choose another --root")
+        raise UserError("download.not_a_folder", f"{target} is not a folder; move it away, or choose another --root")
     return target
 
 

@@ -89,7 +89,10 @@ def _list_files(root: Path) -> tuple[list[Path], list[Path]]:
     others = list(other_files_below(root))
     if not images:
         details = "".join(f"; {issue.message}" for issue in find_other_files(root, others))
-        raise UserError(f"{display_name(root)} holds no images ({', '.join(sorted(SUFFIXES))}){display_name(details)}")
+        raise UserError(
+            "data.no_images",
+            f"{display_name(root)} holds no images ({', '.join(sorted(SUFFIXES))}){display_name(details)}",
+        )
     return images, others
 
 

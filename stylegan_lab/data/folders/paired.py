@@ -68,7 +68,9 @@ class PairedFoldersDataModule(FolderDataModule):
         if self.shuffled:
             self.batch_type = UnpairedBatch
             if len(self.files["train"][0]) < 2:
-                raise UserError("data.shuffled=true needs at least two training pairs, but there is only one")
+                raise UserError(
+                    "data.too_few_pairs", "data.shuffled=true needs at least two training pairs, but there is only one"
+                )
 
     @cached_property
     def tree(self) -> FolderTree:
@@ -155,8 +157,9 @@ class PairedFoldersDataModule(FolderDataModule):
         if odd:
             more = f", and {len(odd) - 3:,} more pairs" if len(odd) > 3 else ""
             raise UserError(
+                "data.pair_aspects_differ",
                 f"{len(odd):,} pair{'s' * (len(odd) > 1)} of different aspect ratios: {'; '.join(odd[:3])}{more}. "
-                "The two images of a pair must show the same part of the same scene; crop them in the same way"
+                "The two images of a pair must show the same part of the same scene; crop them in the same way",
             )
 
     def _check_halves(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
@@ -169,8 +172,9 @@ class PairedFoldersDataModule(FolderDataModule):
             listed = ", ".join(f"{display_name(path)} is {width}x{height}" for path, (width, height) in first)
             more = f", and {len(odd) - MAX_LISTED:,} more" if len(odd) > MAX_LISTED else ""
             raise UserError(
+                "data.not_side_by_side",
                 f"{len(odd):,} of {len(side_by_side):,} images {'is' if len(odd) == 1 else 'are'} not twice as wide as high, but "
-                f"the others hold two images side by side: {listed}{more}. Remove them, or scale pairs to that shape"
+                f"the others hold two images side by side: {listed}{more}. Remove them, or scale pairs to that shape",
             )
 
     def pairs(self, domains: list[ImageList]) -> PixelBlocks:
@@ -215,8 +219,9 @@ class SinglePairDataModule(PairedFoldersDataModule):
         if len({sizes[path] for (path,) in self.files["train"] if path in sizes}) > 1:
             (a,), (b,) = self.files["train"]
             raise UserError(
+                "data.pair_sizes_differ",
                 f"{a.name} is {sizes[a][0]}x{sizes[a][1]} and {b.name} {sizes[b][0]}x{sizes[b][1]}; "
-                "the two images of a pair must have the same size"
+                "the two images of a pair must have the same size",
             )
 
     def train_samples(self) -> Dataset[Any]:

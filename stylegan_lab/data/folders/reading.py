@@ -88,7 +88,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def _halves(path: Path, pixels: Tensor) -> list[Tensor]:
     if (half := pixels.shape[2] // 2) == 0:
-        raise UnreadableImageError(path, "is one pixel wide, so it cannot be cut into halves")
+        raise UnreadableImageError(path, "is one pixel wide, so it cannot be cut into halves", "image.too_narrow")
     return [pixels[:, :, :half], pixels[:, :, -half:]]
 
 
