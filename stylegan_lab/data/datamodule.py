@@ -36,7 +36,7 @@ def check_classes(classes: Sequence[str], known: Sequence[str]) -> list[str]:
     if not names or len(set(names)) < len(names):
         raise UserError(
             "data.classes_invalid",
-            f"data.classes={names}: one or more different classes are expected, of {', '.join(known)}",
+            f"data.classes={names}: give one or more different classes of {', '.join(known)}",
         )
     return names
 

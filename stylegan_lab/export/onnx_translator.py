@@ -26,7 +26,7 @@ def open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # it raises classes of its own
         raise UserError(
-            "export.unreadable_file", f"{path} is not an ONNX model that can be read: {str(error).splitlines()[0]}"
+            "export.unreadable", f"{path} is not an ONNX model that can be read: {str(error).splitlines()[0]}"
         ) from error
 
 
@@ -35,12 +35,12 @@ class OnnxTranslator(ImageTranslator):
 
     def __init__(self, path: Path, whole_pixels: int | None = None) -> None:
         if not path.is_file():
-            raise UserError("export.file_missing", f"{path} does not exist")
+            raise UserError("export.not_found", f"{path} does not exist")
         self.session = open_session(path)
         about = self.session.get_modelmeta().custom_metadata_map
         if about.get("format") != "stylegan_lab" or "multiple_of" not in about:
             raise UserError(
-                "export.foreign_file",
+                "export.not_an_export",
                 f"{path} was not written by stylegan-lab export of an image-to-image model, so it does not say which images it "
                 "takes; export the run again, or make a run of the network's PyTorch weights with stylegan-lab import",
             )

@@ -19,7 +19,8 @@ def read_weights_file(path: Path) -> Mapping[str, Any]:
     """The contents of a .safetensors or .npz file, or of a file that torch.save wrote, on the CPU."""
     if not path.is_file():
         raise UserError(
-            "weights.not_found", f"{path} is not a file; give a file of weights, .safetensors or what torch.save wrote"
+            "weights.not_found",
+            f"{path} is not a file; give a file of weights (.safetensors, .npz, or a file that torch.save wrote)",
         )
     with path.open("rb") as file:
         start = file.read(9)
@@ -27,7 +28,7 @@ def read_weights_file(path: Path) -> Mapping[str, Any]:
         if start.startswith(magic):
             raise UserError(
                 "weights.unknown_format",
-                f"{path} cannot be read as weights: it is {kind}; give .safetensors or what torch.save wrote",
+                f"{path} cannot be read as weights: it is {kind}; give a .safetensors or .npz file, or a file that torch.save wrote",
             )
     if path.suffix == ".npz":
         return _read_npz(path)

@@ -88,6 +88,8 @@ def open_image(path: Path, contents: bytes | None = None, max_pixels: int | None
         raise UnreadableImageError(path, f"has too many pixels; {limit_text(limit)}", "image.too_many_pixels") from None
     except FileNotFoundError:
         raise UnreadableImageError(path, "does not exist", "image.not_found") from None
+    except UserError as error:
+        raise UnreadableImageError(path, f"cannot be read: {error}", error.code) from None
     except Exception as error:  # decoders raise many kinds of errors on damaged files
         raise UnreadableImageError(path, f"cannot be read: {_reason(error)}") from None
 

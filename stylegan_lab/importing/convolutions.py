@@ -27,10 +27,10 @@ class ConvolutionWeights:
 def read_convolution(tensors: Tensors, name: str, norm: str | None, used: set[str]) -> ConvolutionWeights:
     """The convolution `name`, with the norm of that name if it has tensors. Adds their names to `used`."""
     weight = tensors.get(f"{name}.weight")
-    if weight is None or weight.ndim != 4:
-        raise UserError(
-            f"{name}.weight is not the weight of a convolution" if weight is not None else f"{name}.weight is missing"
-        )
+    if weight is None:
+        raise UserError("import.tensor_missing", f"{name}.weight is missing in the file")
+    if weight.ndim != 4:
+        raise UserError("import.shape_mismatch", f"{name}.weight is not the weight of a convolution")
     used |= {f"{name}.weight", f"{name}.bias"}
     norm_tensors = {}
     for each, tensor in () if norm is None else tensors.items():
@@ -86,7 +86,7 @@ def move_weights(layers: Sequence[ConvolutionWeights], network: nn.Module) -> di
     own = list(_own_layers(network))
     if len(own) != len(layers):
         raise UserError(
-            "import.unsupported_layers", f"{len(layers)} convolutions are in the file, and {len(own)} are expected"
+            "import.unsupported_layers", f"the file has {len(layers)} convolutions; {len(own)} are expected"
         )
     weights: dict[str, Tensor] = {}
     for layer, (name, convolution, norm_name, norm) in zip(layers, own, strict=True):

@@ -91,7 +91,8 @@ def _networks(module: BaseModel, count: int) -> Sequence[str]:
     networks = BOTH_DIRECTIONS if hasattr(module, BOTH_DIRECTIONS[0]) else ("generator",)
     if not all(hasattr(module, name) for name in networks[:count]) or count > len(networks):
         raise UserError(
-            "import.model_mismatch", f"model={type(module).__name__} has no network that the generator could be"
+            "import.model_mismatch",
+            f"model={type(module).__name__} has no generator for these weights; choose another model",
         )
     return networks[:count]
 

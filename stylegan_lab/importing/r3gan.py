@@ -36,7 +36,7 @@ def read(tensors: Tensors, options: ImportOptions) -> ImportedGenerator:
     if len(set(block_counts)) > 1:
         raise UserError(
             "import.unsupported_layers",
-            f"the stages have {', '.join(map(str, block_counts))} blocks; as many in each are expected",
+            f"the stages have {', '.join(map(str, block_counts))} blocks; the same number in each is expected",
         )
     blocks, size = block_counts[0], 4 * 2 ** (stages - 1)
     widths = [_first(tensors, stage, "LinearLayer1").shape[1] for stage in range(stages)]

@@ -152,7 +152,7 @@ def _read_sequence(tensors: Tensors, used: set[str]) -> Layers:
     if len(before) != len(after):
         raise UserError(
             "import.unsupported_layers",
-            f"{len(before)} convolutions are before the residual blocks and {len(after)} after them; as many are expected",
+            f"{len(before)} convolutions are before the residual blocks and {len(after)} after them; the same number is expected",
         )
     if block_numbers != list(range(block_numbers[0], block_numbers[-1] + 1)):
         raise UserError(

@@ -154,7 +154,7 @@ class BaseModel(L.LightningModule):
         except UserError as error:
             if not kwargs:
                 advice = f"a checkpoint of a plain Lightning script needs the arguments of {cls.__name__} by keyword"
-                raise UserError(f"{error}; {advice}") from error
+                raise UserError(error.code, f"{error}; {advice}") from error
             return super().load_from_checkpoint(
                 checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
             )

@@ -39,7 +39,8 @@ class ServedModel:
     def __init__(self, model: LoadedModel, limits: Limits) -> None:
         if not isinstance(model.module, BaseModel):
             raise UserError(
-                "model.plain_module", f"{model.path}: a model of this package is needed to translate or generate images"
+                "run.plain_module",
+                f"{model.path} is a run of a plain LightningModule, which cannot be served; give a run of a model of this package",
             )
         self.model, self.module, self.limits = model, model.module, limits
         self.name = model_name(model)

@@ -7,7 +7,7 @@ from stylegan_lab.data.download.catalog import PaperDataset, RemoteFile
 from stylegan_lab.data.download.extraction import partial_folder
 from stylegan_lab.errors import UserError
 from stylegan_lab.files.atomic_write import write_text_atomic
-from stylegan_lab.files.download import UnreachableError, cache_dir, download, file_digest
+from stylegan_lab.files.download import cache_dir, download, file_digest
 from stylegan_lab.files.file_lock import file_lock
 
 HASHES_FILE = "sha256.json"
@@ -52,12 +52,13 @@ def _download_file(file: RemoteFile, folder: Path) -> Path:
         return download(file.urls, target, file.expected)
     try:
         return download(file.urls, target, file.expected._replace(sha256=recorded))
-    except UnreachableError:
-        raise
     except UserError as error:
+        if error.code != "download.checksum_mismatch":
+            raise
         raise UserError(
+            "download.checksum_mismatch",
             f"{error}. The expected checksum was recorded at the first download; if the publishers have changed the file since, "
-            f"remove its line from {cache_dir() / HASHES_FILE}"
+            f"remove its line from {cache_dir() / HASHES_FILE}",
         ) from None
 
 

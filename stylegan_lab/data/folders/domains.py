@@ -64,7 +64,7 @@ class DomainFoldersDataModule(FolderDataModule):
         if len(self.domains) < 2 or len(set(self.domains)) < len(self.domains):
             raise UserError(
                 "data.domains_invalid",
-                f"data.domains={self.domains}: two or more different domains are expected, of {', '.join(found)}",
+                f"data.domains={self.domains}: give two or more different domains of {', '.join(found)}",
             )
         for name in self.domains:
             lookup("data.domains", name, dict.fromkeys(found))

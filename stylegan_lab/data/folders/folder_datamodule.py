@@ -298,16 +298,18 @@ class FolderDataModule(ImageDataModule):
         return left
 
 
-def raise_together(*checks: Callable[[], None], faults: Sequence[str] = ()) -> None:
+def raise_together(*checks: Callable[[], None], faults: Sequence[UserError] = ()) -> None:
     """Run all checks, so that everything that is wrong can be corrected at once. `faults` are known already."""
     found = list(faults)
     for check in checks:
         try:
             check()
         except UserError as error:
-            found.append(str(error))
+            found.append(error)
+    if len(found) > 1:
+        raise UserError("data.several_problems", "\n".join(map(str, found)))
     if found:
-        raise UserError("\n".join(found))
+        raise found[0]
 
 
 def expand_path(path: str | None) -> Path | None:

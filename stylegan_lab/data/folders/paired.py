@@ -124,24 +124,26 @@ class PairedFoldersDataModule(FolderDataModule):
         bad = self._bad_headers() if self.bad_files == "refuse" else {}
         raise_together(lambda: self._report_bad_files(bad), lambda: self.check_sizes(sizes), faults=faults)
 
-    def _ambiguous(self, groups: list[list[Path]]) -> str:
+    def _ambiguous(self, groups: list[list[Path]]) -> UserError:
         names = [", ".join(display_name(self.tree.files[path]) for path in group) for group in groups[:MAX_LISTED]]
         more = f" and {len(groups) - MAX_LISTED:,} more" if len(groups) > MAX_LISTED else ""
-        return (
+        return UserError(
+            "data.counterpart_ambiguous",
             f"{len(groups):,} name{'s' * (len(groups) > 1)} with several suffixes in one folder, so the counterpart is ambiguous: "
-            f"{'; '.join(names)}{more}. Remove all but one"
+            f"{'; '.join(names)}{more}. Remove all but one",
         )
 
-    def _missing_pairs(self, missing: list[Path]) -> str:
+    def _missing_pairs(self, missing: list[Path]) -> UserError:
         listed = ", ".join(display_name(self.tree.files[path]) for path in missing[:MAX_LISTED])
         more = f" and {len(missing) - MAX_LISTED:,} more" if len(missing) > MAX_LISTED else ""
         names = [path.stem for path in missing]
         by_case = len({name.lower() for name in names}) < len(set(names))
         hint = "; some names differ only by upper and lower case" if by_case else ""
         hint += "".join(f"; {sentence}" for sentence in pairs_by_word(list(self.tree.files)))
-        return (
+        return UserError(
+            "data.counterpart_missing",
             f"{len(missing):,} image{'s have' if len(missing) > 1 else ' has'} no counterpart of the same name in the "
-            f"other folder: {listed}{more}{hint}. Add the counterparts, or remove these images (or use data=unpaired)"
+            f"other folder: {listed}{more}{hint}. Add the counterparts, or remove these images (or use data=unpaired)",
         )
 
     def check_sizes(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
