@@ -77,7 +77,7 @@ class WrappedDataModule(DatasetDataModule):
             raise UserError(
                 "data.custom_sampler",
                 f"{self.name}: train_dataloader has a sampler of its own ({type(sampler).__name__}), whose order "
-                "could not be resumed exactly. Use shuffle=True, and a Dataset that repeats samples if some are to be seen more often",
+                "could not be resumed exactly. Use shuffle=True, and a Dataset that repeats the samples to be seen more often",
             )
 
     def train_dataloader(self) -> "DataLoader[Any]":

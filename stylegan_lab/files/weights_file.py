@@ -28,7 +28,7 @@ def read_weights_file(path: Path) -> Mapping[str, Any]:
         if start.startswith(magic):
             raise UserError(
                 "weights.unknown_format",
-                f"{path} cannot be read as weights: it is {kind}; give a .safetensors or .npz file, or a file that torch.save wrote",
+                f"{path} cannot be read as weights: it is {kind}; give .safetensors, .npz or a file that torch.save wrote",
             )
     if path.suffix == ".npz":
         return _read_npz(path)
