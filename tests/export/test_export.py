@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import stylegan_lab
-from stylegan_lab import LoadedModel
+from stylegan_lab import LoadedModel, UserError
 from stylegan_lab.cli.main import run
 from stylegan_lab.config.compose import compose_config
 from stylegan_lab.export import formats
