@@ -91,7 +91,8 @@ def open_image(path: Path, contents: bytes | None = None, max_pixels: int | None
     except UserError as error:
         raise UnreadableImageError(path, f"cannot be read: {error}", error.code) from None
     except Exception as error:  # decoders raise many kinds of errors on damaged files
-        raise UnreadableImageError(path, f"cannot be read: {_reason(error)}") from None
+        code = "image.truncated" if "truncated" in str(error).lower() else "image.unreadable"
+        raise UnreadableImageError(path, f"cannot be read: {_reason(error)}", code) from None
 
 
 def has_end(path: Path) -> bool:
@@ -103,6 +104,8 @@ def has_end(path: Path) -> bool:
             is_jpeg = begin.startswith(b"\xff\xd8")
             file.seek(max(0, size - (JPEG_TAIL if is_jpeg else END_BYTES)))
             end = file.read()
+    except FileNotFoundError:
+        raise UnreadableImageError(path, "does not exist", "image.not_found") from None
     except OSError as error:
         raise UnreadableImageError(path, f"cannot be read: {_reason(error)}") from None
     if is_jpeg:  # an end before the last scan is that of a thumbnail

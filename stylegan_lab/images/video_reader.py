@@ -178,6 +178,8 @@ def check_complete(path: Path) -> None:
                 )
             if head[:4] == b"GIF8" and not has_end(path):
                 raise UnreadableVideoError(path, "is cut off: its end is missing", "video.truncated")
+    except FileNotFoundError:
+        raise UnreadableVideoError(path, "does not exist", "video.not_found") from None
     except OSError as error:
         raise UnreadableVideoError(path, f"cannot be read: {error.strerror}") from None
 

@@ -124,7 +124,7 @@ def test_a_jpeg_has_its_end_after_its_last_scan(tmp_path: Path) -> None:
     ):
         path.write_bytes(contents)
         assert has_end(path) == expected
-    with refused("image.unreadable", "gone"):
+    with refused("image.not_found", "gone"):
         has_end(tmp_path / "gone")
 
 

@@ -398,7 +398,7 @@ def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
 def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     path = save_image(tmp_path / "p.png", Image.effect_noise((64, 64), 50).convert("RGB"))
     path.write_bytes(path.read_bytes()[:-2000])
-    with refused("image.unreadable", "p.png"):
+    with refused("image.truncated", "p.png"):
         read_image(path)
 
 

@@ -225,7 +225,7 @@ def test_files_that_are_no_videos_are_named(tmp_path: Path) -> None:
     (tmp_path / "list.mkv").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nother.ts\n#EXT-X-ENDLIST\n")
     (tmp_path / "empty.mov").touch()
     unknown = dict.fromkeys(("text.mp4", "list.mkv", "empty.mov"), "video.unknown_format")
-    for name, code in {**unknown, "absent.webm": "video.unreadable"}.items():
+    for name, code in {**unknown, "absent.webm": "video.not_found"}.items():
         with refused(code, name):
             VideoReader(tmp_path / name)
 
