@@ -25,6 +25,7 @@ RESERVED_BYTES = 100_000_000  # bytes to leave free on the disk
 
 HTTP_REASONS = {401: "the server asks for a password", 403: "the server does not allow it", 404: "there is no such file",
        410: "the file has been removed", 429: "too many requests; try again later"}  # fmt: skip
+HTTP_CODES = {401: "download.refused", 403: "download.refused", 404: "download.not_found", 410: "download.not_found"}
 
 
 class UnreachableError(UserError):
@@ -128,7 +129,7 @@ class _Download:
                 self._receive(answer)
         except HTTPError as error:
             error.close()
-            code = "download.not_found" if error.code in (404, 410) else "download.refused"
+            code = HTTP_CODES.get(error.code, "download.unreachable")
             raise self._unreachable(_meaning(error.code, error.reason), code) from None
         except (OSError, HTTPException) as error:
             raise self._to_user_error(error) from None
