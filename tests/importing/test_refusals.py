@@ -50,7 +50,7 @@ def reshaped(name: str, *shape: int) -> Callable[[State], State]:
 
 
 MISFITS = [
-    (ResNet, missing("model.11.conv_block.1.weight"), "import.tensor_missing", "model.11"),
+    (ResNet, missing("model.11.conv_block.1.weight"), "import.unsupported_layers", "model.11"),
     (ResNet, reshaped("model.4.weight", 8, 4, 5, 5), "import.shape_mismatch", "model.4.weight is 8x4x5x5"),
     (ResNet, reshaped("model.40.weight", 3), "import.tensors_left_over", "model.40.weight"),
     (ResNet, reshaped("model.2.weight", 4), "import.norms_differ", "model.1"),

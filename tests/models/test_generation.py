@@ -195,5 +195,5 @@ def test_spectral_norm_follows_each_step_of_its_discriminator(model: Callable[..
 
 
 def test_networks_without_classes_are_refused_for_a_conditional_model(compose_config: Composed) -> None:
-    with refused("model.classes_unsupported", "generator=StandardCNNGenerator", "model.classes"):
+    with refused("model.network_mismatch", "generator=StandardCNNGenerator", "model.classes"):
         build_experiment(compose_config("experiment=smoke_generation", "model=cgan", "generator=cnn"), {})

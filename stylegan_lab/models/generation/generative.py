@@ -163,6 +163,6 @@ def _build_network(network: Callable[..., nn.Module], role: str, **arguments: An
         if "classes" not in arguments or "classes" not in str(error):
             raise UserError("model.network_mismatch", f"{role}={name} does not fit this model: {error}") from None
         raise UserError(
-            "model.classes_unsupported",
+            "model.network_mismatch",
             f"{role}={name} takes no classes, but model.classes is set; choose another {role}=, or model.classes=[]",
         ) from None
