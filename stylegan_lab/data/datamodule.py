@@ -34,7 +34,10 @@ def check_classes(classes: Sequence[str], known: Sequence[str]) -> list[str]:
     for name in names:
         lookup("data.classes", name, dict.fromkeys(known))
     if not names or len(set(names)) < len(names):
-        raise UserError(f"data.classes={names}: one or more different classes are expected, of {', '.join(known)}")
+        raise UserError(
+            "data.classes_invalid",
+            f"data.classes={names}: give one or more different classes of {', '.join(known)}",
+        )
     return names
 
 
@@ -100,8 +103,9 @@ class ImageDataModule(L.LightningDataModule):
         samples = self.num_samples
         if (batches := samples // (self.batch_size * ranks)) == 0:
             raise UserError(
+                "data.batch_too_large",
                 f"data.batch_size={self.batch_size}{f' on {ranks} devices' if ranks > 1 else ''} is larger than the "
-                f"training set of {samples}; give data.batch_size={max(1, samples // ranks)} or less"
+                f"training set of {samples}; give data.batch_size={max(1, samples // ranks)} or less",
             )
         return self.overfit_batches or batches
 

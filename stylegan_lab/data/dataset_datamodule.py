@@ -97,18 +97,20 @@ class DatasetDataModule(ImageDataModule):
         name = f"{setting} ({type(dataset).__name__})"
         if isinstance(dataset, IterableDataset):
             raise UserError(
+                "data.iterable_dataset",
                 f"{name} is an IterableDataset, which can neither be shuffled by the seed nor resumed where it was; "
-                "give a Dataset with __getitem__ and __len__"
+                "give a Dataset with __getitem__ and __len__",
             )
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise UserError(f"{name} is not a Dataset with __getitem__ and __len__")
+            raise UserError("data.not_a_dataset", f"{name} is not a Dataset with __getitem__ and __len__")
         if not (count := len(dataset)):
-            raise UserError(f"{name} is empty")
+            raise UserError("data.dataset_empty", f"{name} is empty")
         samples = [seeded_sample(dataset, 0, (0, index)) for index in range(min(count, CHECKED_SAMPLES))]
         for sample in samples:
             if not isinstance(sample, Mapping):
                 raise UserError(
-                    f'{name}: a sample is a {type(sample).__name__}; a dict such as {{"a": image, "b": image}} is expected'
+                    "data.sample_not_a_dict",
+                    f'{name}: a sample is a {type(sample).__name__}; a dict such as {{"a": image, "b": image}} is expected',
                 )
             for key in IMAGES:
                 if key in sample:
@@ -122,17 +124,21 @@ class DatasetDataModule(ImageDataModule):
     def _check_image(self, name: str, image: Any) -> None:
         if not isinstance(image, Tensor) or image.dim() != 3:
             found = f"a tensor of {image.dim()} dimensions" if isinstance(image, Tensor) else type(image).__name__
-            raise UserError(f"{name} is {found}; a tensor (C, H, W) is expected, of uint8 or floats in [-1, 1]")
+            raise UserError(
+                "data.not_an_image", f"{name} is {found}; a tensor (C, H, W) is expected, of uint8 or floats in [-1, 1]"
+            )
         channels, height, width = image.shape
         if channels != self.channels or self.size not in (height, width):
             raise UserError(
+                "data.size_mismatch",
                 f"{name} has {channels} channels and {width}x{height} pixels; set data.channels={channels} "
                 f"data.size={min(height, width)}, "
-                "or resize the images in the dataset"
+                "or resize the images in the dataset",
             )
         if image.is_floating_point() and image.abs().max() > 1:
             raise UserError(
-                f"{name} has values from {float(image.min()):g} to {float(image.max()):g}; uint8 or floats in [-1, 1] are expected"
+                "data.values_out_of_range",
+                f"{name} has values from {float(image.min()):g} to {float(image.max()):g}; uint8 or floats in [-1, 1] are expected",
             )
 
 

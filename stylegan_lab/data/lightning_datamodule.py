@@ -31,13 +31,13 @@ class WrappedDataModule(DatasetDataModule):
     ) -> None:
         self.name = f"data.datamodule ({type(datamodule).__name__})"
         if not isinstance(datamodule, L.LightningDataModule):
-            raise UserError(f"{self.name} is not a LightningDataModule")
+            raise UserError("data.not_a_datamodule", f"{self.name} is not a LightningDataModule")
         datamodule.prepare_data()
         for stage in ("fit", "test"):
             datamodule.setup(stage)
         train = self._loader(datamodule, "train")
         if train is None:
-            raise UserError(f"{self.name} has no train_dataloader")
+            raise UserError("data.no_train_dataloader", f"{self.name} has no train_dataloader")
         self._check_order(train)
         val, test = (self._loader(datamodule, split) for split in ("val", "test"))
         super().__init__(
@@ -61,7 +61,10 @@ class WrappedDataModule(DatasetDataModule):
             return None
         loader: Any = getattr(datamodule, method)()
         if loader is not None and not isinstance(loader, DataLoader):
-            raise UserError(f"{self.name}: {method} returns a {type(loader).__name__}; one DataLoader is expected")
+            raise UserError(
+                "data.not_a_dataloader",
+                f"{self.name}: {method} returns a {type(loader).__name__}; one DataLoader is expected",
+            )
         return loader
 
     def _check_order(self, loader: "DataLoader[Any]") -> None:
@@ -72,9 +75,9 @@ class WrappedDataModule(DatasetDataModule):
         )
         if not plain and not isinstance(loader.dataset, IterableDataset):  # that is refused as such
             raise UserError(
+                "data.custom_sampler",
                 f"{self.name}: train_dataloader has a sampler of its own ({type(sampler).__name__}), whose order "
-                "could not be resumed "
-                "exactly. Use shuffle=True, and a Dataset that repeats samples if some are to be seen more often"
+                "could not be resumed exactly. Use shuffle=True, and a Dataset that repeats the samples to be seen more often",
             )
 
     def train_dataloader(self) -> "DataLoader[Any]":

@@ -88,7 +88,10 @@ def export_file(exported: Exportable, kind: str, target: Path) -> float:
             examples.append(exported.smallest)
         difference = max_difference(exported, compute, examples)
         if not difference <= TOLERANCE:
-            raise UserError(f"{target} is not written: its outputs differ from the model's by {difference:.2g}")
+            raise UserError(
+                "export.outputs_differ",
+                f"{target} is not written: its outputs differ from the model's by {difference:.2g}",
+            )
     return difference
 
 
@@ -103,8 +106,9 @@ def trace(exported: Exportable) -> Any:
     """The model as a graph of torch's operations, for inputs of any size."""
     if exported.module is None:
         raise UserError(
+            "export.several_steps",
             f"{exported.model.description}, which draws new random numbers in each of several steps, so that it cannot be exported "
-            "as one network; export --to safetensors or hub keeps its weights"
+            "as one network; export --to safetensors or hub keeps its weights",
         )
     try:
         with torch.no_grad():
@@ -117,7 +121,8 @@ def trace(exported: Exportable) -> Any:
     except Exception as error:  # tracing raises many kinds of errors
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"{exported.metadata['model']} cannot be exported as a graph: {reason}; --to safetensors keeps its weights"
+            "export.no_graph",
+            f"{exported.metadata['model']} cannot be exported as a graph: {reason}; --to safetensors keeps its weights",
         ) from error
     graphs = (each for each in program.graph_module.modules() if isinstance(each, torch.fx.GraphModule))
     for node in chain.from_iterable(each.graph.nodes for each in graphs):
@@ -131,7 +136,10 @@ def require(*modules: str, extra: str) -> None:
         try:
             __import__(name)
         except ImportError:
-            raise UserError(f"this needs {name}, which is not installed: pip install 'stylegan_lab[{extra}]'") from None
+            raise UserError(
+                "export.package_missing",
+                f"this needs {name}, which is not installed: pip install 'stylegan_lab[{extra}]'",
+            ) from None
 
 
 @contextmanager
@@ -145,4 +153,4 @@ def _partial_file(target: Path) -> Iterator[Path]:
             for each in sorted(Path(folder).iterdir(), key=lambda path: path == partial):  # weights beside it first
                 each.replace(target.with_name(each.name))
     except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror or error}") from error
+        raise UserError("export.not_writable", f"{target} cannot be written: {error.strerror or error}") from error

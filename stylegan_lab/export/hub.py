@@ -84,27 +84,34 @@ def push(folder: Path, repository: str) -> str:
             folder_path=str(folder), repo_id=created.repo_id, repo_type="model", allow_patterns=list(FILES)
         )
     except Exception as error:  # of the network, the account or the name
+        code, problem = _problem(error)
         raise UserError(
-            f"--push {repository}: {_problem(error)}. The folder {folder} is complete; repeat the command to upload it"
+            code, f"--push {repository}: {problem}. The folder {folder} is complete; repeat the command to upload it"
         ) from error
     return str(created)
 
 
-def _problem(error: Exception) -> str:
-    """What is wrong with an upload, and what to do."""
+def _problem(error: Exception) -> tuple[str, str]:
+    """The error code of a failed upload, and what is wrong and what to do."""
     from huggingface_hub import errors
 
     response = getattr(error, "response", None)
     status = None if response is None else response.status_code
     if isinstance(error, errors.LocalTokenNotFoundError) or status == 401:
-        return "you are not logged in; run hf auth login, or set HF_TOKEN to a token that may write"
+        return (
+            "export.hub_login_missing",
+            "you are not logged in; run hf auth login, or set HF_TOKEN to a token that may write",
+        )
     if status == 403:
         return (
-            "your token may not write there; give a repository of your own, and a token that may write (hf auth login)"
+            "export.hub_not_allowed",
+            "your token may not write there; give a repository of your own, and a token that may write (hf auth login)",
         )
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set, so nothing is sent; unset it"
+        return "export.hub_offline", "HF_HUB_OFFLINE is set, so nothing is sent; unset it"
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     if isinstance(error, errors.HFValidationError):
-        return f"{reason}; give a name such as me/ukiyoe"
-    return reason if status is not None else f"the hub cannot be reached ({reason}); check the network"
+        return "export.hub_invalid_name", f"{reason}; give a name such as me/ukiyoe"
+    if status is not None:
+        return "export.hub_failed", reason
+    return "export.hub_unreachable", f"the hub cannot be reached ({reason}); check the network"

@@ -17,14 +17,17 @@ def open_session(path: Path) -> Any:
         import onnxruntime
     except ImportError:
         raise UserError(
-            f"{path} needs onnxruntime, which is not installed: pip install 'stylegan_lab[export]'"
+            "export.package_missing",
+            f"{path} needs onnxruntime, which is not installed: pip install 'stylegan_lab[export]'",
         ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # it raises classes of its own
-        raise UserError(f"{path} is not an ONNX model that can be read: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            "export.unreadable", f"{path} is not an ONNX model that can be read: {str(error).splitlines()[0]}"
+        ) from error
 
 
 class OnnxTranslator(ImageTranslator):
@@ -32,13 +35,14 @@ class OnnxTranslator(ImageTranslator):
 
     def __init__(self, path: Path, whole_pixels: int | None = None) -> None:
         if not path.is_file():
-            raise UserError(f"{path} does not exist")
+            raise UserError("export.not_found", f"{path} does not exist")
         self.session = open_session(path)
         about = self.session.get_modelmeta().custom_metadata_map
         if about.get("format") != "stylegan_lab" or "multiple_of" not in about:
             raise UserError(
+                "export.not_an_export",
                 f"{path} was not written by stylegan-lab export of an image-to-image model, so it does not say which images it "
-                "takes; export the run again, or make a run of the network's PyTorch weights with stylegan-lab import"
+                "takes; export the run again, or make a run of the network's PyTorch weights with stylegan-lab import",
             )
         super().__init__(
             f"{path} ({about['model']})",

@@ -52,12 +52,13 @@ def check_writable(option: str, path: Path) -> None:
     """Refuse a path that cannot be written, before the work whose result goes there is done."""
     if path.is_dir():
         raise UserError(
-            f"{option} {path} is a folder; give the name of a file, or put {option} after the other arguments"
+            "cli.output_is_folder",
+            f"{option} {path} is a folder; give the name of a file, or put {option} after the other arguments",
         )
     try:
         make_writable(path.parent)
     except OSError as error:
-        raise UserError(f"{option} {path} cannot be written: {error.strerror}") from None
+        raise UserError("cli.output_not_writable", f"{option} {path} cannot be written: {error.strerror}") from None
 
 
 def write_output_file(option: str, path: Path, text: str) -> None:
@@ -65,5 +66,5 @@ def write_output_file(option: str, path: Path, text: str) -> None:
     try:
         write_text_atomic(path, text)
     except OSError as error:
-        raise UserError(f"{option} {path} cannot be written: {error.strerror}") from None
+        raise UserError("cli.output_not_writable", f"{option} {path} cannot be written: {error.strerror}") from None
     print(f"written    {path}")

@@ -23,12 +23,13 @@ TIMEOUT_SECONDS = 30.0  # seconds without data after which a server counts as de
 CHUNK_BYTES = 1 << 16
 RESERVED_BYTES = 100_000_000  # bytes to leave free on the disk
 
-HTTP_REASONS = {401: "it asks for a password", 403: "it is not given out", 404: "it is not there", 410: "it is no longer there",
-       429: "too many have asked; try again later"}  # fmt: skip
+HTTP_REASONS = {401: "the server asks for a password", 403: "the server does not allow it", 404: "there is no such file",
+       410: "the file has been removed", 429: "too many requests; try again later"}  # fmt: skip
+HTTP_CODES = {401: "download.refused", 403: "download.refused", 404: "download.not_found", 410: "download.not_found"}
 
 
 class UnreachableError(UserError):
-    """The file cannot be fetched from this address; another one may have it."""
+    """The file cannot be fetched from this address, but perhaps from another one."""
 
 
 class ExpectedChecksum(NamedTuple):
@@ -48,13 +49,16 @@ def download(urls: Sequence[str], place: Path, expected: ExpectedChecksum = UNCH
         try:
             make_writable(place.parent)
         except OSError as error:
-            raise UserError(f"{place.parent} cannot be written: {error.strerror}") from None
+            raise UserError("download.not_writable", f"{place.parent} cannot be written: {error.strerror}") from None
         with file_lock(place):
             if not place.exists():
                 _download(urls, place, expected)
                 return place
     if wrong := checksum_mismatch(place, expected):
-        raise UserError(f"{place} is not what it should be ({wrong}); delete it, fetch {urls[0]} and put it there")
+        raise UserError(
+            "download.checksum_mismatch",
+            f"{place} is not the published file ({wrong}); delete it, fetch {urls[0]} and put it there",
+        )
     return place
 
 
@@ -98,7 +102,7 @@ def _download(urls: Sequence[str], place: Path, expected: ExpectedChecksum) -> N
     try:
         if wrong := checksum_mismatch(download.partial, expected):
             advice = f"fetch it elsewhere and put it at {place}"
-            raise UserError(f"{url} gives another file than is expected ({wrong}); {advice}")
+            raise UserError("download.checksum_mismatch", f"{url} is not the file that is expected ({wrong}); {advice}")
         download.partial.replace(place)
     finally:
         download.forget()
@@ -120,16 +124,17 @@ class _Download:
         try:
             with self._opened() as answer:
                 if answer.headers.get_content_type() == "text/html":
-                    raise self._unreachable("it answers with a web page, not with the file")
+                    raise self._unreachable("the server sends a web page instead of the file", "download.wrong_file")
                 self._expect(answer)
                 self._receive(answer)
         except HTTPError as error:
             error.close()
-            raise self._unreachable(_meaning(error.code, error.reason)) from None
+            code = HTTP_CODES.get(error.code, "download.unreachable")
+            raise self._unreachable(_meaning(error.code, error.reason), code) from None
         except (OSError, HTTPException) as error:
             raise self._to_user_error(error) from None
         if self.total is not None and self.done < self.total:
-            raise self._unreachable("it broke off")
+            raise self._unreachable("the connection broke off", "download.interrupted")
 
     def resumable(self) -> bool:
         """Whether there is a partial file, and a hash or version to ensure that the rest belongs to it."""
@@ -173,13 +178,13 @@ class _Download:
         if length.isdigit():
             size = self.done + int(length)
             if self.expected.size not in (None, size):
-                expected = f"{self.expected.size:,} are expected: another file"
-                raise self._unreachable(f"it has {size:,} bytes there, {expected}")
+                wrong = f"the file has {size:,} bytes there, but {self.expected.size:,} are expected"
+                raise self._unreachable(wrong, "download.wrong_file")
             self.total = size
         needed, free = (self.total or 0) - self.done, shutil.disk_usage(self.place.parent).free
         if needed > free - RESERVED_BYTES:
             why = f"{self.place} needs {format_amount(needed)}; {format_amount(free)} are free there"
-            raise UserError(f"{why}. Make room, or name a folder on another disk")
+            raise UserError("download.disk_full", f"{why}. Make room, or name a folder on another disk")
         tag, modified = answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", "")
         self.of.write_text(f"{self.url}\n{modified if tag.startswith('W/') else tag or modified}")
 
@@ -193,7 +198,10 @@ class _Download:
                 self.done += len(part)
                 advance(len(part))
                 if self.expected.size is not None and self.done > self.expected.size:
-                    raise self._unreachable(f"it sends more than the {self.expected.size:,} bytes that are expected")
+                    raise self._unreachable(
+                        f"the server sends more than the {self.expected.size:,} bytes that are expected",
+                        "download.wrong_file",
+                    )
             file.flush()
             os.fsync(file.fileno())
 
@@ -207,33 +215,35 @@ class _Download:
     def _to_user_error(self, error: Exception) -> UserError:
         reason = error.reason if isinstance(error, URLError) else error
         if isinstance(reason, UserError):
-            return self._unreachable(str(reason))
+            return self._unreachable(str(reason), reason.code)
         if isinstance(reason, TimeoutError):
-            return self._unreachable(f"it sent nothing for {TIMEOUT_SECONDS:g} s")
+            return self._unreachable(f"the server sent nothing for {TIMEOUT_SECONDS:g} s", "download.interrupted")
         if isinstance(reason, OSError) and reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            return UserError(f"{self.place} cannot be written: {reason.strerror}")
+            return UserError("download.not_writable", f"{self.place} cannot be written: {reason.strerror}")
         if isinstance(reason, HTTPException):
-            return self._unreachable("it broke off" if self.done else f"its answer is none: {type(reason).__name__}")
+            if self.done:
+                return self._unreachable("the connection broke off", "download.interrupted")
+            return self._unreachable(f"the server's answer is not HTTP: {type(reason).__name__}")
         return self._unreachable(str(reason))
 
-    def _unreachable(self, why: str) -> UnreachableError:
+    def _unreachable(self, why: str, code: str = "download.unreachable") -> UnreachableError:
         do = f"fetch it elsewhere and put it at {self.place}"
         if self.resumable():
             of = f" of {format_amount(self.total)}" if self.total else ""
-            do = f"{format_amount(self.partial.stat().st_size)}{of} are kept: repeat the command to go on, or {do}"
-        return UnreachableError(f"{self.url} cannot be fetched ({why}); {do}")
+            do = f"{format_amount(self.partial.stat().st_size)}{of} are kept: repeat the command to resume, or {do}"
+        return UnreachableError(code, f"{self.url} cannot be fetched ({why}); {do}")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if urlsplit(newurl).scheme not in {"https", urlsplit(req.full_url).scheme}:
             fp.close()
-            raise URLError(UserError(f"it leads on to {newurl}, which is not encrypted"))
+            raise URLError(UserError("download.not_encrypted", f"it redirects to {newurl}, which is not encrypted"))
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _meaning(code: int, reason: str) -> str:
     if 300 <= code < 400:
-        return f"{code}: it leads round in a circle"
-    meaning = HTTP_REASONS.get(code, "its server has trouble; try again later" if code >= 500 else None)
+        return f"{code}: it redirects in a circle"
+    meaning = HTTP_REASONS.get(code, "the server has a problem; try again later" if code >= 500 else None)
     return f"{code} {reason}: {meaning}" if meaning else f"{code} {reason}"

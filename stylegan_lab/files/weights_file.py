@@ -18,13 +18,17 @@ MAGIC = {b"\x93NUMPY": "a NumPy array", b"\x89HDF\r\n": "an HDF5 file, such as K
 def read_weights_file(path: Path) -> Mapping[str, Any]:
     """The contents of a .safetensors or .npz file, or of a file that torch.save wrote, on the CPU."""
     if not path.is_file():
-        raise UserError(f"{path} is not a file; give a file of weights, .safetensors or what torch.save wrote")
+        raise UserError(
+            "weights.not_found",
+            f"{path} is not a file; give a file of weights (.safetensors, .npz, or a file that torch.save wrote)",
+        )
     with path.open("rb") as file:
         start = file.read(9)
     for magic, kind in MAGIC.items():
         if start.startswith(magic):
             raise UserError(
-                f"{path} cannot be read as weights: it is {kind}; give .safetensors or what torch.save wrote"
+                "weights.unknown_format",
+                f"{path} cannot be read as weights: it is {kind}; give .safetensors, .npz or a file that torch.save wrote",
             )
     if path.suffix == ".npz":
         return _read_npz(path)
@@ -33,7 +37,8 @@ def read_weights_file(path: Path) -> Mapping[str, Any]:
     contents = _read_safetensors(path) if is_safetensors else _read_torch(path)
     if isinstance(contents, Tensor) or not isinstance(contents, Mapping):
         raise UserError(
-            f"{path} cannot be read as weights: it holds a {type(contents).__name__}, not a dict of tensors; {ADVICE}"
+            "weights.no_tensors",
+            f"{path} cannot be read as weights: it holds a {type(contents).__name__}, not a dict of tensors; {ADVICE}",
         )
     return contents
 
@@ -46,7 +51,8 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
-            f"{path} cannot be read as weights: it is not a safetensors file, or it is damaged: {error}"
+            "weights.unreadable",
+            f"{path} cannot be read as weights: it is not a safetensors file, or it is damaged: {error}",
         ) from error
 
 
@@ -56,7 +62,8 @@ def _read_npz(path: Path) -> Mapping[str, Any]:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     except Exception as error:  # zipfile, NumPy and torch raise many kinds
         raise UserError(
-            f"{path} cannot be read as weights: it is damaged, or holds more than arrays of numbers"
+            "weights.unreadable",
+            f"{path} cannot be read as weights: it is damaged, or holds more than arrays of numbers",
         ) from error
 
 
@@ -67,6 +74,7 @@ def _read_torch(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds: the file may hold anything
         raise UserError(
+            "weights.unreadable",
             f"{path} cannot be read as weights: it is damaged, or holds more than tensors and plain values, such as a "
-            f"pickled network, which could run any code; {ADVICE}"
+            f"pickled network, which could run any code; {ADVICE}",
         ) from error

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stylegan_lab.errors import UserError
 from stylegan_lab.images.open_image import FORMATS, limit_text, pixel_limit
 
 FloatImage = NDArray[np.floating[Any]]
@@ -75,17 +76,19 @@ def _use_draft_mode(image: Image.Image, target_size: TargetSize | tuple[int, int
 def _decode_pages(image: Image.Image, channels: int, bit_depth: int, background: Color) -> Any:
     count = getattr(image, "n_frames", 1)
     if count != channels:
-        raise ValueError(
-            f"it has {count} page{'s' * (count > 1)}; data.channels={channels} needs {channels}, one for each channel"
+        raise UserError(
+            "image.wrong_page_count",
+            f"it has {count} page{'s' * (count > 1)}; data.channels={channels} needs {channels}, one for each channel",
         )
     if count * image.width * image.height > pixel_limit():
-        raise ValueError(f"{count} pages of {image.width}x{image.height} pixels; {limit_text(pixel_limit())}")
+        message = f"{count} pages of {image.width}x{image.height} pixels; {limit_text(pixel_limit())}"
+        raise UserError("image.too_many_pixels", message)
     pages = []
     for page in range(count):
         image.seek(page)
         pages.append(_decode_page(image, 1, bit_depth, background))
     if len({page.shape for page in pages}) > 1:
-        raise ValueError("its pages differ in size")
+        raise UserError("image.page_sizes_differ", "its pages differ in size")
     return np.concatenate(pages, axis=2)
 
 
@@ -150,7 +153,8 @@ def _to_gray(image: Image.Image) -> FloatImage:
     limit, tolerance = (1, FLOAT_TOLERANCE) if image.mode == "F" else (65535, 0)
     lowest, highest = values.min(), values.max()
     if not (-tolerance <= lowest and highest <= limit + tolerance):
-        raise ValueError(f"its values go from {lowest:g} to {highest:g}; values from 0 to {limit} can be read")
+        message = f"its values go from {lowest:g} to {highest:g}; values from 0 to {limit} can be read"
+        raise UserError("image.values_out_of_range", message)
     gray: FloatImage = np.clip(values.astype(np.float32) / limit, 0, 1)
     return gray
 

@@ -37,12 +37,13 @@ def read_pixels(
     """
     check_at_least("data.channels", channels, 1)
     if bit_depth not in (8, 16):
-        raise UserError(f"data.bit_depth={bit_depth}: 8 or 16 is expected")
+        raise UserError("config.unknown_choice", f"data.bit_depth={bit_depth}: 8 or 16 is expected")
     try:
         color = ImageColor.getrgb(background)[:3]
     except ValueError:
         raise UserError(
-            f'data.background={background} is not a color; give a name such as white, or a value such as "#ffffff"'
+            "config.unknown_color",
+            f'data.background={background} is not a color; give a name such as white, or a value such as "#ffffff"',
         ) from None
     with open_image(path) as image:
         pixels = decode(image, channels, bit_depth, color, target_size)
@@ -65,7 +66,7 @@ def write_image(image: Tensor, path: Path) -> Path:
         pil_image.save(partial)
         partial.replace(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise UserError("image.not_writable", f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

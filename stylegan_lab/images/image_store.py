@@ -105,6 +105,7 @@ def _disk_space_for(count: int) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
+            "device.temporary_space_full",
             f"{tempfile.gettempdir()} has no room for more than {count} images ({error.strerror}); set TMPDIR=FOLDER to a "
-            "folder on a larger disk"
+            "folder on a larger disk",
         ) from error

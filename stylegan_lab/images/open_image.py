@@ -49,7 +49,10 @@ def pixel_limit() -> int:
     """The most pixels that are read of any image. A variable of the environment also reaches the processes that read images."""
     value = os.environ.get(MAX_PIXELS_VARIABLE) or str(DEFAULT_MAX_PIXELS)
     if not value.isdecimal() or int(value) == 0:
-        raise UserError(f"{MAX_PIXELS_VARIABLE}={value}: a number of pixels is expected, such as {DEFAULT_MAX_PIXELS}")
+        raise UserError(
+            "image.invalid_pixel_limit",
+            f"{MAX_PIXELS_VARIABLE}={value}: a number of pixels is expected, such as {DEFAULT_MAX_PIXELS}",
+        )
     return int(value)
 
 
@@ -78,13 +81,18 @@ def open_image(path: Path, contents: bytes | None = None, max_pixels: int | None
     except UnreadableImageError:
         raise
     except UnidentifiedImageError:
-        raise UnreadableImageError(path, "is not an image that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF)") from None
+        raise UnreadableImageError(
+            path, "is not an image that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF)", "image.unknown_format"
+        ) from None
     except Image.DecompressionBombError:
-        raise UnreadableImageError(path, f"has too many pixels; {limit_text(limit)}") from None
+        raise UnreadableImageError(path, f"has too many pixels; {limit_text(limit)}", "image.too_many_pixels") from None
     except FileNotFoundError:
-        raise UnreadableImageError(path, "does not exist") from None
+        raise UnreadableImageError(path, "does not exist", "image.not_found") from None
+    except UserError as error:
+        raise UnreadableImageError(path, f"cannot be read: {error}", error.code) from None
     except Exception as error:  # decoders raise many kinds of errors on damaged files
-        raise UnreadableImageError(path, f"cannot be read: {_reason(error)}") from None
+        code = "image.truncated" if "truncated" in str(error).lower() else "image.unreadable"
+        raise UnreadableImageError(path, f"cannot be read: {_reason(error)}", code) from None
 
 
 def has_end(path: Path) -> bool:
@@ -96,6 +104,8 @@ def has_end(path: Path) -> bool:
             is_jpeg = begin.startswith(b"\xff\xd8")
             file.seek(max(0, size - (JPEG_TAIL if is_jpeg else END_BYTES)))
             end = file.read()
+    except FileNotFoundError:
+        raise UnreadableImageError(path, "does not exist", "image.not_found") from None
     except OSError as error:
         raise UnreadableImageError(path, f"cannot be read: {_reason(error)}") from None
     if is_jpeg:  # an end before the last scan is that of a thumbnail
@@ -111,7 +121,7 @@ def has_end(path: Path) -> bool:
 
 def _check_size(path: Path, width: int, height: int, limit: int) -> None:
     if width * height > limit:
-        raise UnreadableImageError(path, f"has {width}x{height} pixels; {limit_text(limit)}")
+        raise UnreadableImageError(path, f"has {width}x{height} pixels; {limit_text(limit)}", "image.too_many_pixels")
 
 
 def limit_text(limit: int) -> str:
@@ -122,11 +132,11 @@ def limit_text(limit: int) -> str:
 def _open_file(path: Path) -> BinaryIO:
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise UnreadableImageError(path, "is a folder, not an image")
+        raise UnreadableImageError(path, "is a folder, not an image", "image.not_a_file")
     if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
-        raise UnreadableImageError(path, "is not a file")
+        raise UnreadableImageError(path, "is not a file", "image.not_a_file")
     if status.st_size == 0:
-        raise UnreadableImageError(path, "is empty")
+        raise UnreadableImageError(path, "is empty", "image.empty_file")
     return path.open("rb")
 
 
@@ -158,7 +168,9 @@ def _check_scans(path: Path, image: Image.Image, file: BinaryIO) -> None:
         scans = file.read().count(b"\xff\xda")
         file.seek(position)
         if scans > MAX_SCANS:
-            raise UnreadableImageError(path, f"is a JPEG of {scans} scans; at most {MAX_SCANS} are read")
+            raise UnreadableImageError(
+                path, f"is a JPEG of {scans} scans; at most {MAX_SCANS} are read", "image.too_many_scans"
+            )
 
 
 def _reason(error: Exception) -> str:

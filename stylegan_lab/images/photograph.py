@@ -71,7 +71,7 @@ def write_photograph(photograph: Photograph, path: Path) -> Path:
         with atomic_write(path) as file:
             encode_photograph(photograph, file, path.suffix.lower())
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise UserError("image.not_writable", f"{path} cannot be written: {error.strerror or error}") from error
     return path
 
 

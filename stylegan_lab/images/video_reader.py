@@ -34,7 +34,9 @@ def import_av(path: Path) -> Any:
     try:
         return import_module("av")
     except ImportError:
-        raise UnreadableVideoError(path, "is a video, which needs PyAV: pip install 'stylegan_lab[video]'") from None
+        raise UnreadableVideoError(
+            path, "is a video, which needs PyAV: pip install 'stylegan_lab[video]'", "video.package_missing"
+        ) from None
 
 
 def converter(av: Any) -> Callable[..., Any]:
@@ -80,10 +82,12 @@ class VideoReader:
             self.container = opened.enter_context(self._open())
             self.stream = self.container.streams.best("video")
             if self.stream is None:
-                raise UnreadableVideoError(path, "has no video that can be read")
+                raise UnreadableVideoError(path, "has no video that can be read", "video.no_video_stream")
             width, height = self.stream.width, self.stream.height
             if width * height > pixel_limit():
-                raise UnreadableVideoError(path, f"has {width}x{height} pixels; {limit_text(pixel_limit())}")
+                raise UnreadableVideoError(
+                    path, f"has {width}x{height} pixels; {limit_text(pixel_limit())}", "video.too_many_pixels"
+                )
             opened.pop_all()  # closed by `__exit__`
         self.stream.thread_type = "AUTO"
         self.time_base: Fraction = self.stream.time_base
@@ -117,7 +121,9 @@ class VideoReader:
         for packet in self.packets([self.stream]):
             for decoded in self.decode(packet):
                 if (decoded.width, decoded.height) != size:
-                    raise UnreadableVideoError(self.path, f"changes its size from {size[0]}x{size[1]} pixels")
+                    raise UnreadableVideoError(
+                        self.path, f"changes its size from {size[0]}x{size[1]} pixels", "video.size_changes"
+                    )
                 time = decoded.pts
                 if last is not None and (time is None or time <= last.time):
                     time = last.time + max(1, last.duration)
@@ -151,7 +157,7 @@ class VideoReader:
             return self.av.open(f"file:{self.path}", container_options={"format_whitelist": DEMUXERS})
         except self.av.FFmpegError as error:
             reason = f"is not a video that can be read ({', '.join(sorted(VIDEO_SUFFIXES))}): {error.strerror}"
-            raise UnreadableVideoError(self.path, reason) from None
+            raise UnreadableVideoError(self.path, reason, "video.unknown_format") from None
 
 
 def check_complete(path: Path) -> None:
@@ -167,9 +173,13 @@ def check_complete(path: Path) -> None:
             else:
                 expected = None
             if expected is not None and expected > path.stat().st_size:
-                raise UnreadableVideoError(path, f"is cut off: it has {path.stat().st_size:,} of {expected:,} bytes")
+                raise UnreadableVideoError(
+                    path, f"is cut off: it has {path.stat().st_size:,} of {expected:,} bytes", "video.truncated"
+                )
             if head[:4] == b"GIF8" and not has_end(path):
-                raise UnreadableVideoError(path, "is cut off: its end is missing")
+                raise UnreadableVideoError(path, "is cut off: its end is missing", "video.truncated")
+    except FileNotFoundError:
+        raise UnreadableVideoError(path, "does not exist", "video.not_found") from None
     except OSError as error:
         raise UnreadableVideoError(path, f"cannot be read: {error.strerror}") from None
 

@@ -57,7 +57,7 @@ def open_writer(
             yield writer
             writer.finish()
     except (OSError, av.FFmpegError) as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise UserError("video.not_writable", f"{path} cannot be written: {error.strerror or error}") from error
 
 
 class VideoWriter:
@@ -75,7 +75,8 @@ class VideoWriter:
         self.format = FORMATS[path.suffix.lower()]
         if self.format.video not in av.codecs_available:
             raise UserError(
-                f"{path} needs the encoder {self.format.video}, which this PyAV lacks; choose another suffix"
+                "video.encoder_missing",
+                f"{path} needs the encoder {self.format.video}, which this PyAV lacks; choose another suffix",
             )
         loops = {"loop": str(source.loops if source else 0)} if self.format.name == "gif" else {}
         self.opened = ExitStack()
@@ -100,7 +101,9 @@ class VideoWriter:
 
     def finish(self) -> None:
         if self.encoder is None:
-            raise UnreadableVideoError(self.source.path if self.source else self.path, "has no frames")
+            raise UnreadableVideoError(
+                self.source.path if self.source else self.path, "has no frames", "video.no_frames"
+            )
         self.container.mux(self.encoder.flush())
         if self.audio is not None:
             self.audio.copy(until=None)

@@ -27,10 +27,10 @@ class ConvolutionWeights:
 def read_convolution(tensors: Tensors, name: str, norm: str | None, used: set[str]) -> ConvolutionWeights:
     """The convolution `name`, with the norm of that name if it has tensors. Adds their names to `used`."""
     weight = tensors.get(f"{name}.weight")
-    if weight is None or weight.ndim != 4:
-        raise UserError(
-            f"{name}.weight is not the weight of a convolution" if weight is not None else f"{name}.weight is missing"
-        )
+    if weight is None:
+        raise UserError("import.tensor_missing", f"{name}.weight is missing in the file")
+    if weight.ndim != 4:
+        raise UserError("import.shape_mismatch", f"{name}.weight is not the weight of a convolution")
     used |= {f"{name}.weight", f"{name}.bias"}
     norm_tensors = {}
     for each, tensor in () if norm is None else tensors.items():
@@ -48,21 +48,26 @@ def decide_norm(layers: Sequence[ConvolutionWeights], options: ImportOptions) ->
     if len(kinds) > 1:
         names = {kind: next(each.name for each in layers if tuple(sorted(each.norm)) == kind) for kind in sorted(kinds)}
         described = "; ".join(f"{name}: {', '.join(kind) or 'nothing'}" for kind, name in names.items())
-        raise UserError(f"the norms of this network differ from layer to layer ({described})")
+        raise UserError("import.norms_differ", f"the norms of this network differ from layer to layer ({described})")
     (kind,) = kinds or {()}
     affine, tracked = {"weight", "bias"} <= set(kind), {"running_mean", "running_var"} <= set(kind)
     if set(kind) - {"weight", "bias", "running_mean", "running_var"} or ("weight" in kind) != ("bias" in kind):
         raise UserError(
-            f"the norms have {', '.join(kind)}; weight and bias, and running_mean and running_var, are expected"
+            "import.unknown_norm",
+            f"the norms have {', '.join(kind)}; weight and bias, and running_mean and running_var, are expected",
         )
     biased = any(layer.bias is not None for layer in layers)
     if options.norm is not None:
         if options.norm == "batch" and not tracked:
-            raise UserError("--norm batch: the file has no running_mean and running_var")
+            raise UserError("import.norm_mismatch", "--norm batch: the file has no running_mean and running_var")
         if options.norm == "instance_affine" and not affine:
-            raise UserError("--norm instance_affine: the norms of the file have no weight and bias")
+            raise UserError(
+                "import.norm_mismatch", "--norm instance_affine: the norms of the file have no weight and bias"
+            )
         if affine and options.norm not in ("batch", "instance_affine"):
-            raise UserError(f"--norm {options.norm}: the norms of the file have weight and bias")
+            raise UserError(
+                "import.norm_mismatch", f"--norm {options.norm}: the norms of the file have weight and bias"
+            )
         return options.norm, []
     if affine:
         return ("batch" if tracked else "instance_affine"), []
@@ -80,17 +85,21 @@ def move_weights(layers: Sequence[ConvolutionWeights], network: nn.Module) -> di
     """The file's weights by the names of our network, which has the same layers in the same order."""
     own = list(_own_layers(network))
     if len(own) != len(layers):
-        raise UserError(f"{len(layers)} convolutions are in the file, and {len(own)} are expected")
+        raise UserError(
+            "import.unsupported_layers", f"the file has {len(layers)} convolutions; {len(own)} are expected"
+        )
     weights: dict[str, Tensor] = {}
     for layer, (name, convolution, norm_name, norm) in zip(layers, own, strict=True):
         if layer.weight.shape != convolution.weight.shape:
             found, expected = shape_text(layer.weight), shape_text(convolution.weight)
-            raise UserError(f"{layer.name}.weight is {found}; {expected} is expected")
+            raise UserError("import.shape_mismatch", f"{layer.name}.weight is {found}; {expected} is expected")
         weights[f"{name}.weight"] = layer.weight
         if convolution.bias is not None:
             weights[f"{name}.bias"] = torch.zeros(len(convolution.bias)) if layer.bias is None else layer.bias
         elif norm is None and layer.bias is not None and layer.bias.any():
-            raise UserError(f"{layer.name}.bias: this convolution has no bias in networks with batch norm")
+            raise UserError(
+                "import.unexpected_bias", f"{layer.name}.bias: this convolution has no bias in networks with batch norm"
+            )
         if norm is not None:
             moved = _norm_weights(layer, norm, folded_bias=layer.bias if convolution.bias is None else None)
             weights |= {f"{norm_name}.{kind}": tensor for kind, tensor in moved.items()}

@@ -40,7 +40,7 @@ def read_generators(
     direction, if the file has it with the same settings."""
     found = find_generators(contents)
     if not found:
-        raise UserError(_nothing_found(contents))
+        raise _nothing_found(contents)
     name = next(iter(found)) if network is None else lookup("--network", network, {each: each for each in found})
     chosen = {name: _read(*found[name], options)}
     if (reverse := REVERSED.get(_reduced(name))) is not None and network is None:
@@ -53,9 +53,12 @@ def _read(family: ModuleType, tensors: dict[str, Tensor], options: ImportOptions
     try:
         imported: ImportedGenerator = family.read(tensors, options)
     except UserError as error:
-        raise UserError(f"the file looks like {family.ARCHITECTURE}, but does not fit: {error}") from error
+        message = f"the file looks like {family.ARCHITECTURE}, but does not fit: {error}"
+        raise UserError(error.code, message) from error
     if bad := [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
-        raise UserError(f"{bad[0]} has values that are not finite (NaN, or too large for its type)")
+        raise UserError(
+            "import.not_finite", f"{bad[0]} has values that are not finite (NaN, or too large for its type)"
+        )
     return imported
 
 
@@ -84,12 +87,13 @@ def _rank(path: str) -> tuple[int, int]:
     return (ranks[0] if ranks else 3 if reduced in REVERSED.values() else 2), len(path)
 
 
-def _nothing_found(contents: Mapping[str, Any]) -> str:
+def _nothing_found(contents: Mapping[str, Any]) -> UserError:
     names = [f"{path}.{name}".lstrip(".") for path, tensors in state_dicts(contents).items() for name in tensors]
     if not names:
-        return "the file holds no dict of tensors"
+        return UserError("import.no_tensors", "the file holds no dict of tensors; give one with a network's state_dict")
     known = (
         "ResNet and U-Net generators (CycleGAN, pix2pix, CUT), fast style transfer networks, StyleGAN2 (ada) and R3GAN"
     )
     beginning = ", ".join(names[:4])
-    return f"the architecture of its {len(names)} tensors ({beginning}, ...) is not known; known are {known}"
+    message = f"the architecture of its {len(names)} tensors ({beginning}, ...) is not known; known are {known}"
+    return UserError("import.unknown_architecture", message)

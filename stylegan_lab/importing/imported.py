@@ -29,7 +29,7 @@ class ImportOptions:
         """Refuse the options for a generator that they do not concern."""
         if self.norm is not None or self.train_mode:
             name = "--train-mode" if self.norm is None else "--norm"
-            raise UserError(f"{name} is for image-to-image generators")
+            raise UserError("import.option_unused", f"{name} is for image-to-image generators")
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ def shape_text(tensor: Tensor) -> str:
 def take(tensors: Tensors, name: str, shape: Sequence[int] | None = None) -> Tensor:
     """The tensor of this name, if it is there and has this shape."""
     if name not in tensors:
-        raise UserError(f"{name} is missing in the file")
+        raise UserError("import.tensor_missing", f"{name} is missing in the file")
     tensor = tensors[name]
     if shape is not None and tuple(tensor.shape) != tuple(shape):
         expected = "x".join(map(str, shape)) or "a number"
-        raise UserError(f"{name} is {shape_text(tensor)}; {expected} is expected")
+        raise UserError("import.shape_mismatch", f"{name} is {shape_text(tensor)}; {expected} is expected")
     return tensor
 
 
@@ -76,7 +76,7 @@ def check_all_used(tensors: Tensors, used: set[str], architecture: str) -> None:
     """Refuse weights that the architecture has no place for: without them the output would differ."""
     if left := [name for name in tensors if name not in used]:
         more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-        raise UserError(f"{architecture} has no place for {', '.join(left[:5])}{more}")
+        raise UserError("import.tensors_left_over", f"{architecture} has no place for {', '.join(left[:5])}{more}")
 
 
 def check_filter(name: str, found: Tensor, taps: Sequence[float], gain: float = 1.0) -> None:
@@ -84,4 +84,4 @@ def check_filter(name: str, found: Tensor, taps: Sequence[float], gain: float = 
     row = torch.tensor(taps, dtype=torch.float32) / sum(taps)
     expected = torch.outer(row, row) * gain
     if found.shape[-2:] != expected.shape or not torch.allclose(found.float(), expected.expand_as(found), atol=1e-3):
-        raise UserError(f"{name}: the filter is not {', '.join(f'{tap:g}' for tap in taps)}")
+        raise UserError("import.unknown_filter", f"{name}: the filter is not {', '.join(f'{tap:g}' for tap in taps)}")

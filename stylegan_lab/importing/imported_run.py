@@ -46,7 +46,7 @@ def create_run(
     for name, generator in zip(_networks(module, len(generators)), generators, strict=True):
         _load(getattr(module, name), generator)
     if output is not None and (output / "config.yaml").exists():
-        raise UserError(f"--output {output} is a run already; give another folder")
+        raise UserError("run.already_exists", f"--output {output} is a run already; give another folder")
     run = new_run(RUNS) if output is None else Run(output)
     run.create()
     with run.lock():
@@ -90,7 +90,10 @@ def _networks(module: BaseModel, count: int) -> Sequence[str]:
     """The names of the networks that get the generators, the one of direction a2b first."""
     networks = BOTH_DIRECTIONS if hasattr(module, BOTH_DIRECTIONS[0]) else ("generator",)
     if not all(hasattr(module, name) for name in networks[:count]) or count > len(networks):
-        raise UserError(f"model={type(module).__name__} has no network that the generator could be")
+        raise UserError(
+            "import.model_mismatch",
+            f"model={type(module).__name__} has no generator for these weights; choose another model",
+        )
     return networks[:count]
 
 
@@ -106,7 +109,10 @@ def _load(network: nn.Module, generator: ImportedGenerator) -> None:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         listed = "; ".join(differing[:3])
         listed = "; ".join(differing[:3])
-        raise UserError(f"{generator.architecture} does not fit {type(network).__name__}: {listed}{more}")
+        raise UserError(
+            "import.generator_mismatch",
+            f"{generator.architecture} does not fit {type(network).__name__}: {listed}{more}",
+        )
     network.load_state_dict(found)
 
 

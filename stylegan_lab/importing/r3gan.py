@@ -34,20 +34,25 @@ def read(tensors: Tensors, options: ImportOptions) -> ImportedGenerator:
     stages = 1 + max(stage for stage, _ in positions)
     block_counts = [max(layer for each, layer in positions if each == stage) for stage in range(stages)]
     if len(set(block_counts)) > 1:
-        raise UserError(f"the stages have {', '.join(map(str, block_counts))} blocks; as many in each are expected")
+        raise UserError(
+            "import.unsupported_layers",
+            f"the stages have {', '.join(map(str, block_counts))} blocks; the same number in each is expected",
+        )
     blocks, size = block_counts[0], 4 * 2 ** (stages - 1)
     widths = [_first(tensors, stage, "LinearLayer1").shape[1] for stage in range(stages)]
     channels, max_channels = widths[-1], max(widths)
     doubled = [min(channels * 2**level, max_channels) for level in reversed(range(stages))]
     if widths != doubled:
         found, expected = (", ".join(map(str, each)) for each in (widths, doubled))
-        raise UserError(f"the stages have {found} channels; {expected} are expected")
+        raise UserError("import.unsupported_layers", f"the stages have {found} channels; {expected} are expected")
     first = _first(tensors, 0, "LinearLayer1")
     expansion = first.shape[0] // first.shape[1]
     group_sizes = {_first(tensors, stage, "LinearLayer2").shape[1] for stage in range(stages)}
     if len(group_sizes) > 1:
         sizes = ", ".join(map(str, sorted(group_sizes)))
-        raise UserError(f"the convolutions have groups of {sizes} channels; one size is expected")
+        raise UserError(
+            "import.unsupported_layers", f"the convolutions have groups of {sizes} channels; one size is expected"
+        )
     group_size = group_sizes.pop()
     classes, embedding_dim = 0, 64
     if "EmbeddingLayer.weight" in tensors:
@@ -94,7 +99,9 @@ def _filter(tensors: Tensors, used: set[str]) -> tuple[float, ...]:
     for name, tensor in tensors.items():
         if name.endswith(".Resampler.Kernel"):
             if tensor.shape[-1] not in FILTERS:
-                raise UserError(f"{name} is {shape_text(tensor)}; a filter of 3, 4 or 6 taps is expected")
+                raise UserError(
+                    "import.unknown_filter", f"{name} is {shape_text(tensor)}; a filter of 3, 4 or 6 taps is expected"
+                )
             taps = FILTERS[tensor.shape[-1]]
             check_filter(name, tensor, taps)
             used.add(name)

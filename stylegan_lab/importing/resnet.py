@@ -151,11 +151,13 @@ def _read_sequence(tensors: Tensors, used: set[str]) -> Layers:
     after = [index for index in convs if index > block_numbers[-1]]
     if len(before) != len(after):
         raise UserError(
-            f"{len(before)} convolutions are before the residual blocks and {len(after)} after them; as many are expected"
+            "import.unsupported_layers",
+            f"{len(before)} convolutions are before the residual blocks and {len(after)} after them; the same number is expected",
         )
     if block_numbers != list(range(block_numbers[0], block_numbers[-1] + 1)):
         raise UserError(
-            f"the residual blocks {', '.join(f'{prefix}{each}' for each in block_numbers)} do not follow each other"
+            "import.unsupported_layers",
+            f"the residual blocks {', '.join(f'{prefix}{each}' for each in block_numbers)} do not follow each other",
         )
 
     def conv(index: int, normed: bool = True) -> ConvolutionWeights:
@@ -170,7 +172,8 @@ def _read_sequence(tensors: Tensors, used: set[str]) -> Layers:
         layouts.add(layout)
     if len(layouts) > 1:
         raise UserError(
-            f"the residual blocks {prefix}{block_numbers[0]} to {prefix}{block_numbers[-1]} differ from each other"
+            "import.unsupported_layers",
+            f"the residual blocks {prefix}{block_numbers[0]} to {prefix}{block_numbers[-1]} differ from each other",
         )
     padding, dropout, has_norms = layouts.pop()
     settings: dict[str, Any] = {}
@@ -203,7 +206,10 @@ def _down(prefix: str, starts: Sequence[int], filters: Sequence[int]) -> dict[st
         return {"down": "antialiased"} if blurred or gaps == {4} else {}
     if gaps == {2} and not blurred:
         return {}  # without norm layers
-    raise UserError(f"the layers from {prefix}{starts[0]} to {prefix}{starts[-1]} are not known downsamplings")
+    raise UserError(
+        "import.unsupported_layers",
+        f"the layers from {prefix}{starts[0]} to {prefix}{starts[-1]} are not known downsamplings",
+    )
 
 
 def _up(
@@ -221,7 +227,8 @@ def _up(
     if columns == 2 * rows and gap in (2, 3):
         return {"up": "nearest" if gap == 2 else "resize"}
     raise UserError(
-        f"{prefix}{after[0]}.weight is {shape_text(ups[0].weight)}, {gap} layers after the blocks: not a known upsampling"
+        "import.unsupported_layers",
+        f"{prefix}{after[0]}.weight is {shape_text(ups[0].weight)}, {gap} layers after the blocks: not a known upsampling",
     )
 
 
@@ -232,12 +239,15 @@ def _read_block(
     found = {rest: IN_BLOCK.fullmatch(rest) for rest in layer}
     if not all(found.values()):
         unknown = next(rest for rest, match in found.items() if match is None)
-        raise UserError(f"{prefix}{unknown} is not a numbered layer of a residual block")
+        raise UserError("import.unsupported_layers", f"{prefix}{unknown} is not a numbered layer of a residual block")
     inner = {match["inner"] for match in found.values() if match}
     numbers = sorted(int(match["index"]) for rest, match in found.items() if match and layer[rest].ndim == 4)
     if len(inner) != 1 or tuple(numbers) not in BLOCK_LAYOUTS:
         places = ", ".join(map(str, numbers)) or "nowhere"
-        raise UserError(f"{prefix.rstrip('.')} has convolutions at {places}; a residual block with two is expected")
+        raise UserError(
+            "import.unsupported_layers",
+            f"{prefix.rstrip('.')} has convolutions at {places}; a residual block with two is expected",
+        )
     layout = BLOCK_LAYOUTS[tuple(numbers)]  # type: ignore[index]
     name = prefix + inner.pop()
     return [read_convolution(tensors, f"{name}{each}", f"{name}{each + 1}", used) for each in numbers], layout

@@ -45,5 +45,8 @@ def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _to_float32(name: str, tensor: Tensor) -> Tensor:
     if tensor.is_sparse or tensor.is_quantized:
-        raise UserError(f"{name} is a {'sparse' if tensor.is_sparse else 'quantized'} tensor; a dense one is expected")
+        raise UserError(
+            "import.not_dense",
+            f"{name} is a {'sparse' if tensor.is_sparse else 'quantized'} tensor; a dense one is expected",
+        )
     return tensor.detach().float().contiguous() if tensor.is_floating_point() else tensor.detach()

@@ -39,7 +39,10 @@ def read(tensors: Tensors, options: ImportOptions) -> ImportedGenerator:
     options.check_unused()
     resolutions = sorted({int(match[1]) for name in tensors if (match := BLOCK.fullmatch(name))})
     if resolutions != [4 * 2**level for level in range(len(resolutions))] or len(resolutions) < 2:
-        raise UserError(f"synthesis has blocks of {', '.join(map(str, resolutions))} px; 4, 8, 16, ... are expected")
+        raise UserError(
+            "import.unsupported_layers",
+            f"synthesis has blocks of {', '.join(map(str, resolutions))} px; 4, 8, 16, ... are expected",
+        )
     size = resolutions[-1]
     mover = _Mover(tensors)
     widths = [take(tensors, f"synthesis.b{each}.conv1.weight").shape[0] for each in resolutions]
@@ -47,7 +50,9 @@ def read(tensors: Tensors, options: ImportOptions) -> ImportedGenerator:
     doubled = [min(channels * 2**level, max_channels) for level in reversed(range(len(widths)))]
     if widths != doubled:
         found, expected = (", ".join(map(str, each)) for each in (widths, doubled))
-        raise UserError(f"synthesis has {found} channels from 4 to {size} px; {expected} are expected")
+        raise UserError(
+            "import.unsupported_layers", f"synthesis has {found} channels from 4 to {size} px; {expected} are expected"
+        )
     w_dim = take(tensors, "synthesis.b4.conv1.affine.weight").shape[1]
     z_dim, classes, mapping_layers = mover.mapping(w_dim)
     image_channels = take(tensors, f"synthesis.b{size}.torgb.weight").shape[0]
@@ -116,7 +121,8 @@ class _Mover:
         z_dim = in_features - (w_dim if classes else 0)
         if z_dim < 1:
             raise UserError(
-                f"mapping.fc0.weight takes {in_features} values; latents and {w_dim} of the class are expected"
+                "import.shape_mismatch",
+                f"mapping.fc0.weight takes {in_features} values; latents and {w_dim} of the class are expected",
             )
         if classes:
             self._linear("mapping.embedding", "mapping.embed", (w_dim, classes))

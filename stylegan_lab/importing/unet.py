@@ -36,7 +36,9 @@ def read(tensors: Tensors, options: ImportOptions) -> ImportedGenerator:
     check_all_used(tensors, used, ARCHITECTURE)
     channels, image_channels, *kernel = take(tensors, f"{outer}0.weight").shape
     if kernel != [4, 4]:
-        raise UserError(f"{outer}0.weight is {shape_text(first.weight)}; a kernel of 4x4 is expected")
+        raise UserError(
+            "import.shape_mismatch", f"{outer}0.weight is {shape_text(first.weight)}; a kernel of 4x4 is expected"
+        )
     out_channels, num_downs = last.weight.shape[1], len(blocks) + 1
     settings: dict[str, Any] = {
         "channels": channels,

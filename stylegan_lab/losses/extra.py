@@ -37,7 +37,8 @@ class ExtraLosses(nn.Module):
                 if not isinstance(value, Tensor) or value.dim() > 0:
                     found = f"a tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
                     raise UserError(
-                        f"model.extra_losses.{name} returned {found}; return a scalar tensor, such as a mean"
+                        "loss.not_a_scalar",
+                        f"model.extra_losses.{name} returned {found}; return a scalar tensor, such as a mean",
                     )
                 computed[output_name.removesuffix("fake") + name] = value
         return Losses(computed)
@@ -51,8 +52,9 @@ def _arguments(name: str, loss: ExtraLoss, available: Sequence[str]) -> list[str
     if missing or "fake" not in parameters:
         problem = f"takes {', '.join(missing)}" if missing else "does not take fake"
         raise UserError(
+            "loss.unknown_argument",
             f"model.extra_losses.{name} {problem}; its arguments are called after the images it is given, which for this "
-            f"model are {', '.join(available)}"
+            f"model are {', '.join(available)}",
         )
     return [key for key in available if key in parameters]
 

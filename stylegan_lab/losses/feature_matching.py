@@ -14,7 +14,8 @@ def feature_matching(discriminator: Discriminator, real: Tensor, fake: Tensor) -
         target = discriminate(discriminator, real).features
     if not target:
         raise UserError(
-            "model.feature_matching_weight needs a discriminator that returns its feature maps; use discriminator=patch"
+            "loss.no_feature_maps",
+            "model.feature_matching_weight needs a discriminator that returns its feature maps; use discriminator=patch",
         )
     features = discriminate(discriminator, fake).features
     return torch.stack([l1_loss(fakes, reals) for fakes, reals in zip(features, target, strict=True)]).mean()

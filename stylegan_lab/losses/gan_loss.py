@@ -184,8 +184,9 @@ class AdversarialLoss:
         self.discriminator_augment = discriminator_augment or NoAugment()
         if isinstance(self.discriminator_augment, AdaptiveAugment) and getattr(gan_loss, "real_sign", None) is None:
             raise UserError(
+                "loss.ada_unsupported",
                 f"discriminator_augment=ada needs the sign of real logits, which has no meaning in {type(gan_loss).__name__}; "
-                "use discriminator_augment=diffaugment or another loss"
+                "use discriminator_augment=diffaugment or another loss",
             )
         self.regularizers = {
             name: regularizer for name, regularizer in (regularizers or {}).items() if regularizer is not None

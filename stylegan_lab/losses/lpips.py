@@ -40,8 +40,9 @@ class LPIPSLoss(PerceptualLoss):
         head = self.heads[layer] = self.heads[layer].to(square, non_blocking=True)
         if head.shape[1] != square.shape[1]:
             raise UserError(
+                "weights.network_mismatch",
                 f"features: LPIPS has {head.shape[1]} weights for {layer}, but the network has {square.shape[1]} "
-                "channels; use the network that the heads were trained for, at its full width"
+                "channels; use the network that the heads were trained for, at its full width",
             )
         return (square * head).sum(dim=1).mean()
 

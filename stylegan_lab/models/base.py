@@ -154,7 +154,7 @@ class BaseModel(L.LightningModule):
         except UserError as error:
             if not kwargs:
                 advice = f"a checkpoint of a plain Lightning script needs the arguments of {cls.__name__} by keyword"
-                raise UserError(f"{error}; {advice}") from error
+                raise UserError(error.code, f"{error}; {advice}") from error
             return super().load_from_checkpoint(
                 checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
             )
@@ -162,7 +162,10 @@ class BaseModel(L.LightningModule):
             module = instantiate({**contents["config"]["model"], **kwargs}, trust, "model")
         if not isinstance(module, cls):
             kind = type(module).__name__
-            raise UserError(f"{checkpoint_path} is a checkpoint of {kind}; use {kind}.load_from_checkpoint")
+            raise UserError(
+                "checkpoint.other_model",
+                f"{checkpoint_path} is a checkpoint of {kind}; use {kind}.load_from_checkpoint",
+            )
         module.config = contents["config"]
         module.load_weights(contents, use_ema)
         return module.to(map_location) if map_location is not None else module
@@ -174,7 +177,7 @@ class BaseModel(L.LightningModule):
         except RuntimeError as error:
             differing = ";".join(line.strip() for line in str(error).splitlines()[1:3])
             why = "the checkpoint's weights do not fit the networks that its config describes"
-            raise UserError(f"{why}: {differing}") from error
+            raise UserError("checkpoint.weights_mismatch", f"{why}: {differing}") from error
         self.iteration = contents["iteration"]
         for name, weights in contents.get("ema", {}).items() if use_ema else ():
             self.get_submodule(name).load_state_dict(weights)
@@ -196,8 +199,9 @@ class BaseModel(L.LightningModule):
             sizes = ["x".join(map(str, shape)) for shape in (image.shape[1:], found, expected)]
             names = ", ".join(f"{name} ({type(self.get_submodule(name)).__name__})" for name in self.ema_networks[:1])
             raise UserError(
+                "model.output_size_mismatch",
                 f"{names or type(self).__name__} turns an image of {sizes[0]} into {sizes[1]}, and training needs {sizes[2]}; "
-                "choose another data.size or another generator"
+                "choose another data.size or another generator",
             )
 
     def forward(self, image: Tensor, direction: str = "a2b") -> Tensor:
@@ -245,7 +249,8 @@ class BaseModel(L.LightningModule):
     def translate_like(self, image: Tensor, reference: Tensor, direction: str = "a2b") -> Tensor:
         """Translate images in the style of `reference`, an image (1, C, H, W) of the target domain."""
         raise UserError(
-            f"{type(self).__name__} does not support reference images; use a run of model=stargan2 or model=adain"
+            "model.no_references",
+            f"{type(self).__name__} does not support reference images; use a run of model=stargan2 or model=adain",
         )
 
     def sample_rows(self, batch: Any) -> list[Tensor]:
@@ -460,4 +465,4 @@ def _build_optimizer(optimizer: OptimizerFactory, parameters: list[nn.Parameter]
             key for word, key in {**NAMES_IN_TORCH, **{key: key for key in settings}}.items() if word in str(error)
         ]
         setting = f"optimizer.{named[0]}={settings.get(named[0])}" if named else "optimizer"
-        raise UserError(f"{setting}: {error}") from error
+        raise UserError("config.invalid_optimizer", f"{setting}: {error}") from error

@@ -22,13 +22,17 @@ def warm_start(networks: Mapping[str, nn.Module], init_from: str) -> list[str]:
     if path.is_dir():
         path = CheckpointIndex.read(path / "checkpoints").path_of("last") or path
     if not path.is_file():
-        raise UserError(f"model.init_from={init_from} is neither a run with a checkpoint nor a checkpoint (.ckpt)")
+        raise UserError(
+            "checkpoint.not_found",
+            f"model.init_from={init_from} is neither a run with a checkpoint nor a checkpoint (.ckpt)",
+        )
     sources = dict(_networks_of(read_checkpoint(path)))
     results = [_load_best_match(name, network, sources) for name, network in networks.items()]
     if all(matched == 0 for matched, _ in results):
         raise UserError(
+            "model.init_from_mismatch",
             f"model.init_from={init_from}: none of its networks ({', '.join(sources)}) has tensors that fit "
-            f"{' or '.join(networks)}; choose another run or checkpoint, or the generator= it was trained with"
+            f"{' or '.join(networks)}; choose another run or checkpoint, or the generator= it was trained with",
         )
     return [sentence for _, sentence in results]
 

@@ -118,7 +118,9 @@ class ImageEndpoint:
     def _choose_model(self, form: Form) -> ServedModel:
         number = form.texts.get("model", "0")
         if not number.isdecimal() or int(number) >= len(self.models):
-            raise UserError(f"model={number[:40]}: a number from 0 to {len(self.models) - 1} is expected")
+            raise UserError(
+                "serve.unknown_model", f"model={number[:40]}: a number from 0 to {len(self.models) - 1} is expected"
+            )
         return self.models[int(number)]
 
 

@@ -38,7 +38,10 @@ class ServedModel:
 
     def __init__(self, model: LoadedModel, limits: Limits) -> None:
         if not isinstance(model.module, BaseModel):
-            raise UserError(f"{model.path}: a model of this package is needed to translate or generate images")
+            raise UserError(
+                "run.plain_module",
+                f"{model.path} is a run of a plain LightningModule, which cannot be served; give a run of a model of this package",
+            )
         self.model, self.module, self.limits = model, model.module, limits
         self.name = model_name(model)
         self.generates = isinstance(self.module, GenerativeModel)
@@ -90,12 +93,12 @@ class ServedModel:
         strength = _number(form, "strength", 1.0, 0.0, 1.0)
         size = _integer(form, "size", 0, 1, MAX_SIDE) or None
         if "seed" in form.texts and not self.module.translates_at_random:
-            raise UserError(f"seed: {self.name} draws no random numbers")
+            raise UserError("serve.field_unsupported", f"seed: {self.name} draws no random numbers")
         seed = _integer(form, "seed", 0, 0, MAX_SEED)
         if not form.files.get("image"):
-            raise UserError("choose an image first")
+            raise UserError("serve.no_image", "choose an image first")
         if form.files.get("reference") and not self.takes_references:
-            raise UserError(f"reference: {self.name} takes no style image")
+            raise UserError("serve.field_unsupported", f"reference: {self.name} takes no style image")
 
         def translate(job: Job) -> tuple[bytes, Sequence[str]]:
             photograph = read_photograph(Path("the image"), form.files["image"], self.limits.pixels)
@@ -116,7 +119,7 @@ class ServedModel:
     def _generation(self, form: Form) -> Work:
         _check_names(form, ("seed", "truncation", "label"), ())
         if "truncation" in form.texts and not self.truncates:
-            raise UserError(f"truncation: {self.name} has no mapping network")
+            raise UserError("serve.field_unsupported", f"truncation: {self.name} has no mapping network")
         truncation = _number(form, "truncation", 1.0, -2.0, 2.0) if "truncation" in form.texts else None
         seed, label = _integer(form, "seed", 0, 0, MAX_SEED), form.texts.get("label") or None
         generator = self.model.image_generator(label, seed, truncation)
@@ -137,7 +140,10 @@ class ServedModel:
         padded = max(rows + multiple, smallest) * max(columns + multiple, smallest)
         if padded > 2 * self.limits.pixels or rows * columns * self.factor**2 > self.limits.pixels:
             made = f"{columns * self.factor}x{rows * self.factor}"
-            raise UserError(f"the result would have {made} pixels; at most {self.limits.pixels:,} are made")
+            raise UserError(
+                "serve.result_too_large",
+                f"the result would have {made} pixels; at most {self.limits.pixels:,} are made",
+            )
 
     def _read_reference(self, contents: bytes | None) -> Tensor | None:
         """Read a style image as `translate --reference` does, and shrink it if the model could not take it whole."""
@@ -200,7 +206,9 @@ def _check_names(form: Form, texts: Sequence[str], files: Sequence[str]) -> None
     for given, known in ((form.texts, ("model", *texts)), (form.files, files)):
         for name in given:
             if name not in known:
-                raise UserError(f"{name[:40]!r} is not a field of this form; it has: {', '.join(known)}")
+                raise UserError(
+                    "serve.unknown_field", f"{name[:40]!r} is not a field of this form; it has: {', '.join(known)}"
+                )
 
 
 def _number(form: Form, name: str, default: float, low: float, high: float) -> float:
@@ -211,12 +219,14 @@ def _number(form: Form, name: str, default: float, low: float, high: float) -> f
     except ValueError:
         value = float("nan")
     if not low <= value <= high:
-        raise UserError(f"{name}={form.texts[name][:40]}: a number from {low:g} to {high:g} is expected")
+        raise UserError(
+            "serve.out_of_range", f"{name}={form.texts[name][:40]}: a number from {low:g} to {high:g} is expected"
+        )
     return value
 
 
 def _integer(form: Form, name: str, default: int, low: int, high: int) -> int:
     value = float(_number(form, name, default, low, high))
     if not value.is_integer():
-        raise UserError(f"{name}={form.texts[name][:40]}: a whole number is expected")
+        raise UserError("serve.not_an_integer", f"{name}={form.texts[name][:40]}: a whole number is expected")
     return int(value)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from stylegan_lab.augmentation.ada import ADA, NUM_TRANSFORMS, ADAPipeline, TransformMatrices, warp
 from stylegan_lab.augmentation.diffaugment import DiffAugment, random_color, random_cutout, random_translation
-from stylegan_lab.errors import UserError
 from stylegan_lab.losses.gan_loss import (
     AdversarialLoss,
     HingeLoss,
@@ -22,6 +21,7 @@ from stylegan_lab.losses.gan_loss import (
 from stylegan_lab.losses.regularizers import R1
 from stylegan_lab.networks.discriminators.output import ConditionedDiscriminator, DiscriminatorOutput
 from stylegan_lab.training.experiment import build_experiment
+from tests.refusals import refused
 
 
 def random_images(count: int = 4, channels: int = 3, side: int = 8) -> Tensor:
@@ -194,7 +194,7 @@ def test_real_sign_is_the_mean_sign_of_real_logits(
 
 
 def test_ada_refuses_a_loss_without_a_decision_boundary() -> None:
-    with pytest.raises(UserError, match="diffaugment"):
+    with refused("loss.ada_unsupported", "discriminator_augment=ada", "discriminator_augment=diffaugment"):
         AdversarialLoss(WassersteinLoss(), discriminator_augment=ADA(ADAPipeline()))
 
 

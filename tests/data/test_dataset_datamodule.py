@@ -18,6 +18,7 @@ from stylegan_lab.errors import UserError
 from stylegan_lab.images.batch import DomainBatch, ImageBatch, LabelledBatch, PairedBatch, UnpairedBatch
 from stylegan_lab.runs.checkpoint import read_checkpoint
 from stylegan_lab.training.experiment import build_data
+from tests.refusals import refused
 
 SETTINGS: dict[str, Any] = {"size": 32, "batch_size": 2}
 
@@ -167,36 +168,36 @@ def test_floats_without_negative_values_are_noted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "problem"),
+    ("dataset", "code", "named"),
     [
-        (Stream(), "IterableDataset"),
-        (Tuples(), "a sample is a tuple"),
-        (Empty(), "is empty"),
-        (object(), "not a Dataset"),
-        (Images(np.zeros((32, 32, 3))), "image is ndarray"),
-        (Images(torch.zeros(32, 32)), "a tensor of 2 dimensions"),
-        (Images(torch.zeros(1, 64, 64)), "set data.channels=1 data.size=64"),
-        (Images(torch.full((3, 32, 32), 255.0)), "values from 255 to 255"),
+        (Stream(), "data.iterable_dataset", "IterableDataset"),
+        (Tuples(), "data.sample_not_a_dict", "tuple"),
+        (Empty(), "data.dataset_empty", "Empty"),
+        (object(), "data.not_a_dataset", "object"),
+        (Images(np.zeros((32, 32, 3))), "data.not_an_image", "ndarray"),
+        (Images(torch.zeros(32, 32)), "data.not_an_image", "2 dimensions"),
+        (Images(torch.zeros(1, 64, 64)), "data.size_mismatch", "data.channels=1 data.size=64"),
+        (Images(torch.full((3, 32, 32), 255.0)), "data.values_out_of_range", "255 to 255"),
     ],
 )
-def test_samples_that_cannot_be_trained_on_are_refused(dataset: Any, problem: str) -> None:
-    with pytest.raises(UserError) as refused:
+def test_samples_that_cannot_be_trained_on_are_refused(dataset: Any, code: str, named: str) -> None:
+    with refused(code, "data.dataset", named):
         DatasetDataModule(dataset, **SETTINGS)
-    assert problem in str(refused.value) and "data.dataset" in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("datamodule", "problem"),
+    ("datamodule", "code", "named"),
     [
-        (Weighted(), "WeightedRandomSampler"),
-        (Several(), "returns a list"),
-        (L.LightningDataModule(), "no train_dataloader"),
+        (Weighted(), "data.custom_sampler", "WeightedRandomSampler"),
+        (Several(), "data.not_a_dataloader", "list"),
+        (L.LightningDataModule(), "data.no_train_dataloader", "train_dataloader"),
     ],
 )
-def test_data_modules_that_could_not_be_resumed_are_refused(datamodule: L.LightningDataModule, problem: str) -> None:
-    with pytest.raises(UserError) as refused:
+def test_data_modules_that_could_not_be_resumed_are_refused(
+    datamodule: L.LightningDataModule, code: str, named: str
+) -> None:
+    with refused(code, "data.datamodule", named):
         WrappedDataModule(datamodule, **SETTINGS)
-    assert problem in str(refused.value) and "data.datamodule" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,9 @@
 
 import itertools
 
-import pytest
-
 from stylegan_lab.data.sampler import EpochSampler, sample_rng
 from stylegan_lab.data.synthetic.scenes_datamodule import UnpairedScenesDataModule
-from stylegan_lab.errors import UserError
+from tests.refusals import refused
 
 
 def test_every_sample_once_an_epoch_in_an_order_of_its_own() -> None:
@@ -51,7 +49,5 @@ def test_dice_of_different_keys_are_unrelated() -> None:
 
 def test_a_batch_larger_than_the_data_is_answered() -> None:
     data = UnpairedScenesDataModule(size=16, train_images=4, batch_size=5)
-    with pytest.raises(
-        UserError, match="data.batch_size=5 is larger than the training set of 4; give data.batch_size=4 or less"
-    ):
+    with refused("data.batch_too_large", "data.batch_size=5", "data.batch_size=4"):
         data.batches_per_epoch()

@@ -30,6 +30,7 @@ from stylegan_lab.training import image_translator
 from stylegan_lab.training.experiment import build_module
 from stylegan_lab.training.image_translator import ModelTranslator
 from tests.importing.restated import ResNet, UNet, randomize
+from tests.refusals import assert_refused, refused
 
 SMALL = ["logger=none", "evaluate=false", "iterations=1", "callbacks.validation=null"]
 MODELS = {
@@ -151,8 +152,8 @@ def test_onnx_files_of_other_programs_are_refused(trained: Trained, capsys: pyte
     assert run(["export", trained("stylegan2").path, "noise.onnx"]) == 0
     for file in ("other.onnx", "noise.onnx"):
         assert run(["translate", file, "photo.png", "out.png"]) == 2
-        said = " ".join(capsys.readouterr().err.split())
-        assert file in said and "stylegan-lab export" in said and not Path("out.png").exists()
+        assert_refused(capsys.readouterr().err, "export.not_an_export", file, "stylegan-lab export")
+        assert not Path("out.png").exists()
 
 
 def test_batch_norms_of_training_mode_become_those_of_each_image(trained: Trained) -> None:
@@ -172,7 +173,7 @@ def test_a_model_of_several_random_steps_is_refused_as_a_graph_and_keeps_its_wei
 ) -> None:
     path = trained("unsb").path
     assert run(["export", path, "model.pt2"]) == 2 and not Path("model.pt2").exists()
-    assert "safetensors" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "export.several_steps", "--to safetensors")
     assert run(["export", path, "model.safetensors"]) == 0
     image = torch.rand(3, 32, 32)
     assert torch.equal(stylegan_lab.load("model.safetensors").translate(image), trained("unsb").translate(image))
@@ -195,13 +196,15 @@ def test_a_file_that_differs_from_the_model_is_not_written(trained: Trained, mon
 
     monkeypatch.setitem(FORMATS, "pt2", broken)
     Path("model.pt2").write_text("old")
-    with pytest.raises(UserError):
+    with refused("export.outputs_differ", "model.pt2"):
         export_file(exported, "pt2", Path("model.pt2"))
     assert Path("model.pt2").read_text() == "old" and [each.name for each in Path().iterdir()] == ["model.pt2"]
 
 
 @needs_onnx
-def test_an_onnx_file_translates_images_of_any_size(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_onnx_file_translates_images_of_any_size(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = trained("cyclegan").path
     write_image(torch.rand(3, 45, 70) * 2 - 1, Path("photo.png"))
     assert run(["export", path, "model.onnx"]) == 0
@@ -214,7 +217,9 @@ def test_an_onnx_file_translates_images_of_any_size(trained: Trained, monkeypatc
     assert read_image(Path("tiles.png")).shape == (3, 45, 70)
     assert run(["translate", "model.onnx", "photo.png", "out.png", "--direction", "b2a"]) == 2
     Path("other.onnx").write_bytes(b"no model")
+    capsys.readouterr()
     assert run(["translate", "other.onnx", "photo.png", "out.png"]) == 2
+    assert_refused(capsys.readouterr().err, "export.unreadable", "other.onnx")
 
 
 def test_missing_packages_are_named_with_their_extra(
@@ -222,7 +227,8 @@ def test_missing_packages_are_named_with_their_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert run(["export", trained("cyclegan").path, "model.onnx"]) == 2
-    assert "stylegan_lab[export]" in capsys.readouterr().err and not Path("model.onnx").exists()
+    assert_refused(capsys.readouterr().err, "export.package_missing", "onnxscript", "stylegan_lab[export]")
+    assert not Path("model.onnx").exists()
 
 
 def test_the_hub_folder_has_weights_config_and_a_card(trained: Trained) -> None:
@@ -332,12 +338,18 @@ def test_samples_of_an_earlier_export_are_not_left(trained: Trained) -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "advice"),
-    [("login", "hf auth login"), ("rights", "token that may write"), ("network", "network"), ("offline", "HF_HUB_OFFLINE"),
-     ("name", "me/ukiyoe")],
-)  # fmt: skip
+    ("problem", "code", "advice"),
+    [
+        ("login", "export.hub_login_missing", "hf auth login"),
+        ("rights", "export.hub_not_allowed", "token that may write"),
+        ("network", "export.hub_unreachable", "network"),
+        ("offline", "export.hub_offline", "HF_HUB_OFFLINE"),
+        ("name", "export.hub_invalid_name", "me/ukiyoe"),
+    ],
+)
 def test_an_upload_that_fails_says_what_to_do_and_keeps_the_folder(
     problem: str,
+    code: str,
     advice: str,
     trained: Trained,
     hub: Hub,
@@ -353,7 +365,8 @@ def test_an_upload_that_fails_says_what_to_do_and_keeps_the_folder(
     name = "a/b/c" if problem == "name" else "me/model"
     assert run(["export", trained("cyclegan").path, "card", "--push", name]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert f"--push {name}" in said and advice in said and "Traceback" not in said
+    assert_refused(said, code, f"--push {name}", advice)
+    assert "Traceback" not in said
     assert Path("card/model.safetensors").exists() and not hub.committed
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from stylegan_lab.data.synthetic.glyphs import GlyphsDataModule
-from stylegan_lab.errors import UserError
 from stylegan_lab.evaluation import classifier, sliced_wasserstein
 from stylegan_lab.evaluation.classifier_metrics import LabelledImages, generation_scores
 from stylegan_lab.evaluation.evaluator import compute_scores
@@ -19,6 +18,7 @@ from stylegan_lab.evaluation.feature_metrics import feature_metrics
 from stylegan_lab.evaluation.metrics import METRICS, Metric
 from stylegan_lab.images.image_store import ImageStore, content_hash
 from stylegan_lab.images.value_range import to_unit
+from tests.refusals import refused
 
 LIMIT = 64  # images in memory; more than the batch size of feature extractors
 
@@ -94,7 +94,7 @@ class FullDisk:
 
 def test_a_full_disk_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", FullDisk)
-    with pytest.raises(UserError, match=r"has no room for more than 4 images .*No space left.*set TMPDIR=FOLDER"):
+    with refused("device.temporary_space_full", "4 images", "TMPDIR=FOLDER"):
         ImageStore(random_images(6).split(4))
 
 

@@ -15,8 +15,9 @@ pytest.importorskip("av")
 
 from stylegan_lab.errors import UserError
 from stylegan_lab.images.video import transform_video, write_video
-from stylegan_lab.images.video_reader import UnreadableVideoError, VideoReader, check_complete, is_video
+from stylegan_lab.images.video_reader import VideoReader, check_complete, is_video
 from tests.images.clips import av, colors, read_colors, read_times, sound_packets, write_clip, write_gif
+from tests.refusals import refused
 
 UNEVEN = [0, 0.1, 0.15, 0.4, 0.5, 1.0]  # a variable frame rate
 
@@ -90,9 +91,9 @@ def test_files_are_closed_after_an_error(tmp_path: Path, monkeypatch: pytest.Mon
         convert(source, tmp_path / "out.mp4", transform, max_frames=1)
     assert open_files() == []
     monkeypatch.setattr("stylegan_lab.images.video_reader.pixel_limit", lambda: 10)
-    with pytest.raises(UnreadableVideoError, match="at most 10") as refused:
+    with refused("video.too_many_pixels", "at most 10") as error:
         VideoReader(source)
-    assert open_files() == [] and kept.tb and refused.tb
+    assert open_files() == [] and kept.tb and error.tb
 
 
 def test_batches_are_limited_in_frames_and_pixels(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_a_video_that_is_cut_off_is_refused_wherever_it_is_cut(kind: str, tmp_pa
     content = source.read_bytes()
     for length in (10, len(content) // 3, len(content) * 9 // 10, len(content) - 1):
         (tmp_path / f"cut{kind}").write_bytes(content[:length])
-        with pytest.raises(UnreadableVideoError, match=f"cut{kind}"):
+        with refused("video.truncated", f"cut{kind}"):
             convert(tmp_path / f"cut{kind}", tmp_path / "out.mp4")
         assert not (tmp_path / "out.mp4").exists()
     source.write_bytes(content + bytes(1000))  # what cameras add
@@ -223,8 +224,9 @@ def test_files_that_are_no_videos_are_named(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "list.mkv").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nother.ts\n#EXT-X-ENDLIST\n")
     (tmp_path / "empty.mov").touch()
-    for name in ("text.mp4", "list.mkv", "empty.mov", "absent.webm"):
-        with pytest.raises(UnreadableVideoError, match=name):
+    unknown = dict.fromkeys(("text.mp4", "list.mkv", "empty.mov"), "video.unknown_format")
+    for name, code in {**unknown, "absent.webm": "video.not_found"}.items():
+        with refused(code, name):
             VideoReader(tmp_path / name)
 
 
@@ -251,7 +253,7 @@ def test_what_is_interrupted_leaves_nothing(error: type[BaseException], tmp_path
 
 def test_a_target_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="out.mp4 cannot be written"):
+    with refused("video.not_writable", "out.mp4"):
         convert(write_clip(tmp_path / "in.mp4", colors(2)), tmp_path / "file" / "out.mp4")
 
 
@@ -280,7 +282,7 @@ print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])"""
 def test_without_pyav_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     source = write_clip(tmp_path / "in.mp4", colors(2))
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(UserError, match=r"in.mp4 .*stylegan_lab\[video\]"):
+    with refused("video.package_missing", "in.mp4", "stylegan_lab[video]"):
         VideoReader(source)
 
 

@@ -1,13 +1,12 @@
 """Feature matching: nothing where pictures agree, and only the fake learns."""
 
-import pytest
 import torch
 
-from stylegan_lab.errors import UserError
 from stylegan_lab.losses.feature_matching import feature_matching
 from stylegan_lab.networks.discriminators.output import DiscriminatorOutput
 from stylegan_lab.networks.discriminators.patch import PatchDiscriminator
 from stylegan_lab.networks.discriminators.resnet import ResNetDiscriminator
+from tests.refusals import refused
 
 
 def test_maps_are_compared_layer_by_layer() -> None:
@@ -30,7 +29,5 @@ def test_a_patch_discriminator_returns_its_feature_maps() -> None:
 
 def test_a_discriminator_without_feature_maps_is_refused() -> None:
     image = torch.rand(1, 3, 16, 16)
-    with pytest.raises(
-        UserError, match="model.feature_matching_weight needs a discriminator that returns its .*discriminator=patch"
-    ):
+    with refused("loss.no_feature_maps", "model.feature_matching_weight", "discriminator=patch"):
         feature_matching(ResNetDiscriminator(channels=2, blocks=2), image, image)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylegan_lab.errors import UserError
 from stylegan_lab.losses.gan_loss import (
     AdversarialLoss,
     GANLoss,
@@ -18,6 +17,7 @@ from stylegan_lab.losses.gan_loss import (
 )
 from stylegan_lab.losses.losses import Losses
 from stylegan_lab.networks.discriminators.output import Discriminator, DiscriminatorOutput
+from tests.refusals import refused
 
 
 def sigmoid(x: float) -> float:
@@ -115,7 +115,7 @@ def test_a_tensor_counts_as_the_output_of_a_discriminator(name: str) -> None:
 
 
 def test_a_discriminator_that_returns_something_else_is_refused() -> None:
-    with pytest.raises(UserError, match="returned a list"):
+    with refused("network.wrong_output", "list"):
         LSGANLoss().generator_loss(lambda images: [images], torch.ones(1), torch.ones(1))  # type: ignore[arg-type, return-value]
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 import torchmetrics.functional.image.lpips as theirs
 
-from stylegan_lab.errors import UserError
 from stylegan_lab.losses.lpips import LPIPSLoss
 from stylegan_lab.networks.features.alexnet import alexnet
 from stylegan_lab.networks.features.squeezenet import squeezenet
 from stylegan_lab.networks.features.vgg import vgg16
+from tests.refusals import refused
 
 LAYERS = {
     "alex": (alexnet, ["relu1", "relu2", "relu3", "relu4", "relu5"]),
@@ -37,5 +37,5 @@ def test_the_distance_is_torchmetrics_s(heads: str, monkeypatch: pytest.MonkeyPa
 def test_heads_and_nets_must_belong_together() -> None:
     wrong = LPIPSLoss(partial(vgg16, width=0.25), "random", "vgg", dict.fromkeys(LAYERS["vgg"][1], 1.0), {})
     maps = wrong.features(torch.zeros(1, 3, 32, 32))
-    with pytest.raises(UserError, match="LPIPS has 64 weights for relu1_2, but the network has 16 channels"):
+    with refused("weights.network_mismatch", "features", "relu1_2"):
         wrong.content(maps, maps)

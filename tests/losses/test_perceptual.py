@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from stylegan_lab.errors import UserError
 from stylegan_lab.losses.lpips import LPIPSLoss
 from stylegan_lab.losses.perceptual import (
     PerceptualLoss,
@@ -22,6 +21,7 @@ from stylegan_lab.networks.features.vgg import vgg19
 from stylegan_lab.networks.generators.adain_decoder import adaptive_instance_norm
 from stylegan_lab.rng import seeded
 from tests.networks.test_activation_scale import with_other_scales
+from tests.refusals import refused
 
 
 def test_a_gram_matrix_is_the_products_of_all_channels() -> None:
@@ -125,5 +125,5 @@ def test_random_weights_keep_their_scale_and_trained_ones_are_noted(tmp_path: Pa
 
 
 def test_unknown_layers_are_named_when_the_loss_is_built() -> None:
-    with pytest.raises(UserError, match=r"features\.layers=relu1_1 is unknown"):
+    with refused("config.unknown_choice", "features.layers=relu1_1"):
         PerceptualLoss(squeezenet, "random", {"fire2": 1.0}, {"relu1_1": 1.0})

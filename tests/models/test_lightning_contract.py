@@ -28,6 +28,7 @@ from stylegan_lab.models.translation.cyclegan import CycleGAN
 from stylegan_lab.models.translation.pix2pix import Pix2Pix
 from stylegan_lab.runs.checkpoint import read_checkpoint
 from tests.models.test_base import small, weights
+from tests.refusals import refused
 
 TRANSLATION, GENERATION = "experiment=smoke", "experiment=smoke_generation"
 VARIANTS = {
@@ -185,7 +186,7 @@ def test_load_from_checkpoint_needs_no_further_arguments(checkpoint: Path) -> No
 
 
 def test_a_checkpoint_of_another_model_is_refused(checkpoint: Path) -> None:
-    with pytest.raises(UserError, match="CycleGAN.load_from_checkpoint"):
+    with refused("checkpoint.other_model", "CycleGAN.load_from_checkpoint"):
         Pix2Pix.load_from_checkpoint(checkpoint)
 
 
@@ -193,7 +194,7 @@ def test_a_checkpoint_cannot_name_any_class(checkpoint: Path, tmp_path: Path) ->
     contents = torch.load(checkpoint, weights_only=True)
     contents["config"]["model"]["generator"]["_target_"] = "os.system"
     torch.save(contents, tmp_path / "bad.ckpt")
-    with pytest.raises(UserError, match="not allowed"):
+    with pytest.raises(UserError, match="os.system"):
         CycleGAN.load_from_checkpoint(tmp_path / "bad.ckpt")
 
 
@@ -202,7 +203,7 @@ def test_a_checkpoint_of_a_plain_script_is_loaded_with_the_constructor_s_argumen
     trainer = L.Trainer(max_steps=2, logger=False, **QUIET)
     trainer.fit(model, batches())
     trainer.save_checkpoint(tmp_path / "plain.ckpt", weights_only=False)
-    with pytest.raises(UserError, match="needs the arguments of CycleGAN by keyword"):
+    with refused("checkpoint.unknown_format", "plain.ckpt", "CycleGAN"):
         CycleGAN.load_from_checkpoint(tmp_path / "plain.ckpt")
     other = small()
     arguments = {

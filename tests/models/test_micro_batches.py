@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stylegan_lab.errors import UserError
 from stylegan_lab.images.batch import collate
 from stylegan_lab.losses.losses import Losses, Output
 from stylegan_lab.losses.perceptual import PerceptualLoss
@@ -25,6 +24,7 @@ from tests.models.test_pix2pix import small as pix2pix
 from tests.models.test_stargan2 import batch as domains
 from tests.models.test_stargan2 import stargan2
 from tests.models.test_unsb import unsb
+from tests.refusals import refused
 
 Step = tuple[list[str], tuple[Any, ...]]  # the players, and the loss function with its arguments
 
@@ -53,7 +53,7 @@ def test_a_batch_is_split_into_equal_parts_only(rows: int, wanted: int, count: i
 
 
 def test_a_tensor_with_a_graph_cannot_be_split() -> None:
-    with pytest.raises(UserError, match="micro_batches"):
+    with refused("model.tensor_not_splittable", "micro_batches"):
         micro_batch((torch.rand(4, 1), torch.rand(4, 1, requires_grad=True) * 2), 0, 2)
 
 

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from omegaconf import DictConfig
 
 from stylegan_lab.cli.main import run
-from stylegan_lab.errors import UserError
 from stylegan_lab.losses.regularizers import DriftPenalty
 from stylegan_lab.models.generation.progan import ProGAN, growth_stage
 from stylegan_lab.networks.discriminators.output import DiscriminatorOutput
@@ -17,6 +16,7 @@ from stylegan_lab.networks.layers.progan import upsample_2x
 from stylegan_lab.runs.checkpoint import read_checkpoint
 from stylegan_lab.runs.run import Run
 from stylegan_lab.training.experiment import build_module, restore_module
+from tests.refusals import refused
 
 TINY = [
     "experiment=smoke_generation", "model=progan", "logger=none", "evaluate=false", "data.size=16", "latents.size=8",
@@ -79,5 +79,5 @@ def test_drift_is_the_mean_square_of_real_logits() -> None:
 
 
 def test_networks_that_do_not_grow_are_refused(compose_config: Callable[..., DictConfig]) -> None:
-    with pytest.raises(UserError, match="discriminator=DCGANDiscriminator .*model=progan needs discriminator=progan"):
+    with refused("model.network_mismatch", "discriminator=DCGANDiscriminator", "discriminator=progan"):
         build_module(compose_config(*TINY, "discriminator=dcgan"))

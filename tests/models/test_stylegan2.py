@@ -9,11 +9,11 @@ from omegaconf import DictConfig
 from torch import nn
 
 from stylegan_lab.cli.main import run
-from stylegan_lab.errors import UserError
 from stylegan_lab.models.generation.stylegan2 import StyleGAN2, mix_styles
 from stylegan_lab.runs.checkpoint import read_checkpoint
 from stylegan_lab.runs.run import Run
 from stylegan_lab.training.experiment import build_module, restore_module
+from tests.refusals import refused
 
 TINY = [
     "experiment=smoke_generation", "model=stylegan2", "logger=none", "evaluate=false", "data.size=16", "generator.w_dim=8",
@@ -118,7 +118,5 @@ def test_noise_is_fresh_in_training(module: StyleGAN2) -> None:
 
 
 def test_nets_without_styles_are_refused(compose_config: Callable[..., DictConfig]) -> None:
-    with pytest.raises(
-        UserError, match="generator=DCGANGenerator is not style-based; model=stylegan2 needs generator=stylegan2"
-    ):
+    with refused("model.network_mismatch", "generator=DCGANGenerator", "generator=stylegan2"):
         build_module(compose_config("experiment=smoke_generation", "model=stylegan2", "generator=dcgan"))

@@ -36,6 +36,7 @@ from stylegan_lab.serving import served_model
 from stylegan_lab.serving.app import App
 from stylegan_lab.serving.limits import Limits
 from stylegan_lab.serving.server import PageServer
+from tests.refusals import assert_refused, refused
 from tests.serving.client import TICKET, Gate, form, served, until
 
 TOKEN = "a-token-of-tests-123"
@@ -576,7 +577,7 @@ def test_mistakes_are_answered(
     ):  # fmt: skip
         with pytest.raises(UserError, match=words[0]):
             PARSERS["serve"](["run", *words])
-    with pytest.raises(UserError, match="a --token is needed"):
+    with refused("serve.no_token", "--host=0.0.0.0", "--token"):
         PageServer(App([], Limits()), "0.0.0.0", 0)
     assert run(["serve", "nowhere"]) == 2
     Path("damaged.safetensors").write_bytes(b"x")
@@ -584,10 +585,9 @@ def test_mistakes_are_answered(
     assert "damaged.safetensors" in capsys.readouterr().err
     with served([cyclegan]) as client:
         assert run(["serve", runs("cyclegan"), "--port", str(client.server.port)]) == 2
-        err = capsys.readouterr().err
-        assert f"--port={client.server.port}" in err and "another port" in err
+        assert_refused(capsys.readouterr().err, "serve.address_unavailable", f"--port={client.server.port}")
     assert run(["serve", runs("cyclegan"), "--host", "203.0.113.1", "--port", "0"]) == 2
-    assert "an address of this machine" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "serve.address_unavailable", "--host=203.0.113.1")
 
 
 def test_a_missing_package_names_the_extra(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

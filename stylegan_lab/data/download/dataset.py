@@ -7,7 +7,7 @@ from stylegan_lab.data.download.catalog import PaperDataset, RemoteFile
 from stylegan_lab.data.download.extraction import partial_folder
 from stylegan_lab.errors import UserError
 from stylegan_lab.files.atomic_write import write_text_atomic
-from stylegan_lab.files.download import UnreachableError, cache_dir, download, file_digest
+from stylegan_lab.files.download import cache_dir, download, file_digest
 from stylegan_lab.files.file_lock import file_lock
 
 HASHES_FILE = "sha256.json"
@@ -16,7 +16,7 @@ HASHES_FILE = "sha256.json"
 def download_dataset(dataset: PaperDataset, root: Path, keep_archive: bool = False) -> Path:
     """The folder `root`/NAME, downloaded if it does not exist yet."""
     if not dataset.files:
-        raise UserError(f"{dataset.name} cannot be downloaded: {dataset.manual_steps}")
+        raise UserError("download.manual_only", f"{dataset.name} cannot be downloaded: {dataset.manual_steps}")
     target = root / dataset.name
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -24,9 +24,11 @@ def download_dataset(dataset: PaperDataset, root: Path, keep_archive: bool = Fal
             if not target.exists():
                 _download_and_extract(dataset, target, keep_archive)
     except OSError as error:
-        raise UserError(f"{error.filename or root} cannot be written: {error.strerror or error}") from None
+        raise UserError(
+            "download.not_writable", f"{error.filename or root} cannot be written: {error.strerror or error}"
+        ) from None
     if not target.is_dir():
-        raise UserError(f"{target} is not a folder; move it away, or choose another --root")
+        raise UserError("download.not_a_folder", f"{target} is not a folder; move it away, or choose another --root")
     return target
 
 
@@ -50,12 +52,13 @@ def _download_file(file: RemoteFile, folder: Path) -> Path:
         return download(file.urls, target, file.expected)
     try:
         return download(file.urls, target, file.expected._replace(sha256=recorded))
-    except UnreachableError:
-        raise
     except UserError as error:
+        if error.code != "download.checksum_mismatch":
+            raise
         raise UserError(
+            "download.checksum_mismatch",
             f"{error}. The expected checksum was recorded at the first download; if the publishers have changed the file since, "
-            f"remove its line from {cache_dir() / HASHES_FILE}"
+            f"remove its line from {cache_dir() / HASHES_FILE}",
         ) from None
 
 

@@ -78,7 +78,10 @@ def gunzip(archive: Path, limit: int) -> bytes:
     with _user_errors(archive, archive.parent), gzip.open(archive) as packed:
         content = packed.read(limit + 1)
     if len(content) > limit:
-        raise UserError(f"{archive} expands to more than the {limit:,} bytes that are expected; it was not extracted")
+        raise UserError(
+            "download.archive_too_large",
+            f"{archive} expands to more than the {limit:,} bytes that are expected; it was not extracted",
+        )
     return content
 
 
@@ -89,7 +92,9 @@ def _entries(archive: Path) -> Iterator[ArchiveEntry]:
         return _zip_entries(archive)
     if begins.startswith(b"\x1f\x8b") or begins[257:262] == b"ustar":
         return _tar_entries(archive, packed=begins.startswith(b"\x1f\x8b"))
-    raise UserError(f"{archive} is neither a zip nor a tar archive; delete it and download it again")
+    raise UserError(
+        "download.not_an_archive", f"{archive} is neither a zip nor a tar archive; delete it and download it again"
+    )
 
 
 def _zip_entries(archive: Path) -> Iterator[ArchiveEntry]:
@@ -149,7 +154,10 @@ class _EntryChecks:
     def check(self, name: str, is_folder: bool) -> Path:
         self.entries += 1
         if self.entries > self.limits.entries:
-            raise UserError(f"{self.archive} has more than {self.limits.entries:,} entries; it was not extracted")
+            raise UserError(
+                "download.archive_too_large",
+                f"{self.archive} has more than {self.limits.entries:,} entries; it was not extracted",
+            )
         parts = self._parts(name)
         for end in range(1, len(parts) + is_folder):
             folder = "/".join(parts[:end])
@@ -169,7 +177,8 @@ class _EntryChecks:
         limit = min(self.limits.bytes, self.limits.max_ratio * self.archive.stat().st_size)
         if self.bytes > limit:
             raise UserError(
-                f"{self.archive} expands to more than {limit:,} bytes, probably an archive bomb; it was not extracted"
+                "download.archive_too_large",
+                f"{self.archive} expands to more than {limit:,} bytes, probably an archive bomb; it was not extracted",
             )
 
     def _parts(self, name: str) -> list[str]:
@@ -193,13 +202,15 @@ def _user_errors(archive: Path, into: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE_ERRORS as error:
-        raise UserError(f"{archive} is damaged ({error}); delete it and download it again") from None
+        raise UserError(
+            "download.archive_damaged", f"{archive} is damaged ({error}); delete it and download it again"
+        ) from None
     except OSError as error:
         free = shutil.disk_usage(into if into.exists() else into.parent).free
         reason = f"{error.strerror or error} ({free / 1e9:.1f} GB are free there)"
-        raise UserError(f"{into} cannot be written: {reason}") from None
+        raise UserError("download.not_writable", f"{into} cannot be written: {reason}") from None
 
 
 def _unsafe(archive: Path, name: str, why: str) -> UserError:
     shown = name.encode(errors="backslashreplace").decode()
-    return UserError(f"{archive}: its entry {shown!r} {why}; nothing was extracted")
+    return UserError("download.archive_unsafe", f"{archive}: its entry {shown!r} {why}; nothing was extracted")

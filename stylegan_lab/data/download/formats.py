@@ -48,7 +48,7 @@ def write_batches(batches: Sequence[Path], folder: Path, error_prefix: str = "")
     complete = len(records) and len(records) % CIFAR10_RECORD_SIZE == 0
     if not complete or records[::CIFAR10_RECORD_SIZE].max() >= len(CIFAR10_CLASSES):
         prefix = error_prefix or f"{', '.join(map(str, batches))}: not valid"
-        raise UserError(f"{prefix} in CIFAR-10's binary format; delete it and download it again")
+        raise UserError("data.file_damaged", f"{prefix} in CIFAR-10's binary format; delete it and download it again")
     records = records.reshape(-1, CIFAR10_RECORD_SIZE)
     images = np.ascontiguousarray(records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
     write_class_folders(images, records[:, 0], CIFAR10_CLASSES, folder)
@@ -74,7 +74,9 @@ def read_mat(path: Path) -> dict[str, list[int]]:
                 number_type = f"<{MAT_NUMBER_TYPES[numbers[0]]}"
                 arrays[name.decode()] = np.frombuffer(numbers[1], number_type).astype(int).tolist()
     except (ValueError, KeyError, StopIteration, struct.error, zlib.error) as error:
-        raise UserError(f"{path} cannot be read as labels ({error}); delete it and download it again") from None
+        raise UserError(
+            "data.file_damaged", f"{path} cannot be read as labels ({error}); delete it and download it again"
+        ) from None
     return arrays
 
 
@@ -106,7 +108,9 @@ def arrange_flowers(files: list[Path], into: Path, limits: ExtractionLimits = Ex
             try:
                 image.rename(target)
             except FileNotFoundError:
-                raise UserError(f"{archive} lacks jpg/{image.name}; delete it and download it again") from None
+                raise UserError(
+                    "download.archive_damaged", f"{archive} lacks jpg/{image.name}; delete it and download it again"
+                ) from None
     return into / "set"
 
 
@@ -123,7 +127,9 @@ def arrange_mnist(files: list[Path], into: Path, _: object = None) -> Path:
 def write_digits(images: Path, labels: Path, folder: Path) -> None:
     numbers, classes = read_idx(images), read_idx(labels)
     if numbers.ndim != 3 or classes.shape != numbers.shape[:1] or classes.max(initial=0) > 9:
-        raise UserError(f"{images} and {labels} do not belong together; delete them and download them again")
+        raise UserError(
+            "data.labels_mismatch", f"{images} and {labels} do not belong together; delete them and download them again"
+        )
     write_class_folders(numbers, classes, [str(digit) for digit in range(10)], folder)
 
 
@@ -134,7 +140,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     begin = 4 + 4 * dimensions
     shape = struct.unpack_from(f">{dimensions}I", data, 4) if len(data) >= begin else ()
     if not shape or len(data) - begin != prod(shape):
-        raise UserError(f"{path} is not an idx array of bytes; delete it and download it again")
+        raise UserError("data.file_damaged", f"{path} is not an idx array of bytes; delete it and download it again")
     return np.frombuffer(data, np.uint8, offset=begin).reshape(shape)
 
 
@@ -175,7 +181,10 @@ def _mnist_splits(files: list[Path], root: Path) -> Mapping[str, WriteSplit]:
     splits: dict[str, WriteSplit] = {}
     for split in sorted({split for split, _ in named}):
         if missing := [kind for kind in ("images", "labels") if (split, kind) not in named]:
-            raise UserError(f"{root} has no {split}-{missing[0]}-idx{1 if missing == ['labels'] else 3}-ubyte.gz")
+            raise UserError(
+                "data.file_missing",
+                f"{root} has no {split}-{missing[0]}-idx{1 if missing == ['labels'] else 3}-ubyte.gz",
+            )
         write = partial(write_digits, named[split, "images"], named[split, "labels"])
         splits["train" if split == "train" else "test"] = write
     return splits

@@ -83,13 +83,17 @@ def check_folder(root: Path) -> DataReport:
 def _list_files(root: Path) -> tuple[list[Path], list[Path]]:
     """The images and the other files below the root, relative to it."""
     if not root.is_dir():
-        state = "is a file" if root.exists() else "does not exist"
-        raise UserError(f"{display_name(root)} {state}; a folder of images is expected")
+        if root.exists():
+            raise UserError("data.not_a_folder", f"{display_name(root)} is a file; give a folder of images")
+        raise UserError("data.folder_missing", f"{display_name(root)} does not exist; give a folder of images")
     images = [path.relative_to(root) for path in images_below(root)]
     others = list(other_files_below(root))
     if not images:
         details = "".join(f"; {issue.message}" for issue in find_other_files(root, others))
-        raise UserError(f"{display_name(root)} holds no images ({', '.join(sorted(SUFFIXES))}){display_name(details)}")
+        raise UserError(
+            "data.no_images",
+            f"{display_name(root)} holds no images ({', '.join(sorted(SUFFIXES))}){display_name(details)}",
+        )
     return images, others
 
 

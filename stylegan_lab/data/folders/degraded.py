@@ -60,8 +60,9 @@ class DegradedFolderDataModule(FolderDataModule):
         self.factor = width // degraded.shape[-1]
         if self.factor > 1 and not self.restore:
             raise UserError(
+                "data.restore_needed",
                 "data.restore=false: degrade makes images smaller, and no model maps large images to smaller ones; "
-                "set data.restore=true, or degrade.downscale.keep_size=true"
+                "set data.restore=true, or degrade.downscale.keep_size=true",
             )
 
     def train_samples(self) -> Dataset[Any]:
@@ -96,5 +97,6 @@ class SuperResolutionFolderDataModule(DegradedFolderDataModule):
         super().__post_init__()
         if self.factor not in (1, factor):
             raise UserError(
-                f"data.factor={factor}, but degrade makes images {self.factor} times smaller; set data.factor={self.factor}"
+                "data.factor_mismatch",
+                f"data.factor={factor}, but degrade makes images {self.factor} times smaller; set data.factor={self.factor}",
             )

@@ -63,7 +63,8 @@ class DomainFoldersDataModule(FolderDataModule):
             raise self.tree.layout_error("domains", wanted)
         if len(self.domains) < 2 or len(set(self.domains)) < len(self.domains):
             raise UserError(
-                f"data.domains={self.domains}: two or more different domains are expected, of {', '.join(found)}"
+                "data.domains_invalid",
+                f"data.domains={self.domains}: give two or more different domains of {', '.join(found)}",
             )
         for name in self.domains:
             lookup("data.domains", name, dict.fromkeys(found))

@@ -212,13 +212,15 @@ class FolderDataModule(ImageDataModule):
         height, width = self.shape
         if self.batch_size > 1 and not self.uniform:
             raise UserError(
+                "data.image_sizes_differ",
                 f"data.batch_size={self.batch_size}: images differ in size after this resize; crop them (augment=paper), use "
-                "resize=resize, shortest_crop or pad, or set data.batch_size=1"
+                "resize=resize, shortest_crop or pad, or set data.batch_size=1",
             )
         if self.uniform and self.size not in (height, width):
             raise UserError(
+                "data.size_mismatch",
                 f"images are {width}x{height} after augmentation, but data.size={self.size}; crop them (augment=paper) "
-                f"or set data.load_size={self.size}"
+                f"or set data.load_size={self.size}",
             )
 
     def _output_shape(self) -> tuple[int, int]:
@@ -244,7 +246,9 @@ class FolderDataModule(ImageDataModule):
             if self.cache == "auto":
                 self.add_plan_note(f"no cache: {reason}; images are decoded in every epoch")
                 return {}
-            raise UserError(f"{reason}; set data.cache_dir=FOLDER, or data.cache=false") from None
+            raise UserError(
+                "data.cache_not_writable", f"{reason}; set data.cache_dir=FOLDER, or data.cache=false"
+            ) from None
 
     def _should_cache(self, paths: Sequence[Path]) -> bool:
         if self.cache != "auto":
@@ -275,8 +279,9 @@ class FolderDataModule(ImageDataModule):
         count = f"{len(bad):,} file{'s' * (len(bad) > 1)} of {len(self._headers):,}"
         if self.bad_files == "refuse":
             raise UserError(
+                "data.unreadable_images",
                 f"{count} cannot be used:\n{listed}{more}\nRepair or remove them (stylegan-lab data check "
-                f"{display_name(self.tree.base)} lists all), or set data.bad_files=skip to leave them out"
+                f"{display_name(self.tree.base)} lists all), or set data.bad_files=skip to leave them out",
             )
         self.add_plan_note(f"skipped {count}, which cannot be used:\n{listed}{more}")
 
@@ -287,20 +292,24 @@ class FolderDataModule(ImageDataModule):
         else:
             left = [[path for path in domain if path not in bad] for domain in domains]
         if not all(left):
-            raise UserError(f"{self.tree.name} has no readable image left in one of its domains")
+            raise UserError(
+                "data.no_readable_images", f"{self.tree.name} has no readable image left in one of its domains"
+            )
         return left
 
 
-def raise_together(*checks: Callable[[], None], faults: Sequence[str] = ()) -> None:
+def raise_together(*checks: Callable[[], None], faults: Sequence[UserError] = ()) -> None:
     """Run all checks, so that everything that is wrong can be corrected at once. `faults` are known already."""
     found = list(faults)
     for check in checks:
         try:
             check()
         except UserError as error:
-            found.append(str(error))
+            found.append(error)
+    if len(found) > 1:
+        raise UserError("data.several_problems", "\n".join(map(str, found)))
     if found:
-        raise UserError("\n".join(found))
+        raise found[0]
 
 
 def expand_path(path: str | None) -> Path | None:

@@ -55,7 +55,7 @@ class ImagePairs:
         if a.shape != b.shape:
             size, other = (f"{block.shape[-1]}x{block.shape[-2]}" for block in (b, a))
             reason = f"is {size} after resizing, but its counterpart in the other folder is {other}"
-            raise UnreadableImageError(self.b.paths[index], reason)
+            raise UnreadableImageError(self.b.paths[index], reason, "data.pair_sizes_differ")
         return torch.cat([a, b])
 
 
@@ -79,4 +79,4 @@ class BadFileReplacingImages:
                     self.skipped.add(position)
                     total = f"{len(self.skipped)} so far, other images are used instead"
                     print(f"skipped    {error}; {total}", file=sys.stderr)
-        raise UserError(f"none of the {len(self)} images can be read")
+        raise UserError("data.no_readable_images", f"none of the {len(self)} images can be read")

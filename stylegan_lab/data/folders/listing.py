@@ -47,11 +47,15 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except FileNotFoundError:
-        raise UserError(f"{display_name(folder)} does not exist{download_hint(folder)}") from None
+        raise UserError(
+            "data.folder_missing", f"{display_name(folder)} does not exist{download_hint(folder)}"
+        ) from None
     except NotADirectoryError:
-        raise UserError(f"{display_name(folder)} is not a folder") from None
+        raise UserError("data.not_a_folder", f"{display_name(folder)} is not a folder") from None
     except OSError as error:
-        raise UserError(f"{display_name(folder)} cannot be read: {error.strerror or error}") from None
+        raise UserError(
+            "data.folder_unreadable", f"{display_name(folder)} cannot be read: {error.strerror or error}"
+        ) from None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -68,7 +68,9 @@ class PairedFoldersDataModule(FolderDataModule):
         if self.shuffled:
             self.batch_type = UnpairedBatch
             if len(self.files["train"][0]) < 2:
-                raise UserError("data.shuffled=true needs at least two training pairs, but there is only one")
+                raise UserError(
+                    "data.too_few_pairs", "data.shuffled=true needs at least two training pairs, but there is only one"
+                )
 
     @cached_property
     def tree(self) -> FolderTree:
@@ -122,24 +124,26 @@ class PairedFoldersDataModule(FolderDataModule):
         bad = self._bad_headers() if self.bad_files == "refuse" else {}
         raise_together(lambda: self._report_bad_files(bad), lambda: self.check_sizes(sizes), faults=faults)
 
-    def _ambiguous(self, groups: list[list[Path]]) -> str:
+    def _ambiguous(self, groups: list[list[Path]]) -> UserError:
         names = [", ".join(display_name(self.tree.files[path]) for path in group) for group in groups[:MAX_LISTED]]
         more = f" and {len(groups) - MAX_LISTED:,} more" if len(groups) > MAX_LISTED else ""
-        return (
+        return UserError(
+            "data.counterpart_ambiguous",
             f"{len(groups):,} name{'s' * (len(groups) > 1)} with several suffixes in one folder, so the counterpart is ambiguous: "
-            f"{'; '.join(names)}{more}. Remove all but one"
+            f"{'; '.join(names)}{more}. Remove all but one",
         )
 
-    def _missing_pairs(self, missing: list[Path]) -> str:
+    def _missing_pairs(self, missing: list[Path]) -> UserError:
         listed = ", ".join(display_name(self.tree.files[path]) for path in missing[:MAX_LISTED])
         more = f" and {len(missing) - MAX_LISTED:,} more" if len(missing) > MAX_LISTED else ""
         names = [path.stem for path in missing]
         by_case = len({name.lower() for name in names}) < len(set(names))
         hint = "; some names differ only by upper and lower case" if by_case else ""
         hint += "".join(f"; {sentence}" for sentence in pairs_by_word(list(self.tree.files)))
-        return (
+        return UserError(
+            "data.counterpart_missing",
             f"{len(missing):,} image{'s have' if len(missing) > 1 else ' has'} no counterpart of the same name in the "
-            f"other folder: {listed}{more}{hint}. Add the counterparts, or remove these images (or use data=unpaired)"
+            f"other folder: {listed}{more}{hint}. Add the counterparts, or remove these images (or use data=unpaired)",
         )
 
     def check_sizes(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
@@ -155,8 +159,9 @@ class PairedFoldersDataModule(FolderDataModule):
         if odd:
             more = f", and {len(odd) - 3:,} more pairs" if len(odd) > 3 else ""
             raise UserError(
+                "data.pair_aspects_differ",
                 f"{len(odd):,} pair{'s' * (len(odd) > 1)} of different aspect ratios: {'; '.join(odd[:3])}{more}. "
-                "The two images of a pair must show the same part of the same scene; crop them in the same way"
+                "The two images of a pair must show the same part of the same scene; crop them in the same way",
             )
 
     def _check_halves(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
@@ -169,8 +174,9 @@ class PairedFoldersDataModule(FolderDataModule):
             listed = ", ".join(f"{display_name(path)} is {width}x{height}" for path, (width, height) in first)
             more = f", and {len(odd) - MAX_LISTED:,} more" if len(odd) > MAX_LISTED else ""
             raise UserError(
+                "data.not_side_by_side",
                 f"{len(odd):,} of {len(side_by_side):,} images {'is' if len(odd) == 1 else 'are'} not twice as wide as high, but "
-                f"the others hold two images side by side: {listed}{more}. Remove them, or scale pairs to that shape"
+                f"the others hold two images side by side: {listed}{more}. Remove them, or scale pairs to that shape",
             )
 
     def pairs(self, domains: list[ImageList]) -> PixelBlocks:
@@ -215,8 +221,9 @@ class SinglePairDataModule(PairedFoldersDataModule):
         if len({sizes[path] for (path,) in self.files["train"] if path in sizes}) > 1:
             (a,), (b,) = self.files["train"]
             raise UserError(
+                "data.pair_sizes_differ",
                 f"{a.name} is {sizes[a][0]}x{sizes[a][1]} and {b.name} {sizes[b][0]}x{sizes[b][1]}; "
-                "the two images of a pair must have the same size"
+                "the two images of a pair must have the same size",
             )
 
     def train_samples(self) -> Dataset[Any]:

@@ -38,7 +38,7 @@ class ImageReading:
         try:
             return torch.stack([self.resize(part) for part in parts])
         except UserError as error:
-            raise UnreadableImageError(path, f"does not resize: {error}") from None
+            raise UnreadableImageError(path, f"does not resize: {error}", error.code) from None
 
     def held_out(self, height: int, width: int, scale: float = 1.0) -> "ImageReading":
         """How held-out images are read: resized to `scale` times the load size, as they are not cropped, to a fixed height and
@@ -88,7 +88,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def _halves(path: Path, pixels: Tensor) -> list[Tensor]:
     if (half := pixels.shape[2] // 2) == 0:
-        raise UnreadableImageError(path, "is one pixel wide, so it cannot be cut into halves")
+        raise UnreadableImageError(path, "is one pixel wide, so it cannot be cut into halves", "image.too_narrow")
     return [pixels[:, :, :half], pixels[:, :, -half:]]
 
 

@@ -48,9 +48,10 @@ def split_by_fraction(
     if len(groups) <= len(wanted):
         alike = f", which count as {len(groups)} (1 (2).png is taken for a copy of 1.png)" * (len(groups) < len(paths))
         raise UserError(
+            "data.too_few_images",
             f"{folder_name} has {len(paths)} image{'s' * (len(paths) != 1)}{alike}; "
             f"training and {' and '.join(wanted) or 'training'} need {len(wanted) + 1} different ones "
-            "(set data.val_fraction=0 data.test_fraction=0 to hold nothing out)"
+            "(set data.val_fraction=0 data.test_fraction=0 to hold nothing out)",
         )
     order = sorted(groups, key=lambda key: hashlib.sha256(f"{seed}/{key}".encode("utf-8", "surrogatepass")).digest())
     split_of_group: dict[str, str] = {}
@@ -83,10 +84,16 @@ def split_by_lists(
             listed = ", ".join(map(display_name, unknown[:3])) + (
                 f" and {len(unknown) - 3} more" if unknown[3:] else ""
             )
-            raise UserError(f"data.{split}_list={display_name(file)} names {listed}, which do not exist")
+            raise UserError(
+                "data.listed_image_missing",
+                f"data.{split}_list={display_name(file)} names {listed}, which do not exist",
+            )
         for path in (path for line in lines for path in known.get(line, [])):
             if split_of.setdefault(path, split) != split:
-                raise UserError(f"{display_name(path)} is in data.{split_of[path]}_list and in data.{split}_list")
+                raise UserError(
+                    "data.image_in_two_lists",
+                    f"{display_name(path)} is in data.{split_of[path]}_list and in data.{split}_list",
+                )
     rest = next((split for split in ("train", "test") if split not in lists), None)
     return {split: [path for path in names if split_of.get(path, rest) == split] for split in SPLITS}
 
@@ -102,7 +109,9 @@ def _lines(file: Path) -> list[str]:
     try:
         text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
-        raise UserError(f"{display_name(file)} cannot be read: {error.strerror or error}") from None
+        raise UserError(
+            "data.list_unreadable", f"{display_name(file)} cannot be read: {error.strerror or error}"
+        ) from None
     lines = [line.strip().removeprefix("./").replace("\\", "/") for line in text.splitlines()]
     return [normalized_name(line) for line in lines if line and not line.startswith("#")]
 
@@ -120,7 +129,9 @@ class SplitSettings:
             check_at_least(f"data.{split}_fraction", fraction, 0)
         if sum(self.fractions.values()) >= 1:
             both = "data.val_fraction and data.test_fraction"
-            raise UserError(f"{both} leave nothing for training; together they must be below 1")
+            raise UserError(
+                "data.fractions_too_large", f"{both} leave nothing for training; together they must be below 1"
+            )
 
     def split(
         self, parts: Sequence[LayoutPart], name: str, files: Mapping[Path, Path]
@@ -145,7 +156,7 @@ class SplitSettings:
 
 def _filled(splits: Mapping[str, list[Path]], name: str, how: str) -> tuple[dict[str, list[Path]], str]:
     if not splits.get("train"):
-        raise UserError(f"{name} has no images for training: all are held out ({how})")
+        raise UserError("data.no_training_images", f"{name} has no images for training: all are held out ({how})")
     train, val, test = (splits.get(split, []) for split in SPLITS)
     if not val and not test:
         how += "; val and test use training images"

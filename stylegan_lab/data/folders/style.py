@@ -46,7 +46,9 @@ class StyleFoldersDataModule(FolderDataModule):
         if self.contents is None and self.styles is None:
             return super().tree
         if self.contents is None or self.styles is None:
-            raise UserError("data=style needs both: data.contents=FOLDER and data.styles=IMAGE or FOLDER")
+            raise UserError(
+                "data.folder_not_set", "data=style needs both: data.contents=FOLDER and data.styles=IMAGE or FOLDER"
+            )
         given = {"contents": self.contents, "styles": self.styles}
         return FolderTree(None, {name: Path(path).expanduser() for name, path in given.items()})
 

@@ -19,14 +19,16 @@ class FolderTree:
     def __init__(self, root: Path | None, folders: Mapping[str, Path] | None = None) -> None:
         if not folders:
             if root is None:
-                raise UserError("set data.root=FOLDER to the folder of your images")
+                raise UserError("data.root_not_set", "set data.root=FOLDER to the folder of your images")
             folders = {"": root}
         self.tops = {Path(name): folder for name, folder in folders.items()}
         self.files: dict[Path, Path] = {}
         for top, folder in self.tops.items():
             found = [folder] if folder.is_file() else images_below(folder)
             if not found:
-                raise UserError(f"{display_name(folder)} holds no images ({', '.join(sorted(SUFFIXES))})")
+                raise UserError(
+                    "data.no_images", f"{display_name(folder)} holds no images ({', '.join(sorted(SUFFIXES))})"
+                )
             self.files |= {top / (path.name if path == folder else path.relative_to(folder)): path for path in found}
         self.num_read = 0
         self.layout: Layout = detect_layout(list(self.files), self._probe_size)
@@ -55,7 +57,7 @@ class FolderTree:
         """An error for a root whose layout does not fit `data`."""
         summary, *_ = self.layout.evidence
         hint = f" (try data={self.layout.data})" if self.layout.data != data else ""
-        return UserError(f"data={data} needs {wanted}. In {self.name}: {summary}{hint}")
+        return UserError("data.layout_mismatch", f"data={data} needs {wanted}. In {self.name}: {summary}{hint}")
 
     def side_by_side(self) -> bool:
         """Whether images may hold pairs side by side, judged by their sizes."""

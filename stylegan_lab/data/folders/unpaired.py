@@ -81,5 +81,5 @@ def two_folder_tree(root: str | None, a: str | None, b: str | None) -> FolderTre
         return FolderTree(expand_path(root))
     if a is None or b is None:
         given, other = ("a", "b") if b is None else ("b", "a")
-        raise UserError(f"data.{other}=FOLDER is needed too, because of data.{given}")
+        raise UserError("data.folder_not_set", f"data.{given} is set, so set data.{other}=FOLDER too")
     return FolderTree(None, {"a": Path(a).expanduser(), "b": Path(b).expanduser()})

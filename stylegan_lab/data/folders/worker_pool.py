@@ -87,7 +87,10 @@ class _Worker(Generic[Task, Result]):
         if self.dead:
             self.process.join()
             if not self.ready:
-                raise UserError(f"a process for reading images ended at its start ({_ending(self.process.exitcode)})")
+                raise UserError(
+                    "data.worker_failed",
+                    f"a process for reading images ended at its start ({_ending(self.process.exitcode)})",
+                )
             return f"ends the process that reads it ({_ending(self.process.exitcode)})"
         if self.ready and self.pending and time.monotonic() - self.since > timeout:
             return f"is not read within {timeout:g} seconds"

@@ -64,9 +64,11 @@ class ProceduralScenesDataModule(GeneratedDataModule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 16 <= self.size <= 512:
-            raise UserError(f"data.size={self.size}: scenes are rendered from 16 to 512 pixels")
+            raise UserError(
+                "data.size_unsupported", f"data.size={self.size}: scenes are rendered from 16 to 512 pixels"
+            )
         if self.channels != 3:
-            raise UserError(f"data.channels={self.channels}: scenes have 3 channels")
+            raise UserError("data.channels_unsupported", f"data.channels={self.channels}: scenes have 3 channels")
         self._domains: dict[tuple[str, int, int], SceneImages] = {}
 
     def _domain(self, style: str, first: int, count: int) -> SceneImages:
@@ -145,7 +147,8 @@ class DomainScenesDataModule(ScenesDataModule):
         self.domains = list(self.domains)
         if missing := [name for name in (self.source, self.target) if name not in self.domains]:
             raise UserError(
-                f"data.domains={self.domains} must hold data.source and data.target; {missing[0]} is missing"
+                "data.domain_missing",
+                f"data.domains={self.domains} must hold data.source and data.target; {missing[0]} is missing",
             )
 
     def train_samples(self) -> Dataset[Any]:
@@ -176,7 +179,9 @@ class SuperResolutionScenesDataModule(PairedScenesDataModule):
         super().__post_init__()
         check_at_least("data.factor", self.factor, 2)
         if self.size % self.factor:
-            raise UserError(f"data.size={self.size} is not a multiple of data.factor={self.factor}")
+            raise UserError(
+                "data.size_not_divisible", f"data.size={self.size} is not a multiple of data.factor={self.factor}"
+            )
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         images = super().on_after_batch_transfer(batch, dataloader_idx)

@@ -54,7 +54,8 @@ class StackedDigitsDataModule(GeneratedDataModule):
             or (self.digits.channels, self.digits.size) != (1, self.size)
         ):
             raise UserError(
-                f"data.digits must give labelled images of 1 channel and {self.size} pixels, and data.channels must be 3"
+                "data.digits_mismatch",
+                f"data.digits must give labelled images of 1 channel and {self.size} pixels, and data.channels must be 3",
             )
         self.plan_notes = self.digits.plan_notes
 

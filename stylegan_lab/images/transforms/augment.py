@@ -50,8 +50,9 @@ class RandomCrop:
         height, width = images.shape[-2:]
         if min(height, width) < self.size:
             raise UserError(
+                "data.crop_too_large",
                 f"augment.crop.size={self.size} is larger than an image of {width}x{height} pixels; increase "
-                "data.load_size, and use resize=shortest or resize=resize"
+                "data.load_size, and use resize=shortest or resize=resize",
             )
         top, left = random_integer(height - self.size + 1, rng), random_integer(width - self.size + 1, rng)
         return images[..., top : top + self.size, left : left + self.size]
@@ -132,7 +133,9 @@ class RandomRange:
     def __init__(self, name: str, ends: Sequence[float], minimum: float = 0.0, maximum: float = float("inf")) -> None:
         if len(ends) != 2 or not minimum <= ends[0] <= ends[1] <= maximum:
             limits = f"of at least {minimum:g}" if maximum == float("inf") else f"between {minimum:g} and {maximum:g}"
-            raise UserError(f"{name}={list(ends)}: two numbers {limits} are expected, the smaller first")
+            raise UserError(
+                "config.invalid_range", f"{name}={list(ends)}: two numbers {limits} are expected, the smaller first"
+            )
         self.low, self.high = ends
 
     def sample(self, rng: torch.Generator) -> float:
@@ -151,5 +154,5 @@ def random_integer(stop: int, rng: torch.Generator) -> int:
 
 def check_probability(name: str, p: float) -> float:
     if not 0 <= p <= 1:
-        raise UserError(f"{name}={p}: a probability between 0 and 1 is expected")
+        raise UserError("config.out_of_range", f"{name}={p}: a probability between 0 and 1 is expected")
     return p

@@ -58,8 +58,9 @@ class Downscale:
         height, width = images.shape[-2:]
         if height % self.factor or width % self.factor:
             raise UserError(
+                "data.size_not_divisible",
                 f"degrade.downscale.factor={self.factor} does not divide an image of {width}x{height} pixels; set data.size to a "
-                f"multiple of {self.factor}"
+                f"multiple of {self.factor}",
             )
         if self.method == "box":
             small = F.avg_pool2d(images.float(), self.factor)

@@ -96,7 +96,8 @@ class CenterCrop:
         height, width = pixels.shape[1:]
         if min(height, width) < self.size:
             raise UserError(
-                f"an image of {width}x{height} pixels cannot be cropped to {self.size}; scale it first (resize=shortest_crop)"
+                "data.crop_too_large",
+                f"an image of {width}x{height} pixels cannot be cropped to {self.size}; scale it first (resize=shortest_crop)",
             )
         top, left = (height - self.size) // 2, (width - self.size) // 2
         return pixels[:, top : top + self.size, left : left + self.size]

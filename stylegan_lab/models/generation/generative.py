@@ -100,7 +100,8 @@ class GenerativeModel(AdversarialModel):
         """An image for each latent. `labels` are class numbers, for a model with classes."""
         if truncation is not None:
             raise UserError(
-                f"--truncation needs a generator with a mapping network (model=stylegan2); this run is {type(self).__name__}"
+                "generate.no_truncation",
+                f"--truncation needs a generator with a mapping network (model=stylegan2); this run is {type(self).__name__}",
             )
         images: Tensor = self.generator(latents, self.class_condition(labels))
         return images
@@ -110,7 +111,8 @@ class GenerativeModel(AdversarialModel):
     ) -> Tensor:
         """Style mixing: the coarse styles of `latents` with the fine styles of `others`."""
         raise UserError(
-            f"--style-mixing needs a style-based generator (model=stylegan2); this run is {type(self).__name__}"
+            "generate.no_style_mixing",
+            f"--style-mixing needs a style-based generator (model=stylegan2); this run is {type(self).__name__}",
         )
 
     def numbered_latents(self, seed: int, first: int, count: int) -> Tensor:
@@ -124,7 +126,8 @@ class GenerativeModel(AdversarialModel):
         if images.shape[1:] != (channels, size, size):
             found, expected = "x".join(map(str, images.shape[1:])), f"{channels}x{size}x{size}"
             raise UserError(
-                f"the generator makes images of {found}, but the data has images of {expected}; set generator.size={size}"
+                "model.output_size_mismatch",
+                f"the generator makes images of {found}, but the data has images of {expected}; set generator.size={size}",
             )
         discriminate(self.conditioned_discriminator(self.class_condition(labels)), images)
 
@@ -146,7 +149,8 @@ class GenerativeModel(AdversarialModel):
 
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
         raise UserError(
-            f"{type(self).__name__} generates images from noise and cannot translate; use `stylegan-lab generate RUN OUT`"
+            "translate.generation_model",
+            f"{type(self).__name__} generates images from noise and cannot translate; use `stylegan-lab generate RUN OUT`",
         )
 
 
@@ -157,7 +161,8 @@ def _build_network(network: Callable[..., nn.Module], role: str, **arguments: An
     except TypeError as error:
         name = getattr(getattr(network, "func", network), "__name__", str(network))
         if "classes" not in arguments or "classes" not in str(error):
-            raise UserError(f"{role}={name} does not fit this model: {error}") from None
+            raise UserError("model.network_mismatch", f"{role}={name} does not fit this model: {error}") from None
         raise UserError(
-            f"{role}={name} takes no classes, but model.classes is set; choose another {role}=, or model.classes=[]"
+            "model.network_mismatch",
+            f"{role}={name} takes no classes, but model.classes is set; choose another {role}=, or model.classes=[]",
         ) from None

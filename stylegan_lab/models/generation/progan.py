@@ -65,7 +65,8 @@ class ProGAN(GAN):
         for role, network in {"generator": self.generator, "discriminator": self.discriminator}.items():
             if not isinstance(network, ProgressiveNetwork):
                 raise UserError(
-                    f"{role}={type(network).__name__} does not grow progressively; model=progan needs {role}=progan"
+                    "model.network_mismatch",
+                    f"{role}={type(network).__name__} does not grow progressively; model=progan needs {role}=progan",
                 )
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> None:

@@ -76,7 +76,8 @@ class StyleGAN2(GenerativeModel):
         )
         if not isinstance(self.generator, StyleGAN2Generator):
             raise UserError(
-                f"generator={type(self.generator).__name__} is not style-based; model=stylegan2 needs generator=stylegan2"
+                "model.network_mismatch",
+                f"generator={type(self.generator).__name__} is not style-based; model=stylegan2 needs generator=stylegan2",
             )
         check_at_least("model.style_mixing_prob", style_mixing_prob, 0)
         check_at_least("model.pl_weight", pl_weight, 0)

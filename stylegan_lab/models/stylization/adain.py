@@ -54,8 +54,9 @@ class AdaIN(BaseModel):
         n_upsample = (PROBE_SIZE // side).bit_length() - 1
         if side * 2**n_upsample != PROBE_SIZE:
             raise UserError(
+                "model.network_mismatch",
                 f"features: the encoder turns {PROBE_SIZE} pixels into {side}, which the decoder cannot undo by doubling; "
-                "use features=vgg19_adain, vgg16, or untrained"
+                "use features=vgg19_adain, vgg16, or untrained",
             )
         self.generator = generator(in_channels=channels, n_upsample=n_upsample)
         self.register_buffer("mean_style", torch.stack([torch.zeros(channels), torch.ones(channels)]))

@@ -144,13 +144,15 @@ def _nce_layers(generator: nn.Module, setting: Sequence[int] | None) -> list[int
     chain = getattr(generator, "layers", None)
     if not isinstance(chain, nn.Sequential) or not hasattr(generator, "nce_layers"):
         raise UserError(
+            "model.network_mismatch",
             f"model=cut needs a generator that is a sequence of layers, and {type(generator).__name__} is not; "
-            "use generator=resnet9, resnet6 or resnet_small"
+            "use generator=resnet9, resnet6 or resnet_small",
         )
     layers = list(dict.fromkeys(setting if setting is not None else generator.nce_layers))  # type: ignore[arg-type]
     count = len(chain)
     if not layers or not all(0 <= layer < count for layer in layers):
         raise UserError(
-            f"model.nce_layers={layers}: the generator has layers 0 to {count - 1}; choose from these, or use null"
+            "model.unknown_nce_layers",
+            f"model.nce_layers={layers}: the generator has layers 0 to {count - 1}; choose from these, or use null",
         )
     return layers

@@ -50,8 +50,9 @@ class DomainConditionedModel(AdversarialModel):
             return generator(condition_channels=channels)
         except TypeError:
             raise UserError(
+                "model.network_mismatch",
                 "a model between many domains needs a generator that takes condition_channels, and this one does not; "
-                "use generator=stargan2, or one of the resnet and unet family"
+                "use generator=stargan2, or one of the resnet and unet family",
             ) from None
 
     def conditioned_discriminator(self, label: Tensor) -> Discriminator:

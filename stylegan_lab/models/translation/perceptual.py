@@ -63,7 +63,9 @@ class PerceptualGAN(AdversarialModel):
         self.paired, self.weights = paired, weights
         self.generator, self.discriminator = generator(), discriminator()
         if not paired and getattr(self.generator, "factor", 1) > 1:
-            raise UserError("a super-resolution generator needs paired targets: set model.paired=true")
+            raise UserError(
+                "model.pairs_needed", "a super-resolution generator needs paired targets: set model.paired=true"
+            )
         self._features, self._init_from = features, init_from
         self.generators = self.add_generators("generators", self.generator)
         self.discriminators = self.add_discriminators("discriminators", self.discriminator)

@@ -26,7 +26,8 @@ def discriminate(discriminator: Discriminator, images: Tensor) -> DiscriminatorO
         return DiscriminatorOutput((output,))
     if not isinstance(output, DiscriminatorOutput):
         raise UserError(
-            f"a discriminator returned a {type(output).__name__}; return a tensor of logits, or a DiscriminatorOutput"
+            "network.wrong_output",
+            f"a discriminator returned a {type(output).__name__}; return a tensor of logits, or a DiscriminatorOutput",
         )
     return output
 

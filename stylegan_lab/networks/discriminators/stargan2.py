@@ -86,7 +86,8 @@ def _label_channels(image_channels: int, data_channels: int, domains: Sequence[s
     label_channels = image_channels - data_channels
     if label_channels not in (0, len(domains)):
         raise UserError(
+            "model.network_mismatch",
             f"this discriminator has one logit for each of {len(domains)} domains, but its input has {label_channels} channels "
-            "in addition to the image; use it with model=stargan2 or model=multidomain, or give discriminator=patch"
+            "in addition to the image; use it with model=stargan2 or model=multidomain, or give discriminator=patch",
         )
     return label_channels

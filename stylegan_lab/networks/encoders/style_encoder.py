@@ -83,7 +83,9 @@ class StyleNetworks(nn.Module):
         check_minimums("style_encoder", latent_dim=(latent_dim, 1), style_dim=(style_dim, 1), size=(size, 8))
         check_at_least("style_encoder.style_init_gap", style_init_gap, 0)
         if 0 < style_init_gap < 1:
-            raise UserError(f"style_encoder.style_init_gap={style_init_gap}: 0, or at least 1, is expected")
+            raise UserError(
+                "config.out_of_range", f"style_encoder.style_init_gap={style_init_gap}: 0, or at least 1, is expected"
+            )
         self.latent_dim, self.style_dim = latent_dim, style_dim
         self.mapping = StyleMappingNetwork(domains, latent_dim, style_dim, hidden_dim, initialization)
         self.encoder = StyleEncoder(domains, style_dim, image_channels, size, channels, max_channels, initialization)

@@ -42,7 +42,8 @@ def _mean_activation(maps: Tensor, index: int) -> float:
     mean = float(maps.relu().mean())
     if not 0 < mean < float("inf"):
         raise UserError(
-            f"features.weights: the mean activation after features.{index} is {mean}; the weights are damaged"
+            "weights.damaged",
+            f"features.weights: the mean activation after features.{index} is {mean}; the weights are damaged",
         )
     return mean
 

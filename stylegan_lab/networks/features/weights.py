@@ -44,8 +44,9 @@ def load_weights(net: "FeatureNet", weights: Weights, published_name: str) -> No
         if (shape := _shape(state, name)) != value.shape:
             found = "missing" if shape is None else f"{_format(shape)} instead of {_format(value.shape)}"
             raise UserError(
+                "weights.network_mismatch",
                 f"{path} does not fit {published_name}: it looks like {looks_like(state)}, and {name} is {found}; give "
-                f"weights of {published_name} under torchvision's names"
+                f"weights of {published_name} under torchvision's names",
             )
     net.load_state_dict({name: state[name] for name in expected})
 
@@ -83,7 +84,8 @@ def weights_file(weights: Weights, published_name: str) -> Path:
     path = published_file(*PUBLISHED_WEIGHTS[published_name]) if weights == "imagenet" else Path(weights).expanduser()
     if not path.is_file():
         raise UserError(
-            f"features.weights={weights}: there is no such file; give imagenet, random (untrained), or a file"
+            "weights.not_found",
+            f"features.weights={weights}: there is no such file; give imagenet, random (untrained), or a file",
         )
     return path
 

@@ -26,9 +26,10 @@ class AdaINDecoder(nn.Module):
         super().__init__()
         if not 1 <= n_upsample < len(STAGES):
             raise UserError(
+                "model.network_mismatch",
                 f"generator=adain_decoder mirrors an encoder that halves the image one to {len(STAGES) - 1} times, but the layers "
                 f"of this one halve it {n_upsample} times; give features=vgg19_adain or untrained, or remove the deepest layers "
-                "from features.style"
+                "from features.style",
             )
         check_at_least("generator.width", width, 0.01)
         layers: list[nn.Module] = []

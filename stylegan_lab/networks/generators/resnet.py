@@ -84,8 +84,9 @@ class ResNetGenerator(nn.Module):
         self.image_channels, self.conditional = image_channels, at_norms and condition_channels > 0
         if self.conditional and norm != "instance":
             raise UserError(
+                "network.norm_unsupported",
                 f"generator.norm={norm}: with generator.condition_at=norms only instance norms can take the domain label; "
-                "give generator.norm=instance, or generator.condition_at=stem"
+                "give generator.norm=instance, or generator.condition_at=stem",
             )
         stem_condition = 0 if self.conditional else condition_channels
         stem_norm: Norm = "none" if stem_condition else norm

@@ -40,7 +40,10 @@ class SRResNet(nn.Module):
         super().__init__()
         check_minimums("generator", channels=(channels, 1), blocks=(blocks, 0))
         if factor < 2 or factor & (factor - 1):
-            raise UserError(f"generator.factor={factor}: only powers of 2 are possible; give 2, 4 or 8")
+            raise UserError(
+                "network.factor_unsupported",
+                f"generator.factor={factor}: only powers of 2 are possible; give 2, 4 or 8",
+            )
         self.factor, self.bicubic_skip = factor, bicubic_skip
         self.stem = nn.Sequential(nn.Conv2d(image_channels, channels, 9, padding=4), nn.PReLU())
         self.trunk = nn.Sequential(

@@ -15,7 +15,10 @@ def downsampling_widths(role: Role, size: int, channels: int, max_channels: int)
         n_downsample = (size // smallest).bit_length() - 1
         if n_downsample > 0 and smallest * 2**n_downsample == size:
             return smallest, [min(channels * 2**level, max_channels) for level in range(n_downsample)]
-    raise UserError(f"{role}.size={size}: 4 or 7 times a power of 2 is expected, such as 16, 28, 32, 64 or 128")
+    raise UserError(
+        "network.size_unsupported",
+        f"{role}.size={size}: 4 or 7 times a power of 2 is expected, such as 16, 28, 32, 64 or 128",
+    )
 
 
 def pyramid_levels(role: Role, size: int, channels: int, max_channels: int) -> tuple[list[int], list[int]]:
@@ -29,5 +32,5 @@ def pyramid_levels(role: Role, size: int, channels: int, max_channels: int) -> t
 def divide_size(role: Role, size: int, divisor: int) -> int:
     """`size` // `divisor`, which must leave no remainder."""
     if size % divisor or size < divisor:
-        raise UserError(f"{role}.size={size}: a multiple of {divisor} is expected")
+        raise UserError("network.size_unsupported", f"{role}.size={size}: a multiple of {divisor} is expected")
     return size // divisor

@@ -24,8 +24,9 @@ class FeatureFile:
                 content = content[self._file.write(content) :]
         except OSError as error:
             raise UserError(
+                "device.temporary_space_full",
                 f"{tempfile.gettempdir()} has no room for the feature maps of this image ({error.strerror}); set "
-                "TMPDIR=FOLDER to a folder on a larger disk"
+                "TMPDIR=FOLDER to a folder on a larger disk",
             ) from error
 
     def read(self, first: int, last: int) -> Tensor:

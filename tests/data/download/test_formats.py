@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan_lab.errors import UserError
 from stylegan_lab.images.batch import LabelledBatch
 from tests.data.folders.photos import batches, data_of
+from tests.refusals import refused
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_mnist_with_three_channels_and_some_of_its_classes(tmp_path: Path) -> No
     for batch in batches(data):
         assert batch["image"].shape == (2, 3, 16, 16)
         assert torch.equal(batch["image"][:, 2, 8, 8] // 20, torch.tensor([7, 3])[batch["label"]])
-    with pytest.raises(UserError, match="data.classes=11 is unknown"):
+    with refused("config.unknown_choice", "data.classes=11"):
         data_of("data=mnist", f"data.root={tmp_path / 'set'}", 'data.classes=["11"]')
 
 
@@ -83,9 +83,9 @@ def test_cifar10_binary_batches(tmp_path: Path) -> None:
 def test_incomplete_or_invalid_files_are_errors(tmp_path: Path) -> None:
     digits(tmp_path / "set", "train", each=1)
     (tmp_path / "set" / "train-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UserError, match="has no train-labels-idx1-ubyte.gz"):
+    with refused("data.file_missing", "train-labels-idx1-ubyte.gz"):
         data_of("data=mnist", f"data.root={tmp_path / 'set'}")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "test_batch.bin").write_bytes(bytes(100))
-    with pytest.raises(UserError, match="test_batch.bin: not valid in CIFAR-10"):
+    with refused("data.file_damaged", "test_batch.bin"):
         data_of("data=cifar10", f"data.root={tmp_path / 'other'}")

@@ -13,10 +13,9 @@ from PIL import Image
 from stylegan_lab.data.folders import cache as caching
 from stylegan_lab.data.folders.cache import CachedImages, DecodedCache
 from stylegan_lab.data.folders.reading import ImageReading
-from stylegan_lab.errors import UserError
-from stylegan_lab.images.open_image import UnreadableImageError
 from stylegan_lab.images.transforms.resize import Resize, ScaleShortest
 from tests.data.folders.photos import batches, data_of, photo, photos
+from tests.refusals import refused
 
 READING = ImageReading(Resize(8, 8))
 
@@ -209,12 +208,12 @@ def test_a_cache_that_would_be_too_large_is_not_written(tmp_path: Path, monkeypa
 def test_a_cache_that_cannot_be_written_is_an_error_or_a_note(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     given = ["data=flat", f"data.root={photos(tmp_path / 'photos', 8)}", f"data.cache_dir={tmp_path / 'file'}"]
-    with pytest.raises(UserError, match=r"data.cache_dir=.*file cannot be written"):
+    with refused("data.cache_not_writable", f"data.cache_dir={tmp_path / 'file'}"):
         _ = data_of(*given, "data.cache=true").num_samples
     data = data_of(*given)
     assert data.num_samples == 6 and any("no cache" in note for note in data.plan_notes)
 
 
 def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableImageError, match="does not exist"):
+    with refused("image.not_found", "gone.png"):
         READING(tmp_path / "gone.png")

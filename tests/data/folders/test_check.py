@@ -26,7 +26,6 @@ from stylegan_lab.data.folders.check import DataReport, check_folder, suggested_
 from stylegan_lab.data.folders.issues import DataIssue
 from stylegan_lab.data.folders.layout import NUM_PROBED, detect_layout
 from stylegan_lab.data.folders.scan import BadFile, DeferredLargeFile, ProbedImage, probe_image
-from stylegan_lab.errors import UserError
 from stylegan_lab.images.batch import (
     DomainBatch,
     ImageBatch,
@@ -37,6 +36,7 @@ from stylegan_lab.images.batch import (
     is_compatible,
 )
 from stylegan_lab.training.checks import matching_choices
+from tests.refusals import refused
 
 ROOT = Path("photos")
 
@@ -389,17 +389,21 @@ def test_links_are_followed_once_and_broken_ones_are_bad() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prepare", "sentence"),
+    ("prepare", "code", "named"),
     [
-        (lambda: None, "photos does not exist; a folder of images is expected"),
-        (ROOT.touch, "photos is a file; a folder of images is expected"),
-        (ROOT.mkdir, r"photos holds no images \(\.bmp, .*\)$"),
-        (lambda: (ROOT.mkdir(), (ROOT / "a.zip").write_bytes(b"PK\3\4")), r"1 other file \(1 \.zip\) .*unpack it"),
+        (lambda: None, "data.folder_missing", ["photos"]),
+        (ROOT.touch, "data.not_a_folder", ["photos"]),
+        (ROOT.mkdir, "data.no_images", ["photos", ".bmp"]),
+        (
+            lambda: (ROOT.mkdir(), (ROOT / "a.zip").write_bytes(b"PK\3\4")),
+            "data.no_images",
+            ["1 .zip", "unpack it"],
+        ),
     ],
 )
-def test_a_folder_without_images_is_an_error(prepare: Callable[[], Any], sentence: str) -> None:
+def test_a_folder_without_images_is_an_error(prepare: Callable[[], Any], code: str, named: list[str]) -> None:
     prepare()
-    with pytest.raises(UserError, match=sentence):
+    with refused(code, *named):
         check_folder(ROOT)
 
 

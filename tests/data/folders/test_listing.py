@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from stylegan_lab.data.folders.listing import images_below, relative_name
-from stylegan_lab.errors import UserError
 from stylegan_lab.images.open_image import display_name
+from tests.refusals import refused
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -64,7 +64,7 @@ def test_names_in_any_script_or_invalid_encoding_are_kept_and_printable(tmp_path
 
 def test_missing_folders_are_errors(tmp_path: Path) -> None:
     touch(tmp_path, "a.png")
-    with pytest.raises(UserError, match="nowhere does not exist"):
+    with refused("data.folder_missing", "nowhere"):
         images_below(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"a\.png is not a folder"):
+    with refused("data.not_a_folder", "a.png"):
         images_below(tmp_path / "a.png")

@@ -19,8 +19,8 @@ from stylegan_lab.data.synthetic.glyphs import (
 )
 from stylegan_lab.data.synthetic.scenes.noise import blur
 from stylegan_lab.data.synthetic.scenes_datamodule import LabelledScenesDataModule
-from stylegan_lab.errors import UserError
 from stylegan_lab.images.batch import ImageBatch, LabelledBatch, is_compatible
+from tests.refusals import refused
 
 # SHA-256 of glyphs 40 to 59 with seed 3. If these change, scores of earlier runs are no longer comparable.
 FINGERPRINTS = {16: "45742e56343c9cab", 28: "e6be65ef36f94030", 32: "6405b37761b6b835", 64: "1f4aabd47f6d1757"}
@@ -112,14 +112,15 @@ def test_a_linear_classifier_is_not_perfect() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [({"size": 8}, "data.size=8: glyphs are rendered from 16 to 64"), ({"classes": ["10"]}, "data.classes=10 is unknown"),
-     ({"classes": []}, "one or more different classes"), ({"channels": 4}, "data.channels=4"),
-     ({"val_images": 0}, "data.val_images=0"),
-     ({"classes": ["1", "1"]}, "one or more different classes")],
+    ("arguments", "code", "named"),
+    [({"size": 8}, "data.size_unsupported", "data.size=8"), ({"classes": ["10"]}, "config.unknown_choice", "data.classes=10"),
+     ({"classes": []}, "data.classes_invalid", "data.classes=[]"),
+     ({"channels": 4}, "data.channels_unsupported", "data.channels=4"),
+     ({"val_images": 0}, "config.too_small", "data.val_images=0"),
+     ({"classes": ["1", "1"]}, "data.classes_invalid", "data.classes=['1', '1']")],
 )  # fmt: skip
-def test_invalid_settings_are_errors(arguments: dict[str, object], sentence: str) -> None:
-    with pytest.raises(UserError, match=sentence):
+def test_invalid_settings_are_errors(arguments: dict[str, object], code: str, named: str) -> None:
+    with refused(code, named):
         GlyphsDataModule(**arguments)  # type: ignore[arg-type]
 
 
@@ -133,5 +134,5 @@ def test_styles_are_classes_and_no_scene_is_used_twice() -> None:
     assert len(set(scenes)) == len(scenes) == 14
     single = LabelledScenesDataModule(classes=["oil"], size=16, train_images=2).train_samples()
     assert len(single) == 2 and int(single[(0, 1)]["label"]) == 0  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="did you mean ukiyoe"):
+    with refused("config.unknown_choice", "data.classes=ukioe", "ukiyoe"):
         LabelledScenesDataModule(classes=["ukioe"])

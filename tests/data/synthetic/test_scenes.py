@@ -12,9 +12,9 @@ from stylegan_lab.data.synthetic.scenes.noise import blur
 from stylegan_lab.data.synthetic.scenes.scene import make_scene
 from stylegan_lab.data.synthetic.scenes.styles import STYLES, render
 from stylegan_lab.data.synthetic.scenes_datamodule import PairedScenesDataModule, UnpairedScenesDataModule
-from stylegan_lab.errors import UserError
 from stylegan_lab.evaluation.evaluator import ColorMap
 from stylegan_lab.evaluation.image_metrics import ssim
+from tests.refusals import refused
 
 # SHA-256 of scene 7 with seed 3 at 32 px. If these change, scores of earlier runs are no longer comparable.
 FINGERPRINTS = {
@@ -95,11 +95,12 @@ def test_splits_are_disjoint() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [({"size": 8}, "data.size=8: scenes are rendered from 16 to 512"), ({"target": "ukioe"}, "did you mean ukiyoe"),
-     ({"channels": 1}, "data.channels=1"), ({"train_images": 0}, "data.train_images=0"), ({"batch_size": 0}, "data.batch_size=0"),
-     ({"num_workers": -1}, "data.num_workers=-1")],
+    ("arguments", "code", "named"),
+    [({"size": 8}, "data.size_unsupported", "data.size=8"), ({"target": "ukioe"}, "config.unknown_choice", "data.target=ukioe"),
+     ({"channels": 1}, "data.channels_unsupported", "data.channels=1"),
+     ({"train_images": 0}, "config.too_small", "data.train_images=0"), ({"batch_size": 0}, "config.too_small", "data.batch_size=0"),
+     ({"num_workers": -1}, "config.too_small", "data.num_workers=-1")],
 )  # fmt: skip
-def test_invalid_settings_are_errors(arguments: dict[str, object], sentence: str) -> None:
-    with pytest.raises(UserError, match=sentence):
+def test_invalid_settings_are_errors(arguments: dict[str, object], code: str, named: str) -> None:
+    with refused(code, named):
         UnpairedScenesDataModule(**arguments)  # type: ignore[arg-type]

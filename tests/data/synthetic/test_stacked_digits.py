@@ -1,11 +1,10 @@
 """Stacked digits: 1,000 known modes."""
 
-import pytest
 import torch
 
 from stylegan_lab.data.synthetic.glyphs import GlyphsDataModule
 from stylegan_lab.data.synthetic.stacked_digits import StackedDigitsDataModule, single_digits
-from stylegan_lab.errors import UserError
+from tests.refusals import refused
 
 
 def test_a_stack_is_three_digits_and_its_label_is_their_number() -> None:
@@ -28,5 +27,5 @@ def test_a_stack_is_three_digits_and_its_label_is_their_number() -> None:
 
 
 def test_digits_that_cannot_be_stacked_are_an_error() -> None:
-    with pytest.raises(UserError, match="data.digits must give labelled images of 1 channel and 32 pixels"):
+    with refused("data.digits_mismatch", "data.digits", "data.channels"):
         StackedDigitsDataModule(GlyphsDataModule(channels=3))
