@@ -38,9 +38,10 @@ def hide_environment(text: str) -> str:
     return text
 
 
-def check_at_least(name: str, value: float | None, minimum: float) -> None:
+def check_at_least(name: str, value: float | None, minimum: float, code: str = "config.too_small") -> None:
+    """Refuse a value below the minimum. `name` is a setting, or an argument of a command, which has another code."""
     if value is not None and value < minimum:
-        raise UserError("config.too_small", f"{name}={value}: at least {minimum} is expected")
+        raise UserError(code, f"{name}={value}: at least {minimum} is expected")
 
 
 def check_minimums(group: str, **settings: tuple[float, float]) -> None:
