@@ -1,5 +1,7 @@
 """Errors that a user can correct: the message names the input, what is wrong and what to do. Shown without a traceback."""
 
+from collections.abc import Sequence
+
 SECRET_LENGTH = 6  # a shorter value of the environment, such as a number, may stand in a message for other reasons
 
 _environment_values: dict[str, str] = {}  # that a config has read, with the interpolation that reads each
@@ -36,6 +38,13 @@ def hide_environment(text: str) -> str:
         if len(value) >= SECRET_LENGTH:
             text = text.replace(value, _environment_values[value])
     return text
+
+
+def join_errors(errors: Sequence[UserError], code: str) -> UserError:
+    """One error with the messages and codes of all. A single error keeps its own code."""
+    if len(errors) == 1:
+        return errors[0]
+    return UserError(code, "\n".join(error.with_code() for error in errors))
 
 
 def check_at_least(name: str, value: float | None, minimum: float, code: str = "config.too_small") -> None:
