@@ -1,5 +1,7 @@
 """Errors that a user can correct: the message names the input, what is wrong and what to do. Shown without a traceback."""
 
+from collections.abc import Sequence
+
 SECRET_LENGTH = 6  # a shorter value of the environment, such as a number, may stand in a message for other reasons
 
 _environment_values: dict[str, str] = {}  # that a config has read, with the interpolation that reads each
@@ -38,9 +40,17 @@ def hide_environment(text: str) -> str:
     return text
 
 
-def check_at_least(name: str, value: float | None, minimum: float) -> None:
+def join_errors(errors: Sequence[UserError], code: str) -> UserError:
+    """One error with the messages and codes of all. A single error keeps its own code."""
+    if len(errors) == 1:
+        return errors[0]
+    return UserError(code, "\n".join(error.with_code() for error in errors))
+
+
+def check_at_least(name: str, value: float | None, minimum: float, code: str = "config.too_small") -> None:
+    """Refuse a value below the minimum. `name` is a setting, or an argument of a command, which has another code."""
     if value is not None and value < minimum:
-        raise UserError("config.too_small", f"{name}={value}: at least {minimum} is expected")
+        raise UserError(code, f"{name}={value}: at least {minimum} is expected")
 
 
 def check_minimums(group: str, **settings: tuple[float, float]) -> None:

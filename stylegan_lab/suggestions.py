@@ -9,9 +9,9 @@ from stylegan_lab.errors import UserError
 T = TypeVar("T")
 
 
-def lookup(setting: str, name: str, table: Mapping[str, T]) -> T:
+def lookup(setting: str, name: str, table: Mapping[str, T], code: str = "config.unknown_choice") -> T:
     if name not in table:
-        raise UserError(f"{setting}={name} is unknown{did_you_mean(name, table)}; choices: {', '.join(table)}")
+        raise UserError(code, f"{setting}={name} is unknown{did_you_mean(name, table)}; choices: {', '.join(table)}")
     return table[name]
 
 

@@ -13,6 +13,7 @@ import stylegan_lab
 from stylegan_lab.cli.main import run
 from stylegan_lab.errors import UserError
 from stylegan_lab.runs.checkpoint import read_checkpoint
+from tests.refusals import assert_refused
 
 
 class UNet(nn.Module):
@@ -152,4 +153,5 @@ def test_a_misspelt_setting_of_a_network_of_one_s_own_is_recognized(
 ) -> None:
     words = ["--config-dir", str(conf), *QUICK, "discriminator=projected", "discriminator.widht=2"]
     assert run(["train", *words]) == 2
-    assert "discriminator.widht is not a setting (did you mean discriminator.width?)" in capsys.readouterr().err
+    named = ("discriminator.widht ", "did you mean discriminator.width?")
+    assert_refused(capsys.readouterr().err, "config.unknown_setting", *named)

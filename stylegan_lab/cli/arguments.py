@@ -25,15 +25,17 @@ def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]
         if argument in FLAGS_WITH_VALUE:
             value = next(remaining, None)
             if value is None and argument not in ("-i", "--info"):
-                raise UserError(f"{argument} needs a value; see stylegan-lab train --hydra-help")
+                raise UserError("cli.missing_value", f"{argument} needs a value; see stylegan-lab train --hydra-help")
             flags += [argument] if value is None else [argument, value]
         elif argument in FLAGS or name in FLAGS_WITH_VALUE:
             flags.append(argument)
         elif argument.startswith("-") and "=" in argument:
-            raise UserError(f"{argument}: settings are given without dashes: {argument.lstrip('-')}")
+            raise UserError(
+                "cli.setting_with_dashes", f"{argument}: write settings without dashes: {argument.lstrip('-')}"
+            )
         elif argument.startswith("-"):
             meant = did_you_mean(name, FLAGS | FLAGS_WITH_VALUE)
-            raise UserError(f"{argument} is not a flag{meant}; settings are KEY=VALUE")
+            raise UserError("cli.unknown_flag", f"{argument} is not a flag{meant}; write settings as KEY=VALUE")
         else:
             overrides.append(to_hydra_override(argument))
     return flags, overrides
@@ -50,10 +52,13 @@ def add_sweep_overrides(flags: list[str], overrides: list[str]) -> tuple[list[st
     if not is_sweep:
         of_sweep += [override for key, override in by_key if key == "hydra/launcher"]
         if of_sweep and not FLAGS_THAT_PRINT & {flag.split("=")[0] for flag in flags}:
-            raise UserError(f"{of_sweep[0]} is for sweeps; add -m: stylegan-lab train -m {' '.join(overrides)}")
+            raise UserError(
+                "cli.only_for_sweeps",
+                f"{of_sweep[0]} is for sweeps; add -m: stylegan-lab train -m {' '.join(overrides)}",
+            )
         return flags, overrides
     if several := [override for override in of_sweep if override.startswith("sweep=") and "," in override]:
-        raise UserError(f"{several[0]}: give one sweep at a time")
+        raise UserError("sweep.several_sweeps", f"{several[0]} names several sweeps; start one at a time")
     implied = {"sweep": "sweep=grid", "hydra/sweeper": "hydra/sweeper=stylegan_lab"}
     given = {override.split("=")[0] for override in overrides}
     renamed = {"output_dir": "hydra.sweep.dir", "seeds": "sweep.seeds"}
@@ -63,4 +68,4 @@ def add_sweep_overrides(flags: list[str], overrides: list[str]) -> tuple[list[st
 
 class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see `{self.prog} --help`")
+        raise UserError("cli.wrong_arguments", f"{message}; see `{self.prog} --help`")

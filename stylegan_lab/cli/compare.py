@@ -27,7 +27,8 @@ def main(options: Namespace) -> int:
     outputs = {name: path for name in FORMATS if (path := getattr(options, name)) is not None}
     if sum(path == "-" for path in outputs.values()) > 1:
         raise UserError(
-            f"{' and '.join(f'--{name}' for name in outputs)}: only one can be printed; give a FILE to the others"
+            "compare.several_printed",
+            f"{' and '.join(f'--{name}' for name in outputs)}: only one of them can be printed; give a FILE to the others",
         )
     comparison = compare_runs(find_runs(options.runs), score_names)
     if options.votes:
@@ -54,7 +55,7 @@ def _output(comparison: RunComparison, name: str, path: str) -> None:
 def _write_study(comparison: RunComparison, path: Path, num_questions: int) -> None:
     from stylegan_lab.reporting.preference_study.study import build_study
 
-    check_at_least("--questions", num_questions, 1)
+    check_at_least("--questions", num_questions, 1, "cli.too_small")
     text, key = build_study(comparison, num_questions, random.SystemRandom())
     write_output_file("--preference-study", path, text)
     write_output_file("--preference-study", path.with_suffix(".key.json"), json.dumps(key, indent=1) + "\n")

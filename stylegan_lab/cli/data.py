@@ -40,7 +40,10 @@ def main(arguments: list[str]) -> int:
         return 0
     name, *rest = arguments
     if name not in VERBS:
-        raise UserError(f"unknown data command {name}{did_you_mean(name, VERBS)}; data commands: {', '.join(VERBS)}")
+        raise UserError(
+            "cli.unknown_command",
+            f"{name} is not a data command{did_you_mean(name, VERBS)}; data commands: {', '.join(VERBS)}",
+        )
     run, _ = VERBS[name]
     return run(rest)
 
@@ -87,7 +90,9 @@ def checked_folders(arguments: Sequence[str]) -> list[Path]:
         data = compose_config(arguments).data
         folders = [Path(data[key]) for key in ("root", "a", "b") if data.get(key)]
     if not folders:
-        raise UserError("these settings name no folder; set data.root=DIR, or data.a=DIR and data.b=DIR")
+        raise UserError(
+            "data.root_not_set", "these settings name no folder; set data.root=DIR, or data.a=DIR and data.b=DIR"
+        )
     return folders
 
 
@@ -109,7 +114,7 @@ def preview(arguments: list[str]) -> int:
     parser.add_argument("--count", type=int, default=8, help="number of samples (default: 8)")
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, as for `train`")
     options = parser.parse_intermixed_args(arguments)
-    check_at_least("--count", options.count, 1)
+    check_at_least("--count", options.count, 1, "cli.too_small")
     from stylegan_lab.data.sampler import shuffled
     from stylegan_lab.images.grid import grid
     from stylegan_lab.images.image_io import write_image
@@ -138,7 +143,7 @@ def prepare(arguments: list[str]) -> int:
 
     if not isinstance(data, FolderDataModule):
         reason = "reads no files, so there is nothing to prepare; choose data=unpaired or another"
-        raise UserError(f"{type(data).__name__} {reason}")
+        raise UserError("data.nothing_to_prepare", f"{type(data).__name__} {reason}")
     folder = data.prepare()
     for note in data.plan_notes:
         print(f"           {note}")
@@ -189,7 +194,9 @@ def download(arguments: list[str]) -> int:
     exists = (root / dataset.name).is_dir()
     if dataset.needs_acceptance and not exists and not options.accept_terms:
         hint = "to accept them, repeat the command with --accept-terms"
-        raise UserError(f"{dataset.name} has terms ({dataset.terms}; see {dataset.source}); {hint}")
+        raise UserError(
+            "download.terms_not_accepted", f"{dataset.name} has terms ({dataset.terms}; see {dataset.source}); {hint}"
+        )
     folder = download_dataset(dataset, root, options.keep_archive)
     print(f"{'data':9} {folder}{' already exists' if exists else ''}")
     for path in sorted(path for path in folder.iterdir() if path.is_dir()):
@@ -223,7 +230,7 @@ def compose_data(arguments: Sequence[str]) -> "ImageDataModule":
 
     flags, overrides = flags_and_overrides(arguments)
     if flags:
-        raise UserError(f"{flags[0]} is a flag of `train`; settings are given as KEY=VALUE")
+        raise UserError("cli.unknown_flag", f"{flags[0]} is a flag of `train` only; write settings as KEY=VALUE")
     with as_user_errors(overrides):
         return build_data(compose_config(overrides))
 
@@ -246,8 +253,10 @@ def find_dataset(name: str) -> "PaperDataset":
     from stylegan_lab.data.download.catalog import DATASETS
 
     if name not in DATASETS:
-        hint = "`stylegan-lab data list` shows all of them"
-        raise UserError(f"unknown data set {name}{did_you_mean(name, DATASETS)}; {hint}")
+        hint = "`stylegan-lab data list` lists them"
+        raise UserError(
+            "download.unknown_dataset", f"{name} is not a data set of the catalog{did_you_mean(name, DATASETS)}; {hint}"
+        )
     return DATASETS[name]
 
 

@@ -16,7 +16,7 @@ def main(options: Namespace) -> int:
     kind = options.to or _format_of(options)
     if options.push is not None:
         if kind != "hub":
-            raise UserError("--push uploads a folder; give --to hub and a folder as OUT")
+            raise UserError("export.push_needs_hub", "--push uploads a folder; give --to hub and a folder as OUT")
         require("huggingface_hub", extra="hub")
     model = load(options.run, options.checkpoint, use_ema=options.use_ema, trust=options.trust)
     model.module.cpu()
@@ -39,7 +39,10 @@ def _format_of(options: Namespace) -> str:
         return suffix
     if not suffix:
         return "hub"
-    raise UserError(f"{options.target}: give --to {', '.join(EXPORT_FORMATS)}, or one of these as the suffix")
+    raise UserError(
+        "export.unknown_format",
+        f"{options.target} has no suffix of an export format; give --to {', '.join(EXPORT_FORMATS)}, or one of these as the suffix",
+    )
 
 
 def _direction(model: LoadedModel, options: Namespace) -> str:

@@ -48,4 +48,6 @@ def check_no_other_images(folder: Path, names: Sequence[str]) -> None:
     others = sorted({path.name for path in folder.glob("*.png")} - set(names)) if folder.is_dir() else []
     if others:
         more = " and more" if len(others) > 1 else ""
-        raise UserError(f"{folder} holds other images ({others[0]}{more}); give a new folder")
+        raise UserError(
+            "generate.folder_in_use", f"{folder} contains other images ({others[0]}{more}); give a new folder"
+        )

@@ -18,7 +18,7 @@ def main(options: Namespace) -> int:
         read = read_generators(contents, choices, options.network)
         others = [name for name in find_generators(contents) if name not in read]
     except UserError as error:
-        raise UserError(f"{options.file}: {error}") from error
+        raise UserError(error.code, f"{options.file}: {error}") from error
     generators, sources = list(read.values()), [source_of(options.file, name) for name in read]
     print_found(options.file, generators[0])
     notes = list(generators[0].notes)
@@ -28,12 +28,16 @@ def main(options: Namespace) -> int:
     if len(generators) == 2 and generators[1].settings != generators[0].settings:
         if options.reverse is not None:
             raise UserError(
-                f"--reverse {options.reverse} is {_differences(*generators)}; both need the same architecture"
+                "import.architectures_differ",
+                f"--reverse {options.reverse} is {_differences(*generators)}; both generators need the same architecture",
             )
         notes.append(f"{sources[1]['network']} is left out, since it is {_differences(*generators)}")
         generators, sources = generators[:1], sources[:1]
     if len(generators) == 2 and options.train_mode:
-        raise UserError("--train-mode is for one generator; leave it out, or give --network NAME")
+        raise UserError(
+            "import.train_mode_unsupported",
+            "--train-mode is possible for one generator only; leave it out, or give --network NAME",
+        )
     if others:
         notes.append(f"the file has other generators: --network {' or '.join(name or '.' for name in others)}")
     for note in notes:
@@ -59,7 +63,7 @@ def _reverse(path: Path, choices: ImportOptions) -> tuple[ImportedGenerator, dic
     try:
         name, generator = next(iter(read_generators(read_weights_file(path), choices).items()))
     except UserError as error:
-        raise UserError(f"--reverse {path}: {error}") from error
+        raise UserError(error.code, f"--reverse {path}: {error}") from error
     return generator, source_of(path, name)
 
 

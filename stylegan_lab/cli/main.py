@@ -76,7 +76,10 @@ def run_command(name: str, *arguments: str) -> int:
     if name in ("-sc", "--shell-completion"):
         name, rest = "completion", [name, *rest]
     elif name not in COMMANDS:
-        raise UserError(f"unknown command {name}{did_you_mean(name, COMMANDS)}; commands: {', '.join(COMMANDS)}")
+        raise UserError(
+            "cli.unknown_command",
+            f"{name} is not a command{did_you_mean(name, COMMANDS)}; commands: {', '.join(COMMANDS)}",
+        )
     given = PARSERS[name](rest) if name in PARSERS else rest
     silence_warnings()
     module = f"{name}_" if iskeyword(name) else name

@@ -35,7 +35,10 @@ def evaluate(arguments: list[str]) -> Namespace:
     add("--n", type=int, help="number of images that a generative model generates; default: as many as the split has")
     options = _checked(parser.parse_args(arguments), n=2)
     if options.weights is not None and options.metrics is None:
-        raise UserError(f"--weights {options.weights}: name the metrics that use it, such as --metrics squeezenet")
+        raise UserError(
+            "evaluation.weights_not_used",
+            f"--weights {options.weights}: name the metrics that use these weights, such as --metrics squeezenet",
+        )
     return options
 
 
@@ -112,7 +115,7 @@ def watch(arguments: list[str]) -> Namespace:
     add("--port", type=int, metavar="N", help=f"port of the page (default {DEFAULT_PORT}); 0 takes a free one")
     options = _checked(parser.parse_args(arguments), port=0)
     if options.port is not None and not options.web:
-        raise UserError("--port is the port of the page; add --web")
+        raise UserError("watch.port_without_page", "--port is the port of the page; add --web")
     if options.port is None:
         options.port = DEFAULT_PORT
     _check_port(options.port)
@@ -151,7 +154,7 @@ def translate(arguments: list[str]) -> Namespace:
     add("--steady", metavar="STRENGTH", nargs="?", type=float, const=DEFAULT_STEADY, help=help_steady)
     options = _checked(parser.parse_intermixed_args(arguments), size=1, batch_size=1)
     if options.steady is not None and not 0 <= options.steady < 1:
-        raise UserError(f"--steady={options.steady:g}: a number from 0 to below 1 is expected")
+        raise UserError("cli.out_of_range", f"--steady={options.steady:g}: a number from 0 to below 1 is expected")
     return options
 
 
@@ -208,8 +211,8 @@ def generate(arguments: list[str]) -> Namespace:
     help_frames = f"write this many frames from each image to the next (default for a video: {DEFAULT_FRAMES})"
     add("--interpolate", metavar="FRAMES", type=int, help=help_frames)
     options = _checked(parser.parse_args(arguments), n=1, seed=0, interpolate=1)
-    if options.interpolate is not None and options.n is not None:
-        check_at_least("--interpolate needs two images: --n", options.n, 2)
+    if options.interpolate is not None and options.n == 1:
+        raise UserError("cli.too_small", "--n=1: --interpolate needs at least 2 images")
     return options
 
 
@@ -240,12 +243,15 @@ def serve(arguments: list[str]) -> Namespace:
     options = _checked(parser.parse_args(arguments), port=0, max_megabytes=0.01, max_megapixels=0.01, queue=1)
     _check_port(options.port)
     if options.max_megapixels > 100:
-        raise UserError(f"--max-megapixels={options.max_megapixels:g}: at most 100 is expected")
+        raise UserError("cli.too_large", f"--max-megapixels={options.max_megapixels:g}: at most 100 is expected")
     if not options.time_limit > 0:
-        raise UserError(f"--time-limit={options.time_limit:g}: a number above 0 is expected")
+        raise UserError("cli.too_small", f"--time-limit={options.time_limit:g}: a number above 0 is expected")
     if options.token is not None and not re.fullmatch(rf"[A-Za-z0-9_-]{{{MIN_TOKEN_LENGTH},}}", options.token):
-        advice = "leave it out with --host, and one is made"
-        raise UserError(f"--token: at least {MIN_TOKEN_LENGTH} letters, digits, - and _ are expected; {advice}")
+        advice = "leave it out to have one generated"
+        raise UserError(
+            "serve.invalid_token",
+            f"--token: at least {MIN_TOKEN_LENGTH} letters, digits, - and _ are expected; {advice}",
+        )
     return options
 
 
@@ -285,11 +291,14 @@ def stylize(arguments: list[str]) -> Namespace:
         parser.parse_args(arguments), size=16, iterations=1, alpha=0, content_weight=0, style_weight=0, tv_weight=0
     )
     if options.lr_mult <= 0:
-        raise UserError(f"--lr-mult={options.lr_mult}: a number above 0 is expected")
+        raise UserError("cli.too_small", f"--lr-mult={options.lr_mult}: a number above 0 is expected")
     if options.run is None:
         for name in ("interpolation_weights", "alpha"):
             if getattr(options, name) != parser.get_default(name):
-                raise UserError(f"--{name.replace('_', '-')} needs a trained network; give --run RUN, a run of adain")
+                raise UserError(
+                    "stylize.run_needed",
+                    f"--{name.replace('_', '-')} needs a trained network; give --run RUN, a run of adain",
+                )
     return options
 
 
@@ -361,7 +370,10 @@ def import_(arguments: list[str]) -> Namespace:
     add("--train-mode", action="store_true", help=help_train_mode)
     options = parser.parse_intermixed_args(arguments)
     if wrong := [each for each in options.settings if "=" not in each]:
-        raise UserError(f"{wrong[0]} is not a setting (SETTING=VALUE); one FILE is imported at a time")
+        raise UserError(
+            "config.override_syntax",
+            f"{wrong[0]} is not a setting; write settings as SETTING=VALUE, and import one FILE at a time",
+        )
     return options
 
 
@@ -411,11 +423,11 @@ def _add_ema_argument(parser: CommandParser) -> None:
 
 def _check_port(port: int) -> None:
     if port > LARGEST_PORT:
-        raise UserError(f"--port={port}: at most {LARGEST_PORT} is expected")
+        raise UserError("cli.too_large", f"--port={port}: at most {LARGEST_PORT} is expected")
 
 
 def _checked(options: Namespace, **minima: float) -> Namespace:
     for name, minimum in minima.items():
         if (value := getattr(options, name)) is not None:
-            check_at_least(f"--{name.replace('_', '-')}", value, minimum)
+            check_at_least(f"--{name.replace('_', '-')}", value, minimum, "cli.too_small")
     return options

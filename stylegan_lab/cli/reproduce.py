@@ -42,15 +42,23 @@ def main(options: Namespace) -> int:
     results, baselines = BaselineResults(options.results), read_baselines(names)
     if not names:
         if options.run or given:
-            raise UserError("which baseline? `stylegan-lab reproduce` names them all")
+            raise UserError(
+                "baseline.name_missing",
+                "--run and settings need the name of a baseline; `stylegan-lab reproduce` lists all baselines",
+            )
         print(baselines_as_text([recorded_status(each, results) for each in baselines]))
         return 0
     if changed := [each for each in given if each.split("=")[0] not in MACHINE_SETTINGS]:
         allowed = ", ".join(MACHINE_SETTINGS)
-        raise UserError(f"{changed[0]} would make it another experiment; what may be given: {allowed}")
+        raise UserError(
+            "baseline.setting_not_allowed",
+            f"{changed[0]} would make it another experiment; these settings can be given: {allowed}",
+        )
     if options.run:
         if len(baselines) > 1:
-            raise UserError(f"--run is one training; which of {', '.join(names)} is it of?")
+            raise UserError(
+                "baseline.several_names", f"--run is a training of one baseline; give only one of {', '.join(names)}"
+            )
         record_run(baselines[0], find_run(options.run)[0], results)
         statuses = [recorded_status(baselines[0], results)]
     else:
@@ -94,7 +102,7 @@ def train(baseline: Baseline, seed: int, run: Run, given: Sequence[str]) -> None
     if code:
         why = f"{baseline.name}, seed {seed}: its training exited with {code}; repeat the command to resume"
         if code not in INTERRUPTED:
-            raise UserError(why)
+            raise UserError("baseline.training_failed", why)
         print(f"stylegan-lab: {why}", file=sys.stderr)
         raise SystemExit(code)  # so that a queue knows to run the command again
 
@@ -113,25 +121,33 @@ def record_result(
     print(evaluation)
     scores = evaluation.document
     if baseline.num_images not in (None, scores["n"]):
-        counts = f"{scores['n']} images were evaluated, and its protocol says {baseline.num_images}"
-        raise UserError(f"{baseline.name}: {counts}")
+        counts = f"{scores['n']} images were evaluated, but its protocol requires {baseline.num_images}"
+        raise UserError("baseline.image_count_differs", f"{baseline.name}: {counts}; give a data set of that size")
     if missing := [name for name in baseline.metrics if name not in metric_values(scores)]:
-        raise UserError(f"{baseline.name}: {', '.join(missing)} cannot be measured of this data")
+        raise UserError(
+            "baseline.metric_not_computed", f"{baseline.name}: {', '.join(missing)} cannot be computed for this data"
+        )
     print(f"recorded   {results.record(BaselineResult.from_run(baseline, seed, run, scores, seconds))}", flush=True)
 
 
 def record_run(baseline: Baseline, run: Run, results: BaselineResults) -> None:
     """Score and record a run that was trained by hand, if it is the baseline's experiment and finished."""
     if baseline.unsupported:
-        raise UserError(f"{baseline.name} cannot be evaluated yet: {baseline.unsupported}")
+        raise UserError("baseline.unsupported", f"{baseline.name} cannot be evaluated yet: {baseline.unsupported}")
     seed = recorded_config(run)["seed"]
     if seed not in baseline.seeds:
-        raise UserError(f"{run.folder} has seed={seed}; {baseline.name} requires {', '.join(map(str, baseline.seeds))}")
+        raise UserError(
+            "baseline.other_seed",
+            f"{run.folder} has seed={seed}; {baseline.name} requires {', '.join(map(str, baseline.seeds))}",
+        )
     if differ := settings_that_differ(
         run, config_to_record(compose_with_overrides(baseline, seed)), IRRELEVANT_SETTINGS
     ):
         listed = ", ".join(differ[:5]) + (" and more" if len(differ) > 5 else "")
-        raise UserError(f"{run.folder} is another experiment than {baseline.name} requires: {listed}")
+        raise UserError(
+            "baseline.other_experiment",
+            f"{run.folder} is another experiment than {baseline.name} requires; these settings differ: {listed}",
+        )
     ranks = read_environment(run)["world_size"]
     check_batch(baseline, ranks, recorded_config(run)["data"].get("batch_size", 1))
     record_result(baseline, seed, run, results)
@@ -142,8 +158,9 @@ def check_one_budget(baseline: Baseline, run: Run) -> None:
     state = check_finished(run)
     if other := [str(each.budget) for each in state.sessions if each.budget != state.budget]:
         raise UserError(
+            "baseline.budget_changed",
             f"{run.folder} was trained in part with another budget ({', '.join(dict.fromkeys(other))} iterations instead of "
-            f"{state.budget}), which its learning rates depend on; train {baseline.name} in one budget"
+            f"{state.budget}), which its learning rates depend on; train {baseline.name} in one budget",
         )
 
 
@@ -158,11 +175,12 @@ def check_batch(baseline: Baseline, ranks: int, each: int) -> None:
     config = compose_with_overrides(baseline, baseline.seeds[0])
     asked = world_size(config) * config.data.get("batch_size", 1)
     if ranks * each != asked:
-        size = f"that is data.batch_size={asked // ranks}"
-        fitting = "choose devices whose number divides that" if asked % ranks else size
+        size = f"set data.batch_size={asked // ranks}"
+        fitting = "choose a number of devices that divides it" if asked % ranks else size
         raise UserError(
+            "baseline.other_batch_size",
             f"{ranks} x {each} samples (devices x data.batch_size) would make it another experiment: a step of {baseline.name} "
-            f"sees {asked}; {fitting}"
+            f"sees {asked}; {fitting}",
         )
 
 

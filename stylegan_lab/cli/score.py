@@ -52,7 +52,7 @@ def main(options: Namespace) -> int:
         try:
             check_metric_inputs(name, metric, min(width, height), len(real.paths), len(fake.paths))
         except UserError as error:
-            raise UserError(f"{error}; choose other metrics with --metrics") from None
+            raise UserError(error.code, f"{error}; choose other metrics with --metrics") from None
     scores = {name: _score(metric, fake, real) for name, metric in metrics.items()}
     document = {
         "schema": 1,
@@ -78,7 +78,7 @@ class ImageFolder:
         self.folder, self.size, self.batch_size, self.half = folder, size, batch_size, half
         self.paths = images_below(folder)
         if not self.paths:
-            raise UserError(f"{display_name(folder)} holds no images")
+            raise UserError("data.no_images", f"{display_name(folder)} contains no images")
 
     @cached_property
     def sizes(self) -> Counter[tuple[int, int]]:
@@ -93,7 +93,7 @@ class ImageFolder:
         if unreadable:
             others = f"\nand {len(unreadable) - MAX_LISTED} others" if len(unreadable) > MAX_LISTED else ""
             advice = "\nremove unreadable files, or the scores would describe another set"
-            raise UserError("\n".join(unreadable[:MAX_LISTED]) + others + advice)
+            raise UserError("data.unreadable_images", "\n".join(unreadable[:MAX_LISTED]) + others + advice)
         return sizes
 
     @cached_property
@@ -111,9 +111,10 @@ class ImageFolder:
         names = [other._name(path) for path in other.paths]
         if unpaired := sorted(set(names) ^ by_name.keys()):
             raise UserError(
+                "evaluation.image_names_differ",
                 f"{metric} compares images of the same name, but {display_name(unpaired[0])} is in only one of "
                 f"{display_name(other.folder)} and {display_name(self.folder)}"
-                + (f", like {len(unpaired) - 1} others" if len(unpaired) > 1 else "")
+                + (f", like {len(unpaired) - 1} others" if len(unpaired) > 1 else ""),
             )
         self.paths = [by_name[name] for name in names]
 
@@ -143,7 +144,7 @@ class ImageFolder:
 
 def _build_metrics(options: Namespace) -> dict[str, Metric]:
     """Build the metrics of --metrics: image metrics, perceptual metrics, and feature metrics with the network of --features."""
-    build = lookup("--features", options.features, EXTRACTORS)
+    build = lookup("--features", options.features, EXTRACTORS, "cli.unknown_choice")
     names = list(FEATURE_COMPARISONS) if options.metrics is None else options.metrics.split(",")
     weights = {} if options.weights is None else {"weights": options.weights}
     metrics = {name: IMAGE_METRICS[name] for name in names if name in IMAGE_METRICS}
@@ -151,8 +152,11 @@ def _build_metrics(options: Namespace) -> dict[str, Metric]:
         metrics |= PERCEPTUAL_METRICS[name](**weights) if name in PERCEPTUAL_METRICS else {}
     if others := [name for name in names if name not in IMAGE_METRICS and name not in PERCEPTUAL_METRICS]:
         if weights and "weights" not in signature(build).parameters:
-            raise UserError(f"--weights {options.weights}: --features {options.features} uses no weights file")
-        resize = lookup("--resize", options.resize, dict.fromkeys(FILTERS, options.resize))
+            raise UserError(
+                "evaluation.weights_not_used",
+                f"--weights {options.weights}: --features {options.features} uses no weights file",
+            )
+        resize = lookup("--resize", options.resize, dict.fromkeys(FILTERS, options.resize), "cli.unknown_choice")
         metrics |= feature_metrics(build(resize=resize, **weights), others)
     return metrics
 
@@ -171,8 +175,9 @@ def _common_size(real: ImageFolder, fake: ImageFolder) -> tuple[int, int]:
     if len(sizes) > 1:
         listed = ", ".join(f"{width}x{height}" for (width, height), _ in sizes.most_common(MAX_LISTED))
         raise UserError(
-            f"{display_name(real.folder)} and {display_name(fake.folder)} hold images of {len(sizes)} sizes ({listed}"
-            f"{', ...' if len(sizes) > MAX_LISTED else ''}); give --size N to resize all of them first"
+            "evaluation.image_sizes_differ",
+            f"{display_name(real.folder)} and {display_name(fake.folder)} contain images of {len(sizes)} sizes ({listed}"
+            f"{', ...' if len(sizes) > MAX_LISTED else ''}); give --size N to resize all of them first",
         )
     (size,) = sizes
     return size

@@ -19,7 +19,8 @@ def main(options: Namespace) -> int:
         from stylegan_lab.serving.server import PageServer
     except ModuleNotFoundError as error:
         raise UserError(
-            f"serve needs {error.name}, which is not installed: pip install 'stylegan_lab[serve]'"
+            "serve.package_missing",
+            f"serve needs {error.name}, which is not installed: pip install 'stylegan_lab[serve]'",
         ) from None
 
     limits = Limits(

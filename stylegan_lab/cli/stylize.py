@@ -44,8 +44,9 @@ def stylize_with_run(options: Namespace, content: Tensor, styles: Sequence[Tenso
     module = load(options.run, options.checkpoint, trust=options.trust).module
     if not isinstance(module, AdaIN):
         raise UserError(
+            "stylize.fixed_style_model",
             f"--run {options.run} is a {type(module).__name__}, which was trained for fixed styles; use stylegan-lab "
-            f"translate, or give a run of adain"
+            f"translate, or give a run of adain",
         )
     given = options.interpolation_weights
     weights = None if given is None else _interpolation_weights(given, len(styles))
@@ -61,18 +62,26 @@ def _interpolation_weights(argument: str, num_styles: int) -> list[float]:
     try:
         weights = [float(weight) for weight in argument.split(",")]
     except ValueError:
-        raise UserError(f"{flag}: numbers separated by commas are expected, one for each style") from None
+        raise UserError(
+            "cli.not_a_number", f"{flag}: numbers separated by commas are expected, one for each style"
+        ) from None
     if len(weights) != num_styles:
-        raise UserError(f"{flag}: {len(weights)} weights for {num_styles} styles; give one for each style")
+        raise UserError(
+            "stylize.wrong_weight_count",
+            f"{flag}: {len(weights)} weights for {num_styles} styles; give one for each style",
+        )
     if min(weights) < 0 or sum(weights) <= 0:
-        raise UserError(f"{flag}: weights must not be negative, and one must be above 0")
+        raise UserError("stylize.invalid_weights", f"{flag}: weights must not be negative, and one must be above 0")
     return [weight / sum(weights) for weight in weights]
 
 
 def stylize_by_optimization(options: Namespace, content: Tensor, styles: Sequence[Tensor]) -> Tensor:
     """Optimize the image, and record losses and intermediate samples in a run folder."""
     if len(styles) > 1:
-        raise UserError("optimization uses one style image; several need a trained network (--run RUN)")
+        raise UserError(
+            "stylize.run_needed",
+            "several style images need a trained network; give --run RUN, a run of adain, or one style image",
+        )
     perception = build_perceptual_loss(options)
     run = new_run(Path(options.runs_dir) / "stylize")
     config = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
@@ -102,7 +111,7 @@ def stylize_by_optimization(options: Namespace, content: Tensor, styles: Sequenc
 
 def build_perceptual_loss(options: Namespace) -> PerceptualLoss:
     """Build the perceptual loss of a choice of the group `features`, optionally with other weights and layers."""
-    lookup("--features", options.features, config_choices("features"))
+    lookup("--features", options.features, config_choices("features"), "cli.unknown_choice")
     features = compose_config([f"features={options.features}"]).features
     if options.weights:
         features.weights = options.weights  # not as an override: Hydra would parse the path
@@ -122,7 +131,9 @@ def _layer_weights(flag: str, argument: str) -> dict[str, float]:
         try:
             weights[layer.strip()] = float(weight) if separator else 1.0
         except ValueError:
-            raise UserError(f"{flag}: the weight of {layer} is not a number; write LAYER or LAYER=WEIGHT") from None
+            raise UserError(
+                "cli.not_a_number", f"{flag}: the weight of {layer} is not a number; write LAYER or LAYER=WEIGHT"
+            ) from None
     return weights
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stylegan_lab.console import format_amount
-from stylegan_lab.errors import UserError
+from stylegan_lab.errors import UserError, join_errors
 from stylegan_lab.runs.reader import find_runs
 from stylegan_lab.runs.run import Run
 
@@ -79,7 +79,7 @@ class OfflineRun:
             if not _marker(part).exists():
                 errors = [line for line in output if line.startswith("ERROR")] or output
                 reason = errors[-1] if errors else "W&B gives no reason"
-                raise UserError(f"{self.folder} is not uploaded completely: {reason}")
+                raise UserError("wandb.upload_incomplete", f"{self.folder} is not uploaded completely: {reason}")
             url = next(iter(re.findall(r" at (https?://\S+)", "\n".join(output))), url)
         return url
 
@@ -108,30 +108,30 @@ def format_total(waiting: Sequence[OfflineRun]) -> str:
     return f"{format_count(len(waiting), 'run')} to upload: {format_count(parts, 'part')}, {format_count(images, 'image')}, {size}"
 
 
-def missing_requirement() -> str | None:
-    """Return a sentence about a missing API key or server, if one is missing."""
+def missing_requirement() -> UserError | None:
+    """The error about a missing API key or a server that does not answer, if there is one."""
     from stylegan_lab.loggers.wandb import has_wandb_key, wandb_is_reachable, wandb_url
 
     if not has_wandb_key():
-        return "W&B needs an API key: run `wandb login`, or set WANDB_API_KEY"
+        return UserError("wandb.api_key_missing", "W&B needs an API key: run `wandb login`, or set WANDB_API_KEY")
     if not wandb_is_reachable():
-        return f"{wandb_url().geturl()} does not answer: check the network"
+        return UserError("wandb.unreachable", f"{wandb_url().geturl()} does not answer; check the network")
     return None
 
 
 def upload_all(waiting: Sequence[OfflineRun]) -> None:
     """Upload all runs. Those that fail are reported at the end."""
     if missing := missing_requirement():
-        raise UserError(f"nothing is uploaded: {missing}")
-    failed = []
+        raise UserError(missing.code, f"nothing is uploaded: {missing}")
+    failed: list[UserError] = []
     for run in waiting:
         try:
             with Run(run.folder).lock():
                 print(f"{run.folder}  {run.upload()}", flush=True)
         except UserError as error:
-            failed.append(str(error))
+            failed.append(error)
     if failed:
-        raise UserError("\n".join(failed))
+        raise join_errors(failed, "wandb.several_uploads_failed")
 
 
 def format_count(number: int, noun: str) -> str:

@@ -53,7 +53,8 @@ def describe_group(group: str) -> str:
     """The choices of a config group, each with the first line of its comment."""
     if group not in (groups := config_groups()):
         raise UserError(
-            f"train help {group}: there is no such group{did_you_mean(group, groups)}; groups: {', '.join(groups)}"
+            "config.unknown_group",
+            f"{group} is not a config group{did_you_mean(group, groups)}; groups: {', '.join(groups)}",
         )
     choices = config_choices(group)
     width = max(map(len, choices))
@@ -134,5 +135,5 @@ def run_hydra(flags: list[str], overrides: list[str]) -> int:
     if errors:
         raise errors[0]
     if failures:
-        raise UserError("\n".join(failures))
+        raise UserError("sweep.trials_failed", "\n".join(failures))
     return 0

@@ -16,7 +16,7 @@ from torch import Tensor
 from stylegan_lab.cli.parsers import HALVES
 from stylegan_lab.cli.translate_files import TranslationFiles, list_files
 from stylegan_lab.console import report_progress
-from stylegan_lab.errors import UserError
+from stylegan_lab.errors import UserError, join_errors
 from stylegan_lab.images.image_io import read_image
 from stylegan_lab.images.open_image import UnreadableImageError
 from stylegan_lab.images.photograph import Photograph, read_photograph, write_photograph, write_to_stdout
@@ -52,7 +52,7 @@ def main(options: Namespace) -> int:
     files = list_files(options.inputs, options.target)
     images, videos = ([each for each in files if each.is_video is kind] for kind in (False, True))
     if options.half is not None and videos:
-        raise UserError(f"--half {options.half} is for images; {videos[0].name} is a video")
+        raise UserError("translate.half_of_video", f"--half {options.half} is for images; {videos[0].name} is a video")
     translator, suggested_half, batch_size = _load_translator(options)
     batch_pixels = CPU_BATCH_PIXELS if translator.device.type == "cpu" and options.batch_size is None else None
     command = TranslateCommand(options, translator, suggested_half)
@@ -67,7 +67,8 @@ def main(options: Namespace) -> int:
         print(note, file=sys.stderr)
     if command.failures:
         done = f"\n{len(files) - len(command.failures)} of {len(files)} are translated" if len(files) > 1 else ""
-        raise UserError("\n".join(command.failures) + done)
+        error = join_errors(command.failures, "translate.several_failed")
+        raise UserError(error.code, f"{error}{done}")
     return 0
 
 
@@ -80,7 +81,7 @@ class TranslateCommand:
 
     def __init__(self, options: Namespace, translator: Translator, suggested_half: str | None) -> None:
         self.options, self.translator, self.suggested_half = options, translator, suggested_half
-        self.failures: list[str] = []
+        self.failures: list[UserError] = []
         self.writing: Future[None] | None = None
 
     def read(self, files: Sequence[TranslationFiles], reader: Executor) -> Iterator[Item]:
@@ -91,7 +92,7 @@ class TranslateCommand:
             try:
                 photograph = reading.result()
             except UnreadableImageError as error:
-                self.failures.append(f"{each.name} {error.reason}" if each.source is None else str(error))
+                self.failures.append(error if each.source else UserError(error.code, f"{each.name} {error.reason}"))
                 continue
             if index + 1 < len(files) and photograph.colors[0].numel() <= self.translator.whole_pixels:
                 ahead = reader.submit(_read, files[index + 1])
@@ -109,7 +110,7 @@ class TranslateCommand:
                 on_strip = _progress(stack, batch[0][0].name) if is_large else None
                 translated = translate_at_size(self.translator, images, self.options.size, on_strip)
         except UserError as error:
-            self.failures += [f"{each.name}: {error}" for each, _ in batch]
+            self.failures += [UserError(error.code, f"{each.name}: {error}") for each, _ in batch]
             return
         results = [
             (each.target, photograph.with_colors(colors))
@@ -135,7 +136,7 @@ class TranslateCommand:
             except UserError as error:
                 if is_disk_full(error):
                     raise
-                self.failures.append(str(error))
+                self.failures.append(error)
 
     def translate_video(self, each: TranslationFiles, max_frames: int, max_pixels: int) -> None:
         assert each.source is not None and each.target is not None
@@ -149,7 +150,8 @@ class TranslateCommand:
         except UserError as error:
             if is_disk_full(error):
                 raise
-            self.failures.append(str(error) if isinstance(error, UnreadableVideoError) else f"{each.name}: {error}")
+            is_named = isinstance(error, UnreadableVideoError)
+            self.failures.append(error if is_named else UserError(error.code, f"{each.name}: {error}"))
             return
         for note in notes:
             print(note, file=sys.stderr)
@@ -241,7 +243,10 @@ def _load_translator(options: Namespace) -> tuple[Translator, str | None, int]:
         print(f"translating to {module.direction_domains[direction]}; other choices of --to: {others}", file=sys.stderr)
     if options.seed is not None:
         if not module.translates_at_random:
-            raise UserError(f"--seed needs a run of stargan2 or unsb, which draw random numbers; {model.description}")
+            raise UserError(
+                "translate.seed_unsupported",
+                f"--seed needs a run of stargan2 or unsb, which draw random numbers; {model.description}",
+            )
         module.style_seed = options.seed
     if reference is not None:
         model.check_references()
@@ -263,7 +268,8 @@ def _load_onnx(options: Namespace) -> tuple[Translator, str | None, int]:
         given.append("precision")
     if given:
         raise UserError(
-            f"--{given[0]} needs a run; {options.run} holds one network, which was chosen when it was exported"
+            "translate.run_needed",
+            f"--{given[0]} needs a run; {options.run} holds one network, which was chosen when it was exported",
         )
     translator = OnnxTranslator(Path(options.run))
     return translator, source_half(OmegaConf.create(translator.config["data"]), translator.direction), 8
@@ -276,13 +282,20 @@ def choose_direction(model: LoadedModel, options: Namespace) -> str:
         direction: str = options.direction or "a2b"
         if direction not in model.directions:
             alternative = f"; or give --to {', '.join(model.domains)}" if model.domains else ""
-            raise UserError(f"--direction {direction}: {possible}{alternative}")
+            raise UserError(
+                "translate.unknown_direction", f"--direction {direction} is not possible; {possible}{alternative}"
+            )
         return direction
     if options.direction is not None:
-        raise UserError(f"--to {options.to} and --direction {options.direction} exclude each other; give one of them")
+        raise UserError(
+            "translate.to_and_direction",
+            f"--to {options.to} and --direction {options.direction} exclude each other; give one of them",
+        )
     if not model.domains:
-        raise UserError(f"--to needs a run with several domains; {possible} (--direction)")
-    return lookup("--to", options.to, {name: name for name in model.domains})
+        raise UserError(
+            "translate.no_domains", f"--to needs a run with several domains; {possible}, which --direction chooses"
+        )
+    return lookup("--to", options.to, {name: name for name in model.domains}, "cli.unknown_choice")
 
 
 def source_half(data: DictConfig, direction: str) -> str | None:

@@ -55,7 +55,7 @@ def list_files(inputs: Sequence[str], target: str) -> list[TranslationFiles]:
     if target == STANDARD or is_file:
         if len(sources) > 1 or (sources[0] is not None and sources[0].is_dir()):
             shown = f"{inputs[0]} is a folder" if len(inputs) == 1 else f"{len(sources)} inputs are given"
-            raise UserError(f"{shown}, so {target} must be a folder too")
+            raise UserError("translate.output_not_a_folder", f"{shown}, so OUT must be a folder, and not {target}")
         files = [_to_file(sources[0], None if target == STANDARD else Path(target))]
     else:
         folders = [source for source in sources if source is not None and source.is_dir()]
@@ -75,9 +75,14 @@ def _to_file(source: Path | None, target: Path | None) -> TranslationFiles:
             return TranslationFiles(source, target, is_video=True)
         if source.suffix.lower() not in SUFFIXES:  # of an animated GIF, the first image is taken
             shown = ", ".join(sorted(VIDEO_SUFFIXES))
-            raise UserError(f"{source} is a video; give OUT as a folder or a video ({shown})")
+            raise UserError(
+                "translate.wrong_output_type", f"{source} is a video; give OUT as a folder or a video ({shown})"
+            )
     elif target is not None and suffix not in SUFFIXES:
-        raise UserError(f"{source or 'standard input'} is an image; give OUT as a folder or an image, and not {target}")
+        raise UserError(
+            "translate.wrong_output_type",
+            f"{source or 'standard input'} is an image; give OUT as a folder or an image, and not {target}",
+        )
     return TranslationFiles(source, target)
 
 
@@ -88,11 +93,14 @@ def _expand(given: str) -> list[Path | None]:
     if Path(given).exists():
         return [Path(given)]
     if not glob.has_magic(given):
-        raise UserError(f"{given} does not exist; give images, videos, folders, or patterns such as 'photos/*.jpg'")
+        raise UserError(
+            "image.not_found",
+            f"{given} does not exist; give images, videos, folders, or patterns such as 'photos/*.jpg'",
+        )
     found = sorted(map(Path, glob.glob(given, recursive=True)))  # noqa: PTH207  absolute patterns too
     readable = [path for path in found if path.suffix.lower() in READABLE and path.is_file()]
     if not readable:
-        raise UserError(f"{given} matches no images or videos ({SUFFIXES_SHOWN})")
+        raise UserError("translate.no_input_files", f"{given} matches no images or videos ({SUFFIXES_SHOWN})")
     return list(readable)
 
 
@@ -106,7 +114,7 @@ def _files_of(source: Path | None, target: Path, keep_name: bool) -> list[Transl
     found = image_files(source, READABLE)
     paths = [path for path in found if not (inside and path.resolve().is_relative_to(target.resolve()))]
     if not paths:
-        raise UserError(f"{source} holds no images or videos ({SUFFIXES_SHOWN})")
+        raise UserError("translate.no_input_files", f"{source} contains no images or videos ({SUFFIXES_SHOWN})")
     return [_to_folder(path, parent / path.relative_to(source)) for path in paths]
 
 
@@ -123,9 +131,12 @@ def _check_targets(files: Sequence[TranslationFiles]) -> None:
             continue
         place = each.target.resolve()
         if place in sources:
-            raise UserError(f"{each.target} is an input, which would be overwritten; give another OUT")
+            raise UserError(
+                "translate.output_is_input", f"{each.target} is an input, which would be overwritten; give another OUT"
+            )
         if place in seen:
             raise UserError(
-                f"{seen[place].name} and {each.name} would both be written to {each.target}; rename one of them"
+                "translate.outputs_collide",
+                f"{seen[place].name} and {each.name} would both be written to {each.target}; rename one of them",
             )
         seen[place] = each

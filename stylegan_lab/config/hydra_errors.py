@@ -12,7 +12,7 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 from stylegan_lab.config.compose import compose_config
 from stylegan_lab.config.flatten import flatten
 from stylegan_lab.config.paths import CONF, config_choices
-from stylegan_lab.config.synonyms import synonym_for
+from stylegan_lab.config.synonyms import synonym_error
 from stylegan_lab.errors import UserError
 from stylegan_lab.suggestions import did_you_mean
 
@@ -32,44 +32,55 @@ def to_user_error(error: Exception, arguments: Sequence[str]) -> UserError:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_choice(error.missing_cfg_file, list(error.options or []))
     if isinstance(error, OverrideParseException):
-        return UserError(f"{error.override} cannot be parsed: settings are KEY=VALUE, lists KEY=[A,B]")
+        return UserError(
+            "config.override_syntax",
+            f"{error.override} cannot be parsed; write settings as KEY=VALUE, and lists as KEY=[A,B]",
+        )
     if isinstance(error, ConfigCompositionException) and (found := re.match(r"Could not override '(.+)'", str(error))):
         return _unknown_key(found[1], arguments)
     if isinstance(error, MissingMandatoryValue) and error.full_key:
-        return UserError(f"{error.full_key} is missing: set {error.full_key}=VALUE")
+        return UserError("config.missing_setting", f"{error.full_key} is missing; set {error.full_key}=VALUE")
     if isinstance(error, InterpolationKeyError) and (found := re.search(r"'data\.(\w+)' not found", str(error))):
         hint = HINTS_FOR_MISSING_DATA_KEYS.get(found[1], "")
         key = error.full_key
         return UserError(
-            f"{key} is taken from data.{found[1]}, which these data do not have{hint}; or set {key} itself"
+            "config.missing_in_data",
+            f"{key} is taken from data.{found[1]}, which these data do not have{hint}; or set {key} itself",
         )
-    return UserError(" ".join(str(error).split("\n\n")[0].split()))
+    return UserError("config.composition_failed", " ".join(str(error).split("\n\n")[0].split()))
 
 
 def _unknown_choice(missing: str, options: list[str]) -> UserError:
     group, _, name = missing.rpartition("/")
-    if sentence := synonym_for(f"{group}={name}"):
-        return UserError(sentence)
+    if error := synonym_error(f"{group}={name}"):
+        return error
     options = options or list(config_choices(group))
     hint = f"; more come with pip install 'stylegan_lab[{EXTRA_OF_GROUP[group]}]'" if group in EXTRA_OF_GROUP else ""
-    return UserError(f"{group}={name} is unknown{did_you_mean(name, options)}; choices: {', '.join(options)}{hint}")
+    return UserError(
+        "config.unknown_choice",
+        f"{group}={name} is unknown{did_you_mean(name, options)}; choices: {', '.join(options)}{hint}",
+    )
 
 
 def _unknown_key(key: str, arguments: Sequence[str]) -> UserError:
     known = list(_known_keys([argument for argument in arguments if not argument.startswith(f"{key}=")]))
     if key in known:
-        return UserError(f"{key} can be added to: +{key}={{NAME: VALUE}}")
-    if sentence := synonym_for(key):
-        return UserError(sentence)
+        return UserError(
+            "config.plus_missing", f"{key} has no setting of that name to change; add it with +{key}={{NAME: VALUE}}"
+        )
+    if error := synonym_error(key):
+        return error
     parent, _, last = key.rpartition(".")
     siblings = [name.removeprefix(f"{parent}.") for name in known if parent and name.startswith(f"{parent}.")]
     if siblings:
         listed = ", ".join(name for name in siblings if not name.startswith("_"))
         meant = did_you_mean(last, siblings).replace("mean ", f"mean {parent}.")
-        return UserError(f"{key} is not a setting{meant or f'; {parent} has: {listed}'}")
+        return UserError("config.unknown_setting", f"{key} is not a setting{meant or f'; {parent} has: {listed}'}")
     same_end = [name for name in known if name.endswith(f".{last}")]
     meant = did_you_mean(key, known) or (f" (did you mean {same_end[0]}?)" if same_end else "")
-    return UserError(f"{key} is not a setting{meant or '; stylegan-lab train --cfg job lists all of them'}")
+    return UserError(
+        "config.unknown_setting", f"{key} is not a setting{meant or '; stylegan-lab train --cfg job lists all of them'}"
+    )
 
 
 def _known_keys(arguments: Sequence[str]) -> Iterator[str]:

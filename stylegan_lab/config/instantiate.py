@@ -55,7 +55,7 @@ def instantiate(config: Any, trust: Iterable[str] = (), where: str = "") -> Any:
         cause = error.__cause__ or error
         if isinstance(cause, UserError):
             raise cause from None
-        raise UserError(f"{where} cannot be built: {str(cause).splitlines()[0]}") from error
+        raise UserError("config.build_failed", f"{where} cannot be built: {str(cause).splitlines()[0]}") from error
 
 
 def resolve_fused(called: Any, described: dict[str, Any]) -> None:
@@ -111,7 +111,10 @@ OmegaConf.register_new_resolver("oc.env", read_environment_variable, replace=Tru
 def _targets(config: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every mapping below that has a `_target_`, with its key. Hydra resolves texts again, so none may hold an interpolation."""
     if isinstance(config, str) and "${" in config:
-        raise UserError(f"{where}={config} is an interpolation that another one or a backslash hid; write its value")
+        raise UserError(
+            "security.hidden_interpolation",
+            f"{where}={config} is an interpolation that is hidden by another one or by a backslash; write its value instead",
+        )
     if isinstance(config, dict):
         if isinstance(config.get("_target_"), str):
             yield where, config
@@ -132,14 +135,14 @@ def _trusted(trust: Iterable[str]) -> set[str]:
 def _allowed(where: str, target: str, trusted: set[str]) -> Any:
     """The class or function of a target if it is allowed. Packages that are not allowed are not even imported."""
     if target == "???":
-        raise UserError(f"{where}._target_ is missing: set {where}._target_=PACKAGE.CLASS")
+        raise UserError("config.missing_setting", f"{where}._target_ is missing; set {where}._target_=PACKAGE.CLASS")
     package, setting = target.split(".")[0], f"{where}._target_={target}".lstrip(".")
     if package in trusted | {HOME} | {name.split(".")[0] for name in ALLOWED}:
         try:
             resolved = get_object(target)
         except Exception as error:
             reason = str(error.__cause__ or error).splitlines()[0]
-            raise UserError(f"{setting} cannot be found: {reason}") from None
+            raise UserError("config.class_not_found", f"{setting} cannot be found: {reason}") from None
         name = f"{getattr(resolved, '__module__', '')}.{getattr(resolved, '__qualname__', '')}"
         of_group = ALLOWED_IN_GROUP.get(where.split(".")[0])
         if of_group and inspect.isclass(resolved) and name.startswith(of_group):
@@ -147,11 +150,15 @@ def _allowed(where: str, target: str, trusted: set[str]) -> Any:
         if name in ALLOWED or name.split(".")[0] in trusted or _is_building_block(resolved):
             return resolved
     if package == "pytorch_lightning":
-        raise UserError(f"{setting}: name it {target.replace(package, 'lightning.pytorch', 1)}")
+        raise UserError("config.synonym", f"{setting}: write {target.replace(package, 'lightning.pytorch', 1)} instead")
     why = f"{setting} is not allowed to be built from a config"
     if package == HOME:
-        raise UserError(f"{why}; these may be: {', '.join(f'{HOME}.{part}' for part in BUILT_FROM)}")
-    raise UserError(f"{why}. If it is your own code, trust its package: trust=[{package}]")
+        raise UserError(
+            "security.not_buildable", f"{why}; these may be: {', '.join(f'{HOME}.{part}' for part in BUILT_FROM)}"
+        )
+    raise UserError(
+        "security.untrusted_package", f"{why}. If it is your own code, trust its package: trust=[{package}]"
+    )
 
 
 def _is_building_block(resolved: Any) -> bool:

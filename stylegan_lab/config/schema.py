@@ -5,7 +5,7 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from stylegan_lab.config.synonyms import synonym_for
+from stylegan_lab.config.synonyms import synonym_error
 from stylegan_lab.errors import UserError
 from stylegan_lab.suggestions import did_you_mean
 
@@ -21,9 +21,13 @@ def check_arguments(where: str, called: Any, given: Mapping[str, Any], complete:
     for key, value in given.items():
         setting = (f"{where}.{key}" if where else key).replace("model.optimizer.", "optimizer.")
         if key not in signature.parameters and not open_ended:
+            if error := synonym_error(setting.removeprefix("model.")):
+                raise error
             names = [parameter for parameter in signature.parameters if parameter not in ("args", "kwargs")]
-            meant = f"{setting} is not a setting of {name}{did_you_mean(key, names)}; it has: {', '.join(names)}"
-            raise UserError(synonym_for(setting.removeprefix("model.")) or meant)
+            raise UserError(
+                "config.unknown_setting",
+                f"{setting} is not a setting of {name}{did_you_mean(key, names)}; it has: {', '.join(names)}",
+            )
         check_setting_type(setting, value, _hints(called).get(key, Any))
     required = [
         key
@@ -32,7 +36,9 @@ def check_arguments(where: str, called: Any, given: Mapping[str, Any], complete:
     ]
     missing = [key for key in required if key not in given]
     if complete and missing:
-        raise UserError(f"{where or name} needs {', '.join(missing)} ({name} has no default for it)")
+        raise UserError(
+            "config.missing_setting", f"{where or name} needs {', '.join(missing)} ({name} has no default for it)"
+        )
 
 
 def check_setting_type(name: str, value: Any, hint: Any) -> None:
@@ -40,9 +46,12 @@ def check_setting_type(name: str, value: Any, hint: Any) -> None:
         return
     names = [choice for choice in get_args(hint) if isinstance(choice, str)] if get_origin(hint) is Literal else []
     if names and isinstance(value, str):
-        raise UserError(f"{name}={value} is unknown{did_you_mean(value, names)}; choices: {', '.join(names)}")
+        raise UserError(
+            "config.unknown_choice",
+            f"{name}={value} is unknown{did_you_mean(value, names)}; choices: {', '.join(names)}",
+        )
     shown = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))  # as YAML writes it
-    raise UserError(f"{name}={shown}: {_described(hint)} is expected")
+    raise UserError("config.wrong_type", f"{name}={shown}: {_described(hint)} is expected")
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -1,5 +1,7 @@
 """Names that users know from other projects, choices as GROUP=CHOICE, and the settings of this project that they stand for."""
 
+from stylegan_lab.errors import UserError
+
 _SENTENCES = {
     "generator=unet": "set generator=unet256, for images of 256 px, or generator=unet128 or generator=unet32",
     "generator=resnet": "set generator=resnet9 or generator=resnet6",
@@ -64,6 +66,12 @@ SYNONYMS = {name: sentence for names, sentence in _SENTENCES.items() for name in
 
 # Settings of Hydra that would be accepted without any effect on where a run is written.
 REFUSED = {"hydra.run.dir", "hydra.sweep.dir"}
+
+
+def synonym_error(key: str) -> UserError | None:
+    """The error that says what to type instead of a key or GROUP=CHOICE, or None if it is not in the table."""
+    sentence = synonym_for(key)
+    return UserError("config.synonym", sentence) if sentence else None
 
 
 def synonym_for(key: str) -> str | None:

@@ -27,6 +27,7 @@ from stylegan_lab.networks.features.squeezenet import squeezenet
 from stylegan_lab.runs.checkpoint import read_checkpoint, write_checkpoint
 from stylegan_lab.runs.metrics_file import read_metrics
 from tests.loggers.wandb_file import parts
+from tests.refusals import assert_names, assert_refused, refused
 
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false"]
 
@@ -122,7 +123,7 @@ def test_metrics_of_an_evaluation_take_a_weights_file(trained: Path, capsys: pyt
     assert run([*names, "vgg16", "--weights", "squeezenet.pth"]) == 2
     assert "does not fit vgg16" in capsys.readouterr().err
     assert run(["evaluate", "evaluated", "--weights", "squeezenet.pth"]) == 2
-    assert "name the metrics that use it" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "evaluation.weights_not_used", "squeezenet.pth", "--metrics")
 
 
 def test_generators_are_not_asked_what_they_have_seen(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +175,9 @@ def ctrl_c() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize("error", [UserError("damaged"), AttributeError("in the middle of nothing")])
+@pytest.mark.parametrize(
+    "error", [UserError("checkpoint.damaged", "damaged"), AttributeError("in the middle of nothing")]
+)
 def test_an_error_behind_a_ctrl_c_is_an_interruption(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,7 +208,7 @@ def test_a_translation_never_takes_the_place_of_its_image(trained: Path, capsys:
     before = Path("in/a.png").read_bytes()
     for source, target in (("in", "in"), ("in", "./in"), ("in/a.png", "in/a.png"), ("in/a.png", "in")):
         assert run(["translate", str(trained), source, target]) == 2
-        assert "give another" in capsys.readouterr().err
+        assert_refused(capsys.readouterr().err, "translate.output_is_input", "in/a.png")
     assert Path("in/a.png").read_bytes() == before
 
 
@@ -434,146 +437,205 @@ def test_two_runs_of_the_same_second_have_folders_of_their_own() -> None:
     assert len(list(Path("runs/smoke").iterdir())) == 2
 
 
-MISTAKES = {
-    "an unknown command": ("tran", "unknown command tran (did you mean train?)"),
+MISTAKES: dict[str, tuple[str, str | None, list[str]]] = {  # the command, and the code and names of its error
+    "an unknown command": ("tran", "cli.unknown_command", ["tran ", "did you mean train?"]),
     "a misspelt choice": (
         "train model=cyclgan",
-        "model=cyclgan is unknown (did you mean cyclegan?); choices: adain, cgan, cut, cyclegan, dcgan, ",
+        "config.unknown_choice",
+        ["model=cyclgan", "did you mean cyclegan?", "choices: adain, cgan, cut, cyclegan, dcgan, "],
     ),
     "an unknown choice": (
         "train loss=x",
-        "loss=x is unknown; choices: hinge, hinge_r1, lsgan, lsgan_r1, nonsaturating",
+        "config.unknown_choice",
+        ["loss=x ", "choices: hinge, hinge_r1, lsgan, lsgan_r1, nonsaturating"],
     ),
-    "a misspelt setting": ("train iteratoins=5", "iteratoins is not a setting (did you mean iterations?)"),
-    "a misspelt group": ("train modle=cyclegan", "modle is not a setting (did you mean model?)"),
-    "a misspelt setting of a group": ("train data.siz=32", "data.siz is not a setting (did you mean data.size?)"),
+    "a misspelt setting": ("train iteratoins=5", "config.unknown_setting", ["iteratoins", "did you mean iterations?"]),
+    "a misspelt group": ("train modle=cyclegan", "config.unknown_setting", ["modle", "did you mean model?"]),
+    "a misspelt setting of a group": (
+        "train data.siz=32",
+        "config.unknown_setting",
+        ["data.siz ", "did you mean data.size?"],
+    ),
     "a setting without its group": (
         "train cycle_weight=5",
-        "cycle_weight is not a setting (did you mean model.cycle_weight?)",
+        "config.unknown_setting",
+        ["cycle_weight", "did you mean model.cycle_weight?"],
     ),
     "a setting its group lacks": (
         "train data.flavour=1",
-        "data.flavour is not a setting; data has: source, target, size",
+        "config.unknown_setting",
+        ["data.flavour", "data has: source, target, size"],
     ),
-    "a setting added by force": ("train ++iteratoins=5", "iteratoins is not a setting (did you mean iterations?)"),
+    "a setting added by force": (
+        "train ++iteratoins=5",
+        None,
+        ["iteratoins is not a setting (did you mean iterations?)"],
+    ),
     "a group's setting added by force": (
         "train +data.siz=5",
-        "data.siz is not a setting of UnpairedScenesDataModule (did you mean size?)",
+        "config.unknown_setting",
+        ["data.siz ", "UnpairedScenesDataModule", "did you mean size?"],
     ),
-    "no value": ("train iterations", "iterations cannot be parsed: settings are KEY=VALUE"),
-    "a broken list": ("train optimizer.betas=[0.5", "cannot be parsed"),
-    "a wrong type": ("train iterations=many", "iterations=many: a whole number or null is expected"),
-    "a wrong type in a group": ("train data.size=large", "data.size=large: a whole number is expected"),
-    "a wrong type of a number": ("train model.cycle_weight=yes", "model.cycle_weight=yes: a number is expected"),
+    "no value": ("train iterations", "config.override_syntax", ["iterations", "KEY=VALUE"]),
+    "a broken list": ("train optimizer.betas=[0.5", "config.override_syntax", ["optimizer.betas=[0.5"]),
+    "a wrong type": ("train iterations=many", "config.wrong_type", ["iterations=many", "a whole number or null"]),
+    "a wrong type in a group": ("train data.size=large", "config.wrong_type", ["data.size=large", "a whole number"]),
+    "a wrong type of a number": (
+        "train model.cycle_weight=yes",
+        "config.wrong_type",
+        ["model.cycle_weight=yes", "a number"],
+    ),
     "a value where an object is due": (
         "train model.loss=hinge",
-        "model.loss=hinge: an object (AdversarialLoss), described by _target_, is expected",
+        "config.wrong_type",
+        ["model.loss=hinge", "an object (AdversarialLoss)"],
     ),
-    "a wrong range": ("train data.batch_size=0", "data.batch_size=0: at least 1 is expected"),
-    "a wrong range of a net": ("train generator.blocks=-1", "generator.blocks=-1: at least 0 is expected"),
-    "a rate below 0": ("train optimizer.lr=-1", "optimizer.lr=-1: Invalid learning rate: -1"),
-    "a rate that is no number": ("train optimizer.lr=abc", "optimizer.lr=abc: a number is expected"),
+    "a wrong range": ("train data.batch_size=0", "config.too_small", ["data.batch_size=0", "at least 1"]),
+    "a wrong range of a net": ("train generator.blocks=-1", "config.too_small", ["generator.blocks=-1", "at least 0"]),
+    "a rate below 0": ("train optimizer.lr=-1", None, ["optimizer.lr=-1: Invalid learning rate: -1"]),
+    "a rate that is no number": ("train optimizer.lr=abc", "config.wrong_type", ["optimizer.lr=abc", "a number"]),
     "a wrong second moment": (
         "train optimizer.betas=[0.5,2]",
-        "optimizer.betas=[0.5, 2]: Invalid beta parameter at index 1: 2",
+        None,
+        ["optimizer.betas=[0.5, 2]: Invalid beta parameter at index 1: 2"],
     ),
     "a misspelt part": (
         "train generator.up=tranposed",
-        "generator.up=tranposed is unknown (did you mean transposed?)",
+        "config.unknown_choice",
+        ["generator.up=tranposed", "did you mean transposed?"],
     ),
-    "a misspelt style": ("train data.target=ukioe", "data.target=ukioe is unknown (did you mean ukiyoe?)"),
-    "two budgets": ("train iterations=3 epochs=2", "iterations=3 and epochs=2 contradict each other"),
-    "a budget of nothing": ("train iterations=0", "iterations=0: at least 1 is expected"),
-    "Lightning's own budget": ("train +trainer.max_epochs=3", "trainer.max_epochs: set epochs=N"),
+    "a misspelt style": (
+        "train data.target=ukioe",
+        "config.unknown_choice",
+        ["data.target=ukioe", "did you mean ukiyoe?"],
+    ),
+    "two budgets": ("train iterations=3 epochs=2", None, ["iterations=3 and epochs=2 contradict each other"]),
+    "a budget of nothing": ("train iterations=0", None, ["iterations=0: at least 1 is expected"]),
+    "Lightning's own budget": ("train +trainer.max_epochs=3", None, ["trainer.max_epochs: set epochs=N"]),
     "a trainer's misspelt setting": (
         "train +trainer.profilr=simple",
-        "trainer.profilr is not a setting of Trainer (did you mean profiler?)",
+        "config.unknown_setting",
+        ["trainer.profilr", "Trainer", "did you mean profiler?"],
     ),
     "a batch too large": (
         "train data.batch_size=500",
-        "larger than the training set of 400; give data.batch_size=400 or less",
+        None,
+        ["larger than the training set of 400; give data.batch_size=400 or less"],
     ),
     "a size the net cannot take": (
         "train data.size=30",
-        "does not fit a_to_b (ResNetGenerator), which takes multiples of 4 from 16 on",
+        None,
+        ["does not fit a_to_b (ResNetGenerator), which takes multiples of 4 from 16 on"],
     ),
-    "an unknown precision": ("train precision=8", "precision=8 is unknown; choices: auto, 32, 16, bf16"),
-    "a GPU where there is none": ("train strategy=gpu", "no GPU is visible here; use strategy=cpu, or strategy=single"),
-    "a GPU's precision": ("train precision=16", "precision=16 (16-mixed) needs a GPU; use precision=bf16, 32 or auto"),
+    "an unknown precision": ("train precision=8", None, ["precision=8 is unknown; choices: auto, 32, 16, bf16"]),
+    "a GPU where there is none": (
+        "train strategy=gpu",
+        None,
+        ["no GPU is visible here; use strategy=cpu, or strategy=single"],
+    ),
+    "a GPU's precision": (
+        "train precision=16",
+        None,
+        ["precision=16 (16-mixed) needs a GPU; use precision=bf16, 32 or auto"],
+    ),
     "Lightning's accumulation": (
         "train +trainer.accumulate_grad_batches=2",
-        "trainer.accumulate_grad_batches: set micro_batches=N, which splits each batch into N parts",
+        None,
+        ["trainer.accumulate_grad_batches: set micro_batches=N, which splits each batch into N parts"],
     ),
     "Lightning's clipping": (
         "train +trainer.gradient_clip_val=1",
-        "trainer.gradient_clip_val: set model.clip_gradients=NORM",
+        None,
+        ["trainer.gradient_clip_val: set model.clip_gradients=NORM"],
     ),
-    "FSDP": ("train strategy.strategy=fsdp", "players are optimized in turn. Use ddp"),
-    "DeepSpeed": ("train strategy.strategy=deepspeed_stage_2", "DeepSpeed drives one optimizer"),
+    "FSDP": ("train strategy.strategy=fsdp", None, ["players are optimized in turn. Use ddp"]),
+    "DeepSpeed": ("train strategy.strategy=deepspeed_stage_2", None, ["DeepSpeed drives one optimizer"]),
     "batch norms synchronized without GPUs": (
         "train strategy=cpu strategy.sync_batchnorm=true",
-        "PyTorch synchronizes batch norms on GPUs only",
+        None,
+        ["PyTorch synchronizes batch norms on GPUs only"],
     ),
     "parts that do not come out even": (
         "train data.batch_size=4 micro_batches=3",
-        "give micro_batches=2, or another data.batch_size",
+        None,
+        ["give micro_batches=2, or another data.batch_size"],
     ),
     "a model of classes and data without any": (
         "train experiment=smoke model=cgan data=scenes_unpaired",
-        "model.classes is taken from data.classes, which these data do not have; data=labelled has a folder for each class",
+        "config.missing_in_data",
+        ["model.classes", "data.classes", "data=labelled"],
     ),
-    "no such run": ("evaluate nothing", "nothing is neither a run's folder"),
-    "no such run to resume": ("train resume=nothing", "nothing is neither a run's folder"),
-    "resume=auto nowhere": ("train resume=auto", "needs output_dir="),
+    "no such run": ("evaluate nothing", None, ["nothing is neither a run's folder"]),
+    "no such run to resume": ("train resume=nothing", None, ["nothing is neither a run's folder"]),
+    "resume=auto nowhere": ("train resume=auto", None, ["needs output_dir="]),
     "an unwritable folder": (
         "train experiment=smoke output_dir=file/run",
-        "file/run cannot be written: Not a directory",
+        None,
+        ["file/run cannot be written: Not a directory"],
     ),
     "an unwritable parent": (
         "train experiment=smoke runs_dir=file",
-        "cannot make a run folder in file/smoke: Not a directory",
+        None,
+        ["cannot make a run folder in file/smoke: Not a directory"],
     ),
-    "code that is not trusted": ("train model._target_=os.system", "model._target_=os.system is not allowed"),
+    "code that is not trusted": (
+        "train model._target_=os.system",
+        "security.untrusted_package",
+        ["model._target_=os.system"],
+    ),
     "code that does not exist": (
         "train trust=[mylab] model._target_=mylab.Net",
-        "model._target_=mylab.Net cannot be found: No module",
+        "config.class_not_found",
+        ["model._target_=mylab.Net"],
     ),
-    "a plugin that is not installed": ("train -m hydra/launcher=joblib", "pip install 'stylegan_lab[cluster]'"),
-    "no model": ("train ~model", "model"),
-    "no loss": ("train loss=null", "loss=null: choose one of hinge, hinge_r1, lsgan"),
-    "dashes": ("train --experiment=smoke", "settings are given without dashes: experiment=smoke"),
-    "an unknown flag": ("train --multrun", "--multrun is not a flag (did you mean --multirun?)"),
-    "an interval below 0": ("train callbacks.samples.every=-1", "callbacks.samples.every=-1: at least 0 is expected"),
+    "a plugin that is not installed": (
+        "train -m hydra/launcher=joblib",
+        "config.unknown_choice",
+        ["hydra/launcher=joblib", "pip install 'stylegan_lab[cluster]'"],
+    ),
+    "no model": ("train ~model", None, ["model"]),
+    "no loss": ("train loss=null", "config.missing_choice", ["loss=null", "hinge, hinge_r1, lsgan"]),
+    "dashes": ("train --experiment=smoke", "cli.setting_with_dashes", ["--experiment=smoke: ", " experiment=smoke"]),
+    "an unknown flag": ("train --multrun", "cli.unknown_flag", ["--multrun", "did you mean --multirun?"]),
+    "an interval below 0": (
+        "train callbacks.samples.every=-1",
+        "config.too_small",
+        ["callbacks.samples.every=-1", "at least 0"],
+    ),
     "a monitor that is no score": (
         "train callbacks.checkpointing.monitor=val/sim",
-        "=val/sim is unknown (did you mean val/ssim?)",
+        "config.unknown_choice",
+        ["=val/sim ", "did you mean val/ssim?"],
     ),
     "a mark that is not taken": (
         "train experiment=smoke callbacks.checkpointing.monitor=val/translation_accuracy",
-        "val/translation_accuracy is computed only on request; set callbacks.validation.classifier_metrics=true, and every > 0",
+        None,
+        [
+            "val/translation_accuracy is computed only on request; set callbacks.validation.classifier_metrics=true, and every > 0"
+        ],
     ),
     "a mark that cannot be had": (
         "train experiment=smoke callbacks.checkpointing.monitor=val/class_consistency callbacks.validation.classifier_metrics=true",
-        "val/class_consistency needs a class-conditional generator (model.classes)",
+        None,
+        ["val/class_consistency needs a class-conditional generator (model.classes)"],
     ),
     "a mark that is better higher": (
         "train experiment=smoke callbacks.checkpointing.monitor=val/translation_accuracy "
         "callbacks.validation.classifier_metrics=true",
-        "set callbacks.checkpointing.higher_is_better=true",
+        None,
+        ["set callbacks.checkpointing.higher_is_better=true"],
     ),
-    "no device": ("train strategy.devices=0", "strategy.devices=0: at least 1 is expected"),
-    "a trainer's wrong value": ("train experiment=smoke trainer.profiler=x", "trainer or strategy: "),
+    "no device": ("train strategy.devices=0", "config.too_small", ["strategy.devices=0", "at least 1"]),
+    "a trainer's wrong value": ("train experiment=smoke trainer.profiler=x", None, ["trainer or strategy: "]),
     "a discriminator too deep": (
         "train discriminator.layers=9",
-        "does not fit discriminator_a (PatchDiscriminator), which takes sizes from 2048 on",
+        None,
+        ["does not fit discriminator_a (PatchDiscriminator), which takes sizes from 2048 on"],
     ),
-    "a sweep that resumes": ("train -m resume=x", "resume= continues one run, and -m starts several"),
-    "a command without its words": (
-        "evaluate",
-        "the following arguments are required: RUN; see `stylegan-lab evaluate --help`",
-    ),
-    "a wrong word of a command": ("evaluate x --split all", "argument --split: invalid choice"),
-    "no checkpoint at all": ("evaluate file", "file is neither a run's folder"),
+    "a sweep that resumes": ("train -m resume=x", None, ["resume= continues one run, and -m starts several"]),
+    "a command without its words": ("evaluate", "cli.wrong_arguments", ["RUN", "stylegan-lab evaluate --help"]),
+    "a wrong word of a command": ("evaluate x --split all", "cli.wrong_arguments", ["--split"]),
+    "no checkpoint at all": ("evaluate file", None, ["file is neither a run's folder"]),
 }
 
 
@@ -582,17 +644,17 @@ def test_a_mistake_is_answered_with_a_sentence_and_leaves_nothing(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("file").touch()
-    command, sentence = MISTAKES[name]
+    command, code, named = MISTAKES[name]
     assert run(command.split()) == 2
     told = capsys.readouterr().err
-    assert sentence in told
+    assert_refused(told, code, *named) if code else assert_names(told, *named)
     assert "Traceback" not in told and len(told.splitlines()) <= 3
     assert [path.name for path in Path().iterdir()] == ["file"], "no run's folder is left behind"
 
 
 def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLEGAN_LAB_DEBUG", "1")
-    with pytest.raises(UserError, match="iteratoins") as raised:
+    with refused("config.unknown_setting", "iteratoins") as raised:
         run(["train", "iteratoins=5"])
     assert raised.value.__cause__ is not None
 
@@ -626,16 +688,16 @@ def test_one_failing_job_of_a_sweep_is_told_and_the_others_go_on(capsys: pytest.
 
 def test_translate_answers_mistakes(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
-    for arguments, sentence in [
-        (["nowhere", "out"], "nowhere does not exist"),
-        (["empty", "out"], "empty holds no images"),
-        (["empty", "out.png"], "must be a folder too"),
+    for arguments, code, named in [
+        (["nowhere", "out"], "image.not_found", "nowhere"),
+        (["empty", "out"], "translate.no_input_files", "empty"),
+        (["empty", "out.png"], "translate.output_not_a_folder", "out.png"),
     ]:
         assert run(["translate", str(trained), *arguments]) == 2
-        assert sentence in capsys.readouterr().err
+        assert_refused(capsys.readouterr().err, code, named)
     Image.new("RGB", (32, 32)).save("in.png")
     assert run(["translate", str(trained), "in.png", "out.png", "--direction", "c2d"]) == 2
-    assert "translates a2b and b2a" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "translate.unknown_direction", "--direction c2d", "a2b and b2a")
     Path("damaged.ckpt").write_bytes((trained / "checkpoints" / "last.ckpt").read_bytes()[:-3000])
     for arguments, sentence in [
         ([str(trained), "in.png", "in.png/out.png"], "in.png/out.png cannot be written"),

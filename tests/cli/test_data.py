@@ -8,6 +8,7 @@ from PIL import Image
 
 from stylegan_lab.cli.main import run
 from tests.data.folders.photos import photo, photos
+from tests.refusals import assert_refused
 
 SMALL = ["data.size=16", "data.num_workers=0", "data.cache_dir=cache"]
 
@@ -53,11 +54,15 @@ def test_prepared_images_are_not_decoded_again(tmp_path: Path, capsys: pytest.Ca
 
 def test_invalid_arguments_are_errors(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "prepare", "data=scenes_paired"]) == 2
-    assert "reads no files, so there is nothing to prepare" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "data.nothing_to_prepare", "ScenesDataModule")
     assert run(["data", "preview", "data.rot=x", "data=flat"]) == 2
-    assert "data.rot is not a setting (did you mean data.root?)" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "config.unknown_setting", "data.rot ", "did you mean data.root?")
     assert run(["data", "preview", "--count", "0"]) == 2
-    assert "--count=0: at least 1" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "cli.too_small", "--count=0", "at least 1")
+    assert run(["data", "chek", "photos"]) == 2
+    assert_refused(capsys.readouterr().err, "cli.unknown_command", "chek", "did you mean check?")
+    assert run(["data", "list", "facade"]) == 2
+    assert_refused(capsys.readouterr().err, "download.unknown_dataset", "facade ", "did you mean facades?")
 
 
 def test_the_help_imports_neither_torch_nor_lightning() -> None:
@@ -82,6 +87,6 @@ def test_check_reads_the_folders_that_settings_name(settings: list[str], capsys:
 
 def test_check_refuses_settings_without_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "check", "data=scenes_unpaired"]) == 2
+    assert_refused(capsys.readouterr().err, "data.root_not_set", "data.root=DIR")
     assert run(["data", "check", "data=unparied"]) == 2
-    errors = capsys.readouterr().err
-    assert "data.root=DIR" in errors and "data=unparied" in errors
+    assert_refused(capsys.readouterr().err, "config.unknown_choice", "data=unparied")

@@ -6,6 +6,7 @@ import pytest
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.images.image_io import read_image
+from tests.refusals import assert_refused
 
 SMALL = [
     "experiment=smoke_generation", "logger=none", "evaluate=false", "iterations=2", "data.size=16", "generator.max_channels=8",
@@ -49,13 +50,14 @@ def test_progan_grows_and_generates(capsys: pytest.CaptureFixture[str]) -> None:
     for times, n in enumerate([3, 3, 4]):
         assert run(["generate", "run", "folder", "--n", str(n)]) == 0, times
     errors = {
-        "generate run folder --n 3": "folder holds other images (000003.png)",
-        "generate run walk.gif --n 1 --interpolate 4": "--n=1: at least 2 is expected",
-        "translate run grid.png out.png": "run is a ProGAN, which generates images from noise; use stylegan-lab generate",
+        "generate run folder --n 3": ("generate.folder_in_use", "folder", "000003.png"),
+        "generate run walk.gif --n 1 --interpolate 4": ("cli.too_small", "--n=1", "--interpolate"),
     }
-    for command, message in errors.items():
+    for command, (code, *named) in errors.items():
         assert run(command.split()) == 2
-        assert message in capsys.readouterr().err
+        assert_refused(capsys.readouterr().err, code, *named)
+    assert run(["translate", "run", "grid.png", "out.png"]) == 2
+    assert "run is a ProGAN, which generates images from noise; use stylegan-lab generate" in capsys.readouterr().err
 
 
 def test_stylegan2_generates_with_truncation_and_style_mixing() -> None:

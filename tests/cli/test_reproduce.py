@@ -15,11 +15,11 @@ import pytest
 from stylegan_lab.cli import reproduce
 from stylegan_lab.cli.main import run
 from stylegan_lab.config.instantiate import config_to_record
-from stylegan_lab.errors import UserError
 from stylegan_lab.models.translation.cyclegan import CycleGAN
 from stylegan_lab.reporting.baselines import baseline
 from stylegan_lab.runs.run import Run
 from stylegan_lab.signals import forward_signals
+from tests.refusals import assert_refused, refused
 from tests.reporting.baselines.baselines import YAML
 
 SMALL = YAML.replace("seeds: [0, 1]", "overrides: [iterations=2]").replace("0.5", "-1").replace("0.2", "2")
@@ -46,7 +46,8 @@ def test_a_run_of_it_is_scored_and_recorded_with_its_provenance(
 ) -> None:
     (own_baselines / "other.yaml").write_text(SMALL.replace("iterations=2", "iterations=2, model.cycle_weight=3"))
     assert run(["reproduce", "other", "--run", trained(), "--results", "results"]) == 2
-    assert "is another experiment than other requires: model.cycle_weight=3 (was 10.0)" in capsys.readouterr().err
+    named = ("mine", "other", "model.cycle_weight=3 (was 10.0)")
+    assert_refused(capsys.readouterr().err, "baseline.other_experiment", *named)
     assert not Path("results").exists()
     assert run(["reproduce", "thing", "--run", "mine", "--results", "results"]) == 0
     assert "reproduced" in capsys.readouterr().out
@@ -74,7 +75,7 @@ def test_other_counts_than_its_protocol_says_are_refused(
 ) -> None:
     (own_baselines / "thing.yaml").write_text(SMALL.replace("num_images: 4", "num_images: 5"))
     assert run(["reproduce", "thing", "--run", trained(), "--results", "results"]) == 2
-    assert "thing: 4 images were evaluated, and its protocol says 5" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "baseline.image_count_differs", "thing: 4 images", "5")
 
 
 def test_a_run_that_was_stopped_on_the_way_to_a_longer_budget_is_not_finished(
@@ -90,7 +91,7 @@ def test_a_run_that_was_stopped_on_the_way_to_a_longer_budget_is_not_finished(
     assert "is not finished: it is interrupted, at iteration 3 of 4" in capsys.readouterr().err
     assert run(resume) == 0
     assert run(["reproduce", "thing", "--run", "mine", "--results", "results"]) == 2
-    assert "was trained in part with another budget (2 iterations instead of 4)" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "baseline.budget_changed", "mine", "2 iterations instead of 4")
     assert not Path("results").exists()
 
 
@@ -112,19 +113,19 @@ def test_devices_may_differ_while_they_share_the_same_batch(capsys: pytest.Captu
     (thing,) = baseline.read_baselines(["thing"])  # a step of it sees 2
     reproduce.check_batch(thing, ranks=1, each=2)
     reproduce.check_batch(thing, ranks=2, each=1)
-    with pytest.raises(UserError, match=r"2 x 2 samples .* a step of thing sees 2; that is data.batch_size=1"):
+    with refused("baseline.other_batch_size", "2 x 2 samples", "a step of thing sees 2", "data.batch_size=1"):
         reproduce.check_batch(thing, ranks=2, each=2)
-    with pytest.raises(UserError, match="choose devices whose number divides that"):
+    with refused("baseline.other_batch_size", "3 x 2 samples", "number of devices"):
         reproduce.check_batch(thing, ranks=3, each=2)
     assert run(["reproduce", "thing", "data.batch_size=4", "--results", "results"]) == 2
-    assert "1 x 4 samples (devices x data.batch_size) would make it another experiment" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "baseline.other_batch_size", "1 x 4 samples")
     mine = Run(Path("mine"))
     mine.create()
     mine.record_config(
         config_to_record(reproduce.compose_with_overrides(thing, 0)), [], {"commit": "c0ffee", "world_size": 2}
     )
     assert run(["reproduce", "thing", "--run", "mine", "--results", "results"]) == 2
-    assert "2 x 2 samples" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "baseline.other_batch_size", "2 x 2 samples")
 
 
 def test_what_is_recorded_is_not_trained_again_and_what_is_not_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,11 +200,12 @@ def test_what_cannot_be_run_here_says_why_and_is_not_run(
 
 
 def test_mistakes_are_answered_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    for words, sentence in {
-        ("thing", "data.size=64"): "data.size=64 would make it another experiment",
-        ("--run", "x"): "which baseline?",
-        ("thnig",): "did you mean thing?",
-        ("thing", "--run", "nowhere"): "nowhere is neither a run's folder",
+    for words, (code, named) in {
+        ("thing", "data.size=64"): ("baseline.setting_not_allowed", "data.size=64"),
+        ("--run", "x"): ("baseline.name_missing", "--run"),
+        ("thnig",): ("config.unknown_choice", "did you mean thing?"),
     }.items():
         assert run(["reproduce", *words]) == 2
-        assert sentence in capsys.readouterr().err
+        assert_refused(capsys.readouterr().err, code, named)
+    assert run(["reproduce", "thing", "--run", "nowhere"]) == 2
+    assert "nowhere is neither a run's folder" in capsys.readouterr().err

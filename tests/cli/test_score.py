@@ -12,6 +12,7 @@ from stylegan_lab.evaluation.feature_metrics import FEATURE_COMPARISONS, feature
 from stylegan_lab.evaluation.metrics import METRICS
 from stylegan_lab.images.image_io import write_image
 from stylegan_lab.images.value_range import to_unit
+from tests.refusals import assert_names, assert_refused
 
 
 @pytest.fixture(autouse=True)
@@ -73,50 +74,62 @@ def test_paired_metrics_compare_images_of_the_same_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["nowhere", "fake"], "nowhere does not exist"),
-        (["empty", "fake"], "empty holds no images"),
+        (["nowhere", "fake"], None, "nowhere does not exist"),
+        (["empty", "fake"], "data.no_images", "empty"),
         (
             ["few", "fake", "--metrics", "recall"],
+            None,
             "recall_untrained needs at least 4 images and as many references; there are 3",
         ),
-        (["large", "fake"], "large and fake hold images of 2 sizes"),
-        (["broken", "fake"], "broken/1.png is not an image that can be read"),
-        (["real", "fake", "--features", "inseption"], "did you mean inception?"),
-        (["real", "fake", "--metrics", "fod"], "metrics=fod is unknown (did you mean fid?)"),
-        (["real", "fake", "--weights", "x.pth"], "--features untrained uses no weights file"),
-        (["real", "fake", "--features", "vgg16", "--weights", "x.pth"], "there is no such file"),
+        (["large", "fake"], "evaluation.image_sizes_differ", "large and fake"),
+        (["broken", "fake"], "data.unreadable_images", "broken/1.png"),
+        (["real", "fake", "--features", "inseption"], "cli.unknown_choice", "did you mean inception?"),
+        (["real", "fake", "--metrics", "fod"], None, "metrics=fod is unknown (did you mean fid?)"),
+        (["real", "fake", "--weights", "x.pth"], "evaluation.weights_not_used", "--features untrained"),
+        (["real", "fake", "--features", "vgg16", "--weights", "x.pth"], None, "there is no such file"),
         (
             ["real", "fake", "--features", "squeezenet", "--weights", "other.pth"],
+            None,
             "looks like another network (weight, bias",
         ),
         (
             ["real", "few", "--metrics", "l1"],
+            "evaluation.image_names_differ",
             "3 is in only one of real and few, like 4 others",
         ),
         (
             ["real", "fake", "--metrics", "lpips_squeeze", "--weights", "random"],
+            None,
             "at least 17x17 pixels; their side is 16",
         ),
-        (["real", "fake", "--size", "0"], "--size=0: at least 8 is expected"),
-        (["real", "fake", "--json", "empty"], "--json empty is a folder; give the name of a file"),
-        (["real", "fake", "--json", "broken/1.png/scores.json"], "--json broken/1.png/scores.json cannot be written"),
+        (["real", "fake", "--size", "0"], "cli.too_small", "--size=0: at least 8"),
+        (["real", "fake", "--json", "empty"], None, "--json empty is a folder; give the name of a file"),
+        (
+            ["real", "fake", "--json", "broken/1.png/scores.json"],
+            None,
+            "--json broken/1.png/scores.json cannot be written",
+        ),
         (
             ["real", "fake", "--size", "8", "--metrics", "ms_ssim"],
+            None,
             "ms_ssim needs images of at least 11x11 pixels",
         ),
-        (["real"], "the following arguments are required: FAKE"),
+        (["real"], "cli.wrong_arguments", "FAKE"),
     ],
 )
-def test_wrong_arguments_are_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_are_named(
+    arguments: list[str], code: str | None, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("empty").mkdir()
     for name, count, size in (("real", 8, 16), ("fake", 8, 16), ("few", 3, 16), ("large", 8, 24), ("broken", 8, 16)):
         folder(name, 0, count, size)
     Path("broken/1.png").write_text("not an image")
     torch.save(torch.nn.Linear(2, 2).state_dict(), "other.pth")
     assert run(["score", *arguments]) == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert_refused(error, code, message) if code else assert_names(error, message)
 
 
 def test_infinite_scores_are_written_as_null(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,4 +163,5 @@ def test_a_half_of_images_that_show_pairs_is_scored(capsys: pytest.CaptureFixtur
         assert document["real"]["half"] == "left"
     assert run(["score", "pairs", "pairs", "--half", "left", "--fake-half", "left", *names]) == 0
     assert json.loads(Path("scores.json").read_text())["metrics"]["l1"] == 0
-    assert run(["score", "pairs", "right", *names]) == 2 and "images of 2 sizes" in capsys.readouterr().err
+    assert run(["score", "pairs", "right", *names]) == 2
+    assert_refused(capsys.readouterr().err, "evaluation.image_sizes_differ", "pairs and right")

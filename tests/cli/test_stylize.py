@@ -13,6 +13,7 @@ from stylegan_lab.cli.stylize import build_perceptual_loss
 from stylegan_lab.images.image_io import read_image
 from stylegan_lab.networks.features.squeezenet import squeezenet
 from stylegan_lab.runs.metrics_file import read_metrics
+from tests.refusals import assert_names, assert_refused
 
 
 @pytest.fixture(autouse=True)
@@ -106,30 +107,45 @@ def test_a_trained_network_stylizes_at_any_alpha_and_with_several_styles(trained
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["nowhere.png", "style.png", "out.png"], "nowhere.png does not exist"),
-        (["photo.png", "style.png,other.png", "out.png", "--features", "untrained"], "--run RUN"),
-        (["photo.png", "style.png", "out.png", "--features", "vgg"], "--features=vgg is unknown"),
-        (["photo.png", "style.png", "out.png", "--iterations", "0"], "--iterations=0"),
-        (["photo.png", "style.png", "out.png", "--lr-mult", "0"], "--lr-mult=0.0"),
-        (["photo.png", "style.png", "out.png", "--tv-weight", "-1"], "--tv-weight=-1.0"),
-        (["photo.png", "style.png", "out.png", "--alpha", "0.5"], "--alpha needs a trained network"),
-        (["photo.png", "style.png", "out.png", "--weights", "nowhere.pth"], "there is no such file; give imagenet"),
-        (["photo.png", "style.png", "out.png", "--features", "colors", "--style-layers", "ful"], "did you mean full?"),
-        (["photo.png", "style.png", "out.png", "--features", "colors", "--style-layers", "full=x"], "weight of full"),
+        (["nowhere.png", "style.png", "out.png"], None, "nowhere.png does not exist"),
+        (["photo.png", "style.png,other.png", "out.png", "--features", "untrained"], "stylize.run_needed", "--run RUN"),
+        (["photo.png", "style.png", "out.png", "--features", "vgg"], "cli.unknown_choice", "--features=vgg "),
+        (["photo.png", "style.png", "out.png", "--iterations", "0"], "cli.too_small", "--iterations=0"),
+        (["photo.png", "style.png", "out.png", "--lr-mult", "0"], "cli.too_small", "--lr-mult=0.0"),
+        (["photo.png", "style.png", "out.png", "--tv-weight", "-1"], "cli.too_small", "--tv-weight=-1.0"),
+        (["photo.png", "style.png", "out.png", "--alpha", "0.5"], "stylize.run_needed", "--alpha"),
+        (
+            ["photo.png", "style.png", "out.png", "--weights", "nowhere.pth"],
+            None,
+            "there is no such file; give imagenet",
+        ),
+        (
+            ["photo.png", "style.png", "out.png", "--features", "colors", "--style-layers", "ful"],
+            "config.unknown_choice",
+            "did you mean full?",
+        ),
+        (
+            ["photo.png", "style.png", "out.png", "--features", "colors", "--style-layers", "full=x"],
+            "cli.not_a_number",
+            "--style-layers full=x",
+        ),
         (
             ["photo.png", "style.png", "out.png", "--run", "TRAINED/cyclegan"],
-            "is a CycleGAN, which was trained for fixed styles",
+            "stylize.fixed_style_model",
+            "cyclegan is a CycleGAN",
         ),
         (
             ["photo.png", "style.png", "out.png", "--run", "TRAINED/adain", "--interpolation-weights", "1,2"],
-            "2 weights for 1 styles",
+            "stylize.wrong_weight_count",
+            "--interpolation-weights 1,2: 2 weights for 1 styles",
         ),
     ],
 )
 def test_wrong_arguments_are_named(
-    arguments: list[str], message: str, trained: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], code: str | None, message: str, trained: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["stylize", *(argument.replace("TRAINED", trained) for argument in arguments)]) == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert_refused(error, code, message) if code else assert_names(error, message)

@@ -15,10 +15,10 @@ from PIL import Image, ImageCms
 from stylegan_lab.cli.main import run
 from stylegan_lab.cli.translate import batches
 from stylegan_lab.cli.translate_files import TranslationFiles, list_files
-from stylegan_lab.errors import UserError
 from stylegan_lab.images.image_io import read_image
 from stylegan_lab.images.photograph import Photograph, read_photograph
 from stylegan_lab.training import image_translator
+from tests.refusals import refused
 
 SMALL = [
     "experiment=smoke", "logger=none", "evaluate=false", "iterations=2", "discriminator.channels=2",
@@ -174,22 +174,24 @@ def test_files_folders_and_patterns_become_outputs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "out", "named"),
+    ("inputs", "out", "code", "named"),
     [
-        (["in"], "in", "in/a.png"),
-        (["in/a.png", "d.png"], "d.png", "d.png"),
-        (["d.png", "in/a.png"], ".", "d.png"),
-        (["in/a.png", "in/a.jpg"], "out", "in/a.jpg"),
-        (["in"], "-", "in"),
-        (["nothing.png"], "out", "nothing.png"),
-        (["nothing/*.png"], "out", "nothing"),
-        (["empty"], "out", "empty"),
+        (["in"], "in", "translate.output_is_input", "in/a.png"),
+        (["in/a.png", "d.png"], "d.png", "translate.output_not_a_folder", "d.png"),
+        (["d.png", "in/a.png"], ".", "translate.output_is_input", "d.png"),
+        (["in/a.png", "in/a.jpg"], "out", "translate.outputs_collide", "in/a.jpg"),
+        (["in"], "-", "translate.output_not_a_folder", "in"),
+        (["nothing.png"], "out", "image.not_found", "nothing.png"),
+        (["nothing/*.png"], "out", "translate.no_input_files", "nothing/*.png"),
+        (["empty"], "out", "translate.no_input_files", "empty"),
     ],
 )
-def test_inputs_are_never_overwritten_and_every_output_has_one_input(inputs: list[str], out: str, named: str) -> None:
+def test_inputs_are_never_overwritten_and_every_output_has_one_input(
+    inputs: list[str], out: str, code: str, named: str
+) -> None:
     write_photos("in/a.png", "in/a.jpg" if "in/a.jpg" in inputs else "d.png", "d.png")
     Path("empty").mkdir()
-    with pytest.raises(UserError, match=named):
+    with refused(code, named):
         list_files(inputs, out)
 
 

@@ -14,11 +14,11 @@ pytest.importorskip("av")
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.cli.translate_files import list_files
-from stylegan_lab.errors import UserError
 from stylegan_lab.images.image_io import read_image
 from stylegan_lab.images.steady import Steadier
 from tests.cli.test_translate import COMMANDS, RESNET, SUPERRES
 from tests.images.clips import colors, read_colors, read_times, sound_packets, write_clip, write_gif
+from tests.refusals import assert_refused, refused
 
 MODELS = {
     "cyclegan": (COMMANDS["cyclegan"], ["--direction", "b2a"]),
@@ -97,19 +97,19 @@ def test_folders_hold_images_and_videos_and_what_fails_is_listed(capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "named"),
+    ("source", "target", "code"),
     [
-        ("clip.mp4", "out.png", "clip.mp4 is a video"),
-        ("clip.mp4", "-", "clip.mp4 is a video"),
-        ("photo.png", "out.mp4", "photo.png is an image"),
-        ("clip.mp4", "clip.mp4", "clip.mp4 is an input"),
-        ("clip.mp4", ".", "clip.mp4 is an input"),
+        ("clip.mp4", "out.png", "translate.wrong_output_type"),
+        ("clip.mp4", "-", "translate.wrong_output_type"),
+        ("photo.png", "out.mp4", "translate.wrong_output_type"),
+        ("clip.mp4", "clip.mp4", "translate.output_is_input"),
+        ("clip.mp4", ".", "translate.output_is_input"),
     ],
 )
-def test_an_input_and_its_output_are_of_one_kind(source: str, target: str, named: str) -> None:
+def test_an_input_and_its_output_are_of_one_kind(source: str, target: str, code: str) -> None:
     write_clip(Path("clip.mp4"), colors(2))
     Image.new("RGB", (8, 8)).save("photo.png")
-    with pytest.raises(UserError, match=named):
+    with refused(code, source):
         list_files([source], target)
 
 
@@ -133,7 +133,8 @@ def test_steady_reduces_flicker_and_checks_its_strength(capsys: pytest.CaptureFi
     assert max(changes[1:]) < 0.75 * changes[0]  # H.264 adds flicker of its own
     for wrong in ("1", "-0.5"):
         assert run(["translate", "run", "clip.mp4", "out.mp4", f"--steady={wrong}"]) == 2
-        assert f"--steady={wrong}" in capsys.readouterr().err and not Path("out.mp4").exists()
+        assert_refused(capsys.readouterr().err, "cli.out_of_range", f"--steady={wrong}")
+        assert not Path("out.mp4").exists()
 
 
 def test_an_interrupted_translation_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,4 +152,4 @@ def test_an_interrupted_translation_leaves_nothing(monkeypatch: pytest.MonkeyPat
 def test_halves_are_for_images(capsys: pytest.CaptureFixture[str]) -> None:
     write_clip(Path("clip.mp4"), colors(2))
     assert run(["translate", "run", "clip.mp4", "out.mp4", "--half", "left"]) == 2
-    assert "clip.mp4 is a video" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "translate.half_of_video", "--half left", "clip.mp4")

@@ -23,6 +23,7 @@ from stylegan_lab.reporting.live_frame import ASCII_BLOCKS, BLOCKS, frame, spark
 from stylegan_lab.reporting.live_page import WatchServer
 from stylegan_lab.reporting.live_run import LiveRun, RunSnapshot
 from stylegan_lab.reporting.run_record import read_run
+from tests.refusals import refused
 from tests.reporting.browser import browser, needs_browser
 from tests.reporting.run_folders import make_run
 
@@ -298,8 +299,13 @@ def test_nothing_is_written(folder: Path) -> None:
 def test_mistakes_are_answered(folder: Path) -> None:
     from stylegan_lab.cli.parsers import PARSERS
 
-    for words in (["--once", "--web"], ["--port", "80"], ["--web", "--port", "70000"], ["--web", "--port", "-1"]):
-        with pytest.raises(UserError):
+    for words, code in (
+        (["--once", "--web"], "cli.wrong_arguments"),
+        (["--port", "80"], "watch.port_without_page"),
+        (["--web", "--port", "70000"], "cli.too_large"),
+        (["--web", "--port", "-1"], "cli.too_small"),
+    ):
+        with refused(code, words[-2]):
             PARSERS["watch"]([str(folder), *words])
     assert run(["watch", "nowhere"]) == 2
     with served(LiveRun(folder)) as server, pytest.raises(UserError, match=f"--port={server.server_port}"):

@@ -10,6 +10,7 @@ from stylegan_lab.cli.main import run
 from stylegan_lab.config.flatten import flatten
 from stylegan_lab.config.paths import CONF
 from stylegan_lab.config.synonyms import SYNONYMS, synonym_for
+from tests.refusals import assert_refused
 
 ADDED = [
     "max_epochs",
@@ -37,7 +38,8 @@ def test_a_synonym_is_answered_with_the_setting_to_use(argument: str, capsys: py
     sentence = SYNONYMS.get(name) or SYNONYMS[name.split("=")[0]]
     assert run(["train", argument]) == 2
     answer = capsys.readouterr().err
-    assert sentence in answer and "did you mean" not in answer
+    assert_refused(answer, "config.synonym", sentence)
+    assert "did you mean" not in answer
 
 
 @pytest.mark.parametrize("key", BELOW)
@@ -63,4 +65,4 @@ def test_these_names_work_as_they_are(argument: str) -> None:
 
 def test_a_launcher_without_a_sweep_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "hydra/launcher=basic", "experiment=smoke", "dry_run=true"]) == 2
-    assert "-m" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "cli.only_for_sweeps", "hydra/launcher=basic", "-m")
