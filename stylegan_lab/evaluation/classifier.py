@@ -53,7 +53,8 @@ def train_classifier(images: Tensor, labels: Tensor, classes: int, seed: int = 0
     if len(images) != len(labels) or not len(images) or int(labels.max()) >= classes:
         raise UserError(
             "evaluation.labels_mismatch",
-            f"cannot train a classifier of {classes} classes on {len(images)} images with {len(labels)} labels up to {labels.max()}",
+            f"a classifier of {classes} classes cannot be trained on {len(images)} images with {len(labels)} labels from 0 to "
+            f"{labels.max()}",
         )
     images, labels = images.cpu(), labels.cpu().long()
     path = cache_dir() / "classifiers" / f"{_cache_key(images, labels, classes, seed)}.pt"

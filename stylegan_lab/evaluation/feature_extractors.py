@@ -41,7 +41,7 @@ class FeatureSet:
             raise UserError(
                 "evaluation.features_not_finite",
                 f"the features of {bad} of {len(vectors)} images are not finite: the weights of the feature network "
-                f"are damaged, or its activations overflow",
+                f"are damaged, or its activations overflow; give another weights file",
             )
 
     def __len__(self) -> int:

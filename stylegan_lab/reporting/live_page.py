@@ -32,7 +32,8 @@ class WatchServer(ThreadingHTTPServer):
             super().__init__((HOST, port), _Handler)
         except OSError as error:
             raise UserError(
-                "watch.port_unavailable", f"--port={port}: {error.strerror}; give another port, or 0 for a free one"
+                "watch.address_unavailable",
+                f"--port={port} cannot be used: {error.strerror}; give another port, or 0 for a free one",
             ) from None
 
     @property

@@ -61,7 +61,10 @@ def load_checkpoint(path: Path) -> Contents:
             f"{path} cannot be read: it is not a checkpoint, or contains more than tensors and plain values",
         ) from error
     if not isinstance(contents, dict) or not {"config", "state_dict", "iteration"} <= contents.keys():
-        raise UserError("checkpoint.unknown_format", f"{path} is not a checkpoint of stylegan_lab")
+        raise UserError(
+            "checkpoint.unknown_format",
+            f"{path} is not a checkpoint of stylegan_lab; stylegan-lab import reads weights of other projects",
+        )
     schema = contents.get("schema")
     if not isinstance(schema, int) or schema < 1:
         raise UserError(
@@ -70,7 +73,7 @@ def load_checkpoint(path: Path) -> Contents:
     if schema > SCHEMA:
         raise UserError(
             "checkpoint.too_new",
-            f"{path} was written by a newer stylegan_lab (schema {schema}; this one reads up to {SCHEMA})",
+            f"{path} was written by a newer stylegan_lab (schema {schema}; this one reads up to {SCHEMA}); update stylegan_lab",
         )
     for migrate in MIGRATIONS[schema - 1 :]:
         migrate(contents)

@@ -35,7 +35,8 @@ def find_run(path: str | Path) -> tuple[Run, str]:
         return Run(place), "last"
     if place.is_dir() and (runs := sorted(place.glob("**/config.yaml"), key=lambda file: file.stat().st_mtime)):
         raise UserError(
-            "run.folder_of_runs", f"{path} is not a run but holds {len(runs)}; the newest is {runs[-1].parent}"
+            "run.folder_of_runs",
+            f"{path} is not a run; it contains {len(runs)} runs, of which the newest is {runs[-1].parent}",
         )
     raise UserError(
         "run.not_found",
@@ -85,11 +86,14 @@ def check_finished(run: Run) -> RunState:
     """The state of a run that was trained to the end of its budget. Refuses every other run, and says how far it is."""
     state = read_state(run.folder)
     if state is None:
-        raise UserError("run.state_unreadable", f"{run.folder} is not finished: it has no readable {FILE_NAME}")
+        raise UserError(
+            "run.state_unreadable", f"{run.folder} is not finished: it has no readable {FILE_NAME}; resume it first"
+        )
     if not state.is_finished:
         raise UserError(
             "run.not_finished",
-            f"{run.folder} is not finished: it is {state.status}, at iteration {state.iteration} of {state.budget}",
+            f"{run.folder} is not finished: it is {state.status}, at iteration {state.iteration} of {state.budget}; "
+            "resume it first",
         )
     return state
 
@@ -174,7 +178,7 @@ def _runs_of(place: str) -> list[Path]:
     matches = [place] if Path(place).exists() else glob.glob(place, recursive=True)  # noqa: PTH207  absolute ones too
     paths = sorted(map(Path, matches), key=_order)
     if not paths:
-        raise UserError("run.not_found", f"{place}: no run folder, folder with runs or pattern matches this")
+        raise UserError("run.not_found", f"{place} does not exist, and no folder matches it as a pattern")
     runs = [run for path in paths if path.is_dir() for run in _runs_below(path)]
     if not runs:
         raise UserError(

@@ -154,6 +154,6 @@ def new_run(parent: Path, prefix: str = "") -> Run:
             continue
         except OSError as error:
             raise UserError(
-                "run.not_writable", f"cannot make a run folder in {parent}: {error.strerror}; give output_dir=FOLDER"
+                "run.not_writable", f"no run folder can be made in {parent}: {error.strerror}; give output_dir=FOLDER"
             ) from None
         return Run(folder)

@@ -61,7 +61,8 @@ class OptunaStudy:
             except Exception as error:
                 sentence = str(error).splitlines()[0]
                 raise UserError(
-                    "sweep.storage_unusable", f"sweep.storage={self._settings.storage} cannot be used: {sentence}"
+                    "sweep.storage_unusable",
+                    f"sweep.storage={self._settings.storage} cannot be used: {sentence}; correct it, or use sweep.storage=journal",
                 ) from error
             self._check_same_definition()
 

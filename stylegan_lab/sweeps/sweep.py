@@ -87,8 +87,6 @@ def _exit(code: int, trials: Sequence[Trial], plan: SweepPlan) -> None:
     if "failed" in states:
         raise UserError("sweep.trials_failed", f"{failed} failed{lines}")
     if listed:
-        raise UserError(
-            "sweep.trials_stopped", f"{stopped} were stopped; run the same command to resume them{lines}"
-        )
+        raise UserError("sweep.trials_stopped", f"{stopped} were stopped; run the same command to resume them{lines}")
     if running := states.count("running"):
         print(f"{running} trials are still running in other processes; run the same command when they have exited")

@@ -65,7 +65,8 @@ class SweepSettings:
             )
         if len(set(self.objectives)) < len(self.objectives):
             raise UserError(
-                "sweep.repeated_objective", f"sweep.objectives=[{','.join(self.objectives)}] lists a metric twice"
+                "sweep.repeated_objective",
+                f"sweep.objectives=[{','.join(self.objectives)}] lists a metric twice; remove one of the two",
             )
         if self.sampler == "cmaes" and len(self.objectives) > 1:
             raise UserError(
@@ -154,12 +155,12 @@ def objective_directions(settings: SweepSettings, metrics: Mapping[str, Metric])
     for name, direction in settings.directions.items():
         if direction not in ("lower", "higher"):
             raise UserError(
-                "config.unknown_choice", f"sweep.directions.{name}={direction}: lower or higher is expected"
+                "config.unknown_choice", f"sweep.directions.{name}={direction} is unknown; choices: lower, higher"
             )
         if name not in settings.objectives:
             raise UserError(
                 "sweep.direction_without_objective",
-                f"sweep.directions.{name}: {name} is missing from sweep.objectives=[{','.join(settings.objectives)}]",
+                f"sweep.directions.{name}: {name} is missing from sweep.objectives=[{','.join(settings.objectives)}]; add it there",
             )
     for name in settings.objectives:
         split, _, metric_name = name.partition("/")
@@ -168,7 +169,7 @@ def objective_directions(settings: SweepSettings, metrics: Mapping[str, Metric])
         if metric and configured and configured != metric.direction:
             raise UserError(
                 "sweep.wrong_direction",
-                f"sweep.directions.{name}={configured}: {metric.direction} is better for this metric",
+                f"sweep.directions.{name}={configured}: {metric.direction} is better for this metric; leave it out",
             )
         if metric is None and configured is None:
             names = [f"{each}/{metric_name}" for each in ("val", "test") for metric_name in metrics]

@@ -114,7 +114,7 @@ def check_model_fits_data(module: BaseModel, data: ImageDataModule, choices: Map
         if data.size % multiple or data.size < minimum:
             nearest = max(minimum, multiple * max(1, round(data.size / multiple)))
             raise UserError(
-                "data.size_unsupported",
+                "network.size_unsupported",
                 f"data.size={data.size} does not fit {name} ({type(net).__name__}), which takes "
                 f"{f'multiples of {multiple}' if multiple > 1 else 'sizes'} from {minimum} on; the nearest is data.size={nearest}",
             )
@@ -128,7 +128,8 @@ def check_extra_draws(module: BaseModel, model: str) -> None:
             have = f"the keys of its batch_type are {', '.join(keys)}"
             raise UserError(
                 "model.invalid_extra_draws",
-                f"model={model}: extra_draws={{{name!r}: {source!r}}} draws {name} from {source}; {have}",
+                f"model={model}: extra_draws={{{name!r}: {source!r}}} draws {name} from {source}; {have}. "
+                "Draw a new key from one of them",
             )
 
 
@@ -217,17 +218,23 @@ def check_monitor(
             directions |= {f"val/{name}": DIRECTIONS[name] for name in DIRECTIONS if name in available}
         elif monitor in {f"val/{name}" for name in available}:
             advice = "set callbacks.validation.classifier_metrics=true, and every > 0"
-            raise UserError("checkpoint.monitor_not_computed", f"{monitor} is computed only on request; {advice}")
+            raise UserError(
+                "checkpoint.monitor_not_computed",
+                f"callbacks.checkpointing.monitor={monitor} is not computed; {advice}",
+            )
         needed = REQUIREMENTS.get(name := monitor.removeprefix("val/"))
         if needed and monitor == f"val/{name}" and name not in available:
             raise UserError(
                 "checkpoint.monitor_unavailable",
-                f"{monitor} needs {needed}; set another callbacks.checkpointing.monitor",
+                f"callbacks.checkpointing.monitor={monitor} needs {needed}; set another score",
             )
         direction = lookup("callbacks.checkpointing.monitor", monitor, directions)
         if checkpointing.higher_is_better != (direction == "higher"):
             setting = f"callbacks.checkpointing.higher_is_better={str(direction == 'higher').lower()}"
-            raise UserError("checkpoint.monitor_direction", f"{monitor} is better {direction}; set {setting}")
+            raise UserError(
+                "checkpoint.monitor_direction",
+                f"callbacks.checkpointing.monitor={monitor} is better {direction}; set {setting}",
+            )
 
 
 def check_image_counts(

@@ -133,7 +133,8 @@ def build_module(config: DictConfig) -> L.LightningModule:
         module.config, module.micro_batches = config_to_record(config), config.micro_batches
     elif not isinstance(module, L.LightningModule):
         raise UserError(
-            "model.not_a_model", f"model._target_={config.model._target_} is not a model (a LightningModule)"
+            "model.not_a_model",
+            f"model._target_={config.model._target_} is not a model (a subclass of LightningModule)",
         )
     return module
 

@@ -44,7 +44,8 @@ def check_hardware(config: DictConfig) -> None:
         check_at_least("strategy.devices", devices, -1 if has_gpu else 1)
     if has_gpu and accelerator != "cpu" and isinstance(devices, int) and devices > torch.cuda.device_count():
         raise UserError(
-            "device.too_few_gpus", f"strategy.devices={devices}: {torch.cuda.device_count()} GPUs are visible here"
+            "device.too_few_gpus",
+            f"strategy.devices={devices}: only {torch.cuda.device_count()} GPUs are visible here; give at most this number",
         )
 
 

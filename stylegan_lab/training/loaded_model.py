@@ -70,7 +70,8 @@ def _read_exported_weights(path: Path, trust: Sequence[str]) -> tuple[BaseModel,
         module.load_state_dict(rest | weights)
     except RuntimeError as error:
         raise UserError(
-            "export.weights_mismatch", f"{path}: its weights do not fit the networks that its config describes"
+            "export.weights_mismatch",
+            f"{path}: its weights do not fit the networks that its config describes; export the run again",
         ) from error
     module.iteration = contents["iteration"]
     return module.eval().requires_grad_(False).to(default_device()), config
@@ -136,12 +137,13 @@ class LoadedModel:
         choices = (*self.directions, *self.domains)
         if direction not in choices:
             raise UserError(
-                "translate.unknown_direction", f"direction={direction}: this run translates {', '.join(choices)}"
+                "translate.unknown_direction",
+                f"direction={direction} is unknown; this run translates {', '.join(choices)}",
             )
         if seed is not None and not self.module.translates_at_random:
             raise UserError(
                 "translate.seed_unsupported",
-                f"seed={seed}: only stargan2 and unsb draw random numbers; {self.description}",
+                f"seed={seed} has no effect: only stargan2 and unsb draw random numbers, and {self.description}",
             )
         self.module.style_seed = seed or 0
         style = None if reference is None else _to_tensor(reference, "reference")[0]

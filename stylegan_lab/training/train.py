@@ -70,7 +70,7 @@ def _check(overrides: Sequence[str]) -> None:
     for override in overrides:
         if not isinstance(override, str):
             raise UserError(
-                "config.override_not_text", f"{override!r}: an override is a text such as 'experiment=demo'"
+                "config.override_not_text", f"{override!r} is not an override; give a string such as 'experiment=demo'"
             )
         if override.startswith("-"):
             raise UserError(
@@ -81,12 +81,13 @@ def _check(overrides: Sequence[str]) -> None:
         root = each.key_or_group.replace("/", ".").split(".")[0]
         if root in ("sweep", "seeds") or each.is_sweep_override():
             raise UserError(
-                "sweep.from_python", f"{each.input_line}: a sweep is started by the command: stylegan-lab train -m"
+                "sweep.from_python",
+                f"{each.input_line} starts a sweep, which train() cannot; use the command: stylegan-lab train -m",
             )
         if root == "hydra" and each.key_or_group != "hydra.searchpath":
             raise UserError(
                 "config.hydra_setting_from_python",
-                f"{each.input_line}: from Python, of Hydra's own settings only hydra.searchpath has an effect",
+                f"{each.input_line} has no effect from Python; of Hydra's own settings, only hydra.searchpath has one",
             )
 
 

@@ -28,7 +28,8 @@ def report_training_errors(experiment: Experiment, run: Run, trainer: L.Trainer)
         where = f"{kept.name} is kept" if kept else "No checkpoint was written before"
         run.log(f"stopped: {known}")
         raise UserError(
-            known.code, f"{known}. {where}; correct this and repeat the command, or: stylegan-lab train resume={run.folder}",
+            known.code,
+            f"{known}. {where}; correct this and repeat the command, or: stylegan-lab train resume={run.folder}",
         ) from error
 
 
@@ -49,7 +50,7 @@ def known_error(error: Exception, experiment: Experiment) -> UserError | None:
         )
     if died := re.search(r"DataLoader worker \(pid\(?s?\)? ([\d, ]+)\) (.*?)\.?( It is possible.*)?$", text, re.DOTALL):
         return UserError(
-            "data.worker_died",
+            "data.worker_failed",
             f"loader worker {died[1]} {died[2]}; the usual cause is too little memory, or too little shared memory if it "
             "says Bus error (see df -h /dev/shm; docker run --shm-size=1g). Use a smaller data.num_workers, or 0",
         )
@@ -61,7 +62,7 @@ def known_error(error: Exception, experiment: Experiment) -> UserError | None:
 def _error_of_worker(text: str) -> UserError:
     """The last error in the traceback that a loader worker sent. The code of a UserError is in a line below its message."""
     *_, message = lines = text.strip().splitlines()
-    code = "data.worker_failed"
+    code = "data.loading_failed"
     if noted := re.fullmatch(r"\[(\w+\.\w+)\]", message):
         code, message = noted[1], lines[-2]
     return UserError(code, re.sub(r"^([\w.]+\.)?((UserError|UnreadableImageError): )?", "", message))

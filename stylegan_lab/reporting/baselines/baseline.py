@@ -126,13 +126,17 @@ def read_baseline(path: Path) -> Baseline:
     if (experiment := arguments["experiment"]) not in experiments:
         raise UserError(
             "baseline.unknown_experiment",
-            f"{where}: there is no experiment={experiment}{did_you_mean(experiment, experiments)}",
+            f"{where}: experiment={experiment} is unknown{did_you_mean(experiment, experiments)}; "
+            "give the name of a file in conf/experiment/",
         )
     if not arguments.get("seeds", [0]):
         raise UserError("baseline.no_seeds", f"{where}: seeds is empty; give the seeds to train, such as [0, 1, 2]")
     _check_mapping(f"{where}.cost", arguments["cost"], f"one of {', '.join(COSTS)}")
     if len(arguments["cost"]) != 1:
-        raise UserError("baseline.not_one_cost", f"{where}.cost: one of {', '.join(COSTS)} is expected")
+        raise UserError(
+            "baseline.not_one_cost",
+            f"{where}.cost has {len(arguments['cost'])} entries; give one of {', '.join(COSTS)}",
+        )
     for unit, amount in arguments["cost"].items():
         lookup(f"{where}.cost", unit, COSTS)
         check_setting_type(f"{where}.cost.{unit}", amount, float)

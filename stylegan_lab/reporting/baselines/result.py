@@ -132,10 +132,14 @@ def _read_result(path: Path) -> BaselineResult:
         contents = json.loads(path.read_text(encoding="utf-8"))
         if contents["schema"] > SCHEMA:
             raise UserError(
-                "baseline.result_too_new", f"{path} was recorded by a newer stylegan_lab (schema {contents['schema']})"
+                "baseline.result_too_new",
+                f"{path} was recorded by a newer stylegan_lab (schema {contents['schema']}); update stylegan_lab",
             )
         result = BaselineResult(**contents)
         _ = result.metrics
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError("baseline.result_unreadable", f"{path} is not a recorded result: {error}") from None
+        raise UserError(
+            "baseline.result_unreadable",
+            f"{path} is not a recorded result ({error}); delete it and reproduce the baseline again",
+        ) from None
     return result

@@ -25,7 +25,9 @@ def split_grid(path: Path, size: int | None = None) -> GridCells:
         if _has_gaps(image, side, columns, rows):
             xs, ys = ([index * (side + GAP) for index in range(count)] for count in (columns, rows))
             return [[image.crop((x, y, x + side, y + side)) for x in xs] for y in ys]
-    raise UserError("preference_study.not_a_grid", f"{path} is not a grid of square images with white gaps")
+    raise UserError(
+        "preference_study.not_a_grid", f"{path} is not a grid of square images with white gaps; evaluate its run again"
+    )
 
 
 def equal_rows(grids: Sequence[GridCells]) -> set[int]:

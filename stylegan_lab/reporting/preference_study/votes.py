@@ -50,7 +50,8 @@ def _vote(path: Path, contents: Mapping[str, Any], answer: Mapping[str, Any], im
         return Vote(left, right, LEFT_SCORES[answer["choice"]], contents["voter"])
     except KeyError as missing:
         raise UserError(
-            "preference_study.key_mismatch", f"{path} does not match the key of its page: {missing} is unknown"
+            "preference_study.key_mismatch",
+            f"{path} does not match the key of its page: {missing} is unknown; give the key that was saved with the page",
         ) from None
 
 
