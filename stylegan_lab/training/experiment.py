@@ -191,9 +191,7 @@ def _make_logger(setting: str, factory: "partial[Any]", run: Run) -> Logger:
     except (UserError, KeyboardInterrupt):
         raise
     except Exception as error:  # constructors of other packages raise anything
-        raise UserError(
-            "logger.construction_failed", f"{setting} cannot be built: {str(error).splitlines()[0]}"
-        ) from error
+        raise UserError("config.build_failed", f"{setting} cannot be built: {str(error).splitlines()[0]}") from error
     if not isinstance(logger, Logger):
         raise UserError(
             "logger.not_a_logger", f"{setting} is not a logger (a subclass of lightning.pytorch.loggers.Logger)"
