@@ -11,6 +11,8 @@ import stylegan_lab
 
 PACKAGE = Path(stylegan_lab.__file__).parent
 CODE = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z][a-z0-9]*(_[a-z0-9]+)*")
+PLACEHOLDER = re.compile(r"\{[\w.]+\}")
+NO_MESSAGE = "The message is that of the cause."
 HEAD = """# Error codes
 
 An error ends in its code, such as `[config.unknown_choice]`. The part before the dot is the area,
@@ -28,15 +30,15 @@ def page() -> str:
     for area, codes in groupby(sorted(error_codes().items()), lambda each: each[0].split(".")[0]):
         lines.append(f"## {area}\n")
         for code, messages in codes:
-            shown = "".join(f"\n    - {_as_code(message)}" for message in sorted(messages))
-            lines.append(f"- `{code}`{shown}")
+            shown = [_as_code(message) for message in sorted(messages) if not PLACEHOLDER.fullmatch(message)]
+            lines += [f"- `{code}`", *(f"    - {message}" for message in shown or [NO_MESSAGE])]
         lines.append("")
     return "\n".join(lines)
 
 
 def error_codes(package: Path = PACKAGE) -> dict[str, set[str]]:
     """The messages of each code. A code may be a literal, the default of a parameter `code`, an argument for such a parameter,
-    or a value of a variable `code`."""
+    a value of a variable `code`, or the first of two returned values."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(package.rglob("*.py"))]
     errors, helpers = _error_classes(trees), _functions_with_code(trees)
     messages: dict[str, set[str]] = defaultdict(set)
@@ -56,10 +58,14 @@ def first_arguments(package: Path = PACKAGE) -> Iterator[tuple[str, ast.expr]]:
 
 
 def _codes_of(node: ast.AST, errors: dict[str, str | None], helpers: dict[str, Function]) -> list[str]:
-    if isinstance(node, ast.Call) and (name := _name_of(node)) in errors.keys() | helpers.keys():
+    if isinstance(node, ast.Call) and (name := _name_of(node)) in errors:
         given = [code for argument in _arguments(node) for code in _literal_codes(argument)]
-        default = errors.get(name)
+        default = errors[name]
         return given or ([default] if default and len(node.args) < 3 else [])
+    if isinstance(node, ast.Call) and (name := _name_of(node)) in helpers:
+        return _code_for(helpers[name], node)
+    if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and len(node.value.elts) == 2:
+        return _literal_codes(node.value.elts[0])
     if isinstance(node, ast.Assign) and any(
         isinstance(name, ast.Name) and name.id == "code" for target in node.targets for name in ast.walk(target)
     ):
@@ -74,6 +80,9 @@ def _messages_of(
     if isinstance(node, ast.Call) and _name_of(node) in errors:
         parts = [each for each in _arguments(node) if not _is_code(each)]
         yield from _sentences(parts, function)
+        return
+    if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+        yield from _sentences(node.value.elts[1:], function)
         return
     source = node if isinstance(node, Function) else function
     if isinstance(node, ast.Call):
@@ -146,6 +155,14 @@ def _functions_with_code(trees: list[ast.Module]) -> dict[str, Function]:
         node for tree in trees for node in ast.walk(tree) if isinstance(node, Function) and node.name != "__init__"
     ]
     return {node.name: node for node in nodes if "code" in [each.arg for each in _parameters(node)]}
+
+
+def _code_for(helper: Function, call: ast.Call) -> list[str]:
+    """The literal code that a call gives for the parameter `code`."""
+    names = [each.arg for each in _parameters(helper)]
+    place = names.index("code") - (names[0] == "self")
+    given = [*call.args[place : place + 1], *(each.value for each in call.keywords if each.arg == "code")]
+    return [code for each in given for code in _literal_codes(each)]
 
 
 def _default_of_code(node: Function) -> str | None:

@@ -49,11 +49,9 @@ def test_codes_are_those_of_the_snapshot(scanner: ModuleType) -> None:
     assert now == before, f"added: {added}; removed: {removed}. If this is intended: {UPDATE}"
 
 
-def test_each_code_is_listed_with_a_message(scanner: ModuleType) -> None:
-    without = [code for code, messages in scanner.error_codes().items() if not messages]
-    assert without == []
+def test_the_page_lists_each_code(scanner: ModuleType) -> None:
     page = scanner.page()
-    assert all(f"- `{code}`\n" in page for code in scanner.error_codes())
+    assert all(f"- `{code}`\n    - " in page for code in scanner.error_codes())
 
 
 def test_codes_are_found_in_each_form_in_which_an_error_can_be_written(scanner: ModuleType, tmp_path: Path) -> None:
@@ -66,7 +64,11 @@ class UnreadableError(UserError):
 def check(name, code="config.too_small"):
     raise UserError(code, f"{name} is too small")
 
+def why(error):
+    return "hub.offline", f"{error} is why"
+
 def main(run, names):
+    check("data.size")
     check("--n", "cli.too_small")
     check("--m", code="cli.too_low")
     code = "a.b" if run else "a.c"
@@ -84,6 +86,7 @@ def main(run, names):
         "config.too_small": {"{name} is too small"},
         "cli.too_small": {"{name} is too small"},
         "cli.too_low": {"{name} is too small"},
+        "hub.offline": {"{error} is why"},
         "a.b": {"one two"},
         "a.c": {"one two"},
         "run.bad": {"{folder}: {names} {...}"},
