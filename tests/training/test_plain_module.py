@@ -183,7 +183,7 @@ def test_the_nan_guard_stops_it(
             "callbacks.nan_guard.on_nan=rollback",
         ),
         ("Automatic", ["+model.widht=3"], "config.unknown_setting", "model.widht"),
-        ("Counting", [], "model.attribute_taken", "Counting"),
+        ("Counting", [], "model.attribute_taken", "attribute iteration"),
         ("Unsavable", [], "model.unsafe_hyperparameters", "save_hyperparameters"),
     ],
 )

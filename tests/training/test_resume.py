@@ -276,7 +276,7 @@ def test_a_new_run_does_not_replace_a_run(
     before = contents(attacked)
     for dry in (["dry_run=true"], []):
         assert run(["train", *words, *dry]) == 2
-        assert_refused(capsys.readouterr().err, "run.already_exists", "output_dir=run", "overwrite=true")
+        assert_refused(capsys.readouterr().err, "run.already_exists", f"output_dir={attacked}", "overwrite=true")
     assert contents(attacked) == before
     assert run(["train", *words, "overwrite=true", "dry_run=true"]) == 0 and contents(attacked) == before
     assert run(["train", *words, "overwrite=true"]) == 0
