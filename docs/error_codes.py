@@ -4,6 +4,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import stylegan_lab
 
 PACKAGE = Path(stylegan_lab.__file__).parent
 CODE = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z][a-z0-9]*(_[a-z0-9]+)*")
+VARIABLE = re.compile(r"code|\w+_CODES")  # of one code, or a table of them
 PLACEHOLDER = re.compile(r"\{[\w.]+\}")
 NO_MESSAGE = "The message is that of the cause."
 HEAD = """# Error codes
@@ -36,9 +38,10 @@ def page() -> str:
     return "\n".join(lines)
 
 
+@cache
 def error_codes(package: Path = PACKAGE) -> dict[str, set[str]]:
     """The messages of each code. A code may be a literal, the default of a parameter `code`, an argument for such a parameter,
-    a value of a variable `code`, or the first of two returned values."""
+    a value of a variable `code` or of a table `..._CODES`, or the first of two returned values."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(package.rglob("*.py"))]
     errors, helpers = _error_classes(trees), _functions_with_code(trees)
     messages: dict[str, set[str]] = defaultdict(set)
@@ -67,7 +70,9 @@ def _codes_of(node: ast.AST, errors: dict[str, str | None], helpers: dict[str, F
     if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and len(node.value.elts) == 2:
         return _literal_codes(node.value.elts[0])
     if isinstance(node, ast.Assign) and any(
-        isinstance(name, ast.Name) and name.id == "code" for target in node.targets for name in ast.walk(target)
+        isinstance(name, ast.Name) and VARIABLE.fullmatch(name.id)
+        for target in node.targets
+        for name in ast.walk(target)
     ):
         return [code for each in ast.walk(node.value) for code in _literal_codes(each)]
     return [_default_of_code(node)] if isinstance(node, Function) and _default_of_code(node) else []

@@ -57,6 +57,8 @@ def test_the_page_lists_each_code(scanner: ModuleType) -> None:
 def test_codes_are_found_in_each_form_in_which_an_error_can_be_written(scanner: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "some.py").write_text(
         """
+HTTP_CODES = {404: "download.not_found"}
+
 class UnreadableError(UserError):
     def __init__(self, path, reason, code="file.unreadable"):
         super().__init__(code, f"{path} {reason}")
@@ -86,6 +88,7 @@ def main(run, names):
         "config.too_small": {"{name} is too small"},
         "cli.too_small": {"{name} is too small"},
         "cli.too_low": {"{name} is too small"},
+        "download.not_found": set(),
         "hub.offline": {"{error} is why"},
         "a.b": {"one two"},
         "a.c": {"one two"},
