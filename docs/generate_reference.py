@@ -1,9 +1,11 @@
-"""Write docs/configs.md, docs/commands.md and docs/api.md, which only the site has (`make docs`)."""
+"""Write docs/configs.md, docs/commands.md, docs/api.md and docs/error-codes.md, which only the site has (`make docs`)."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import error_codes  # of this folder
 
 import stylegan_lab
 from stylegan_lab.cli.main import COMMANDS
@@ -72,3 +74,4 @@ if __name__ == "__main__":
     (DOCS / "configs.md").write_text(configs(), encoding="utf-8")
     (DOCS / "commands.md").write_text(commands(), encoding="utf-8")
     (DOCS / "api.md").write_text(api(), encoding="utf-8")
+    (DOCS / "error-codes.md").write_text(error_codes.page(), encoding="utf-8")

@@ -18,6 +18,7 @@ class UserError(Exception):
             code, message = "", code
         super().__init__(code, hide_environment(message))
         self.code = code
+        self.__notes__ = [f"[{code}]"]  # shown below the message in tracebacks, which loader workers send as text
 
     def __str__(self) -> str:
         return str(self.args[1])

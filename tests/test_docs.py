@@ -17,7 +17,7 @@ from stylegan_lab.evaluation.metrics import METRICS
 
 DOCS = Path(__file__).parent.parent / "docs"
 FENCE = re.compile(r"(?:^`(?P<path>[\w./-]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
-GENERATED = {"commands.md", "api.md", "configs.md"}  # by `make docs`
+GENERATED = {"commands.md", "api.md", "configs.md", "error-codes.md"}  # by `make docs`
 PAGES = sorted({path.name for path in DOCS.glob("*.md")} - GENERATED)
 LONG = {
     "sweeps.md",

@@ -65,7 +65,9 @@ class Checkpointing(L.Callback):
         """Save this iteration, once, unless a weight is NaN or infinite; return whether it is saved. Every rank must call it."""
         run = Run.from_trainer(trainer)
         if trainer.is_global_zero and not (run.folder / "config.yaml").exists():
-            raise UserError(f"{run.folder} is missing: it was moved or deleted during the training")
+            raise UserError(
+                "run.folder_missing", f"{run.folder} is missing: it was moved or deleted during the training"
+            )
         path = run.checkpoints / f"{module.iteration:06d}.ckpt"
         if self._saved_iteration != module.iteration:
             if max_over_ranks(int(bad := _first_non_finite(trainer, module) is not None), module.device):

@@ -35,7 +35,8 @@ class NaNGuard(L.Callback):
         check_at_least("callbacks.nan_guard.max_rollbacks", max_rollbacks, 0)
         if not 0 < lr_mult <= 1:
             raise UserError(
-                f"callbacks.nan_guard.lr_mult={lr_mult} multiplies the learning rate: above 0 and at most 1 is expected"
+                "config.out_of_range",
+                f"callbacks.nan_guard.lr_mult={lr_mult} multiplies the learning rate: above 0 and at most 1 is expected",
             )
         self.patience, self.on_nan, self.lr_mult, self.max_rollbacks = patience, on_nan, lr_mult, max_rollbacks
         self._consecutive: int | Tensor = 0

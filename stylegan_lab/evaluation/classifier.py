@@ -52,7 +52,9 @@ def train_classifier(images: Tensor, labels: Tensor, classes: int, seed: int = 0
     """Train a classifier on images in [0, 1] with labels below `classes`, or load it from the cache."""
     if len(images) != len(labels) or not len(images) or int(labels.max()) >= classes:
         raise UserError(
-            f"cannot train a classifier of {classes} classes on {len(images)} images with {len(labels)} labels up to {labels.max()}"
+            "evaluation.labels_mismatch",
+            f"a classifier of {classes} classes cannot be trained on {len(images)} images with {len(labels)} labels from 0 to "
+            f"{labels.max()}",
         )
     images, labels = images.cpu(), labels.cpu().long()
     path = cache_dir() / "classifiers" / f"{_cache_key(images, labels, classes, seed)}.pt"

@@ -39,8 +39,9 @@ class FeatureSet:
         self._radii: dict[int, Tensor] = {}
         if bad := int((~self.vectors.isfinite()).any(1).sum()):
             raise UserError(
+                "evaluation.features_not_finite",
                 f"the features of {bad} of {len(vectors)} images are not finite: the weights of the feature network "
-                f"are damaged, or its activations overflow"
+                f"are damaged, or its activations overflow; give another weights file",
             )
 
     def __len__(self) -> int:
@@ -199,12 +200,15 @@ def _load_transformers_model(name: str, class_name: str, weights: str) -> Any:
         library = import_module("transformers")
     except ImportError:
         raise UserError(
-            f"features={name} needs the transformers library: pip install 'stylegan_lab[metrics]'"
+            "evaluation.package_missing",
+            f"features={name} needs the transformers library: pip install 'stylegan_lab[metrics]'",
         ) from None
     try:
         return getattr(library, class_name).from_pretrained(weights).float().eval().requires_grad_(False)
     except (OSError, ValueError) as error:
-        raise UserError(f"{weights} cannot be read as weights of {name}: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            "weights.unreadable", f"{weights} cannot be read as weights of {name}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 @cache

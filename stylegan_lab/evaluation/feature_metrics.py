@@ -121,7 +121,8 @@ def feature_metrics(features: MetricFeatures, names: Sequence[str] = ("fid", "ki
         comparisons["is"] = partial(inception_score, head=features.head), "higher", protocol, INCEPTION_SCORE_SPLITS
     elif "is" in names:
         raise UserError(
-            f"metrics: `is` needs a network with a classifier, and {features.name} has none; use features=inception"
+            "evaluation.no_classifier",
+            f"metrics: `is` needs a network with a classifier, and {features.name} has none; use features=inception",
         )
     metrics = {}
     for name in names:

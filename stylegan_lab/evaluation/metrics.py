@@ -99,8 +99,12 @@ def check_metric_inputs(name: str, metric: Metric, size: int, *counts: int) -> N
     """Raise an error if a metric cannot be computed from `counts` images and references of `size` pixels."""
     if min(counts) < metric.min_images:
         found = " and ".join(map(str, dict.fromkeys(counts)))
-        raise UserError(f"{name} needs at least {metric.min_images} images and as many references; there are {found}")
+        raise UserError(
+            "evaluation.too_few_images",
+            f"{name} needs at least {metric.min_images} images and as many references; there are {found}",
+        )
     if size < metric.min_size:
         raise UserError(
-            f"{name} needs images of at least {metric.min_size}x{metric.min_size} pixels; their side is {size}"
+            "evaluation.images_too_small",
+            f"{name} needs images of at least {metric.min_size}x{metric.min_size} pixels; their side is {size}",
         )

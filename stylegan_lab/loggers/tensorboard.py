@@ -18,7 +18,9 @@ from stylegan_lab.runs.run import Run
 def tensorboard_logger(run: Run) -> Logger:
     """Return the logger of the config choice `logger=tensorboard`."""
     if find_spec("tensorboard") is None:
-        raise UserError("logger=tensorboard needs the extra `track`: pip install 'stylegan_lab[track]'")
+        raise UserError(
+            "logger.package_missing", "logger=tensorboard needs the extra `track`: pip install 'stylegan_lab[track]'"
+        )
     return BackgroundLogger("tensorboard", lambda: TensorBoardLogger(run.folder / "tensorboard"))
 
 

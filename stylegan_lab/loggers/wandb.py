@@ -58,7 +58,10 @@ def wandb_logger(
 ) -> Logger:
     """Return the logger of the config choice `logger=wandb`; conf/logger/wandb.yaml describes the settings."""
     if unknown := [name for name in checkpoints or () if name not in CHECKPOINTS]:
-        raise UserError(f"logger.wandb.checkpoints: {unknown[0]} is unknown; choices: {', '.join(CHECKPOINTS)}")
+        raise UserError(
+            "config.unknown_choice",
+            f"logger.wandb.checkpoints: {unknown[0]} is unknown; choices: {', '.join(CHECKPOINTS)}",
+        )
     destination = WandBRun(project, entity, group, job_type, [hide_environment(tag) for tag in tags or ()])
     return BackgroundLogger(
         "wandb",

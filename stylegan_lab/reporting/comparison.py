@@ -84,7 +84,10 @@ class RunComparison:
         try:
             import pandas as pd
         except ImportError:
-            raise UserError("to_pandas() needs pandas; install it with pip install pandas, or use as_json()") from None
+            raise UserError(
+                "compare.package_missing",
+                "to_pandas() needs pandas; install it with pip install pandas, or use as_json()",
+            ) from None
         return pd.read_csv(io.StringIO(as_csv(self)))
 
     def as_json(self) -> dict[str, Any]:
@@ -162,7 +165,10 @@ def _score_columns(rows: Sequence[ComparisonTableRow], score_names: Sequence[str
     available = list(dict.fromkeys(name for run in runs for name in run.scores))
     for name in score_names:
         if _full_name(name, available) is None:
-            raise UserError(f"--scores {name}: no run has this score; available: {', '.join(available) or 'none'}")
+            raise UserError(
+                "compare.unknown_score",
+                f"--scores {name}: no run has this score; available: {', '.join(available) or 'none'}",
+            )
     tests = [name for name in available if name.startswith("test/")]
     chosen = [full for name in score_names if (full := _full_name(name, available))] or tests or available
     directions = score_directions(chosen, runs)

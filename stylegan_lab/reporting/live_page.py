@@ -31,7 +31,10 @@ class WatchServer(ThreadingHTTPServer):
         try:
             super().__init__((HOST, port), _Handler)
         except OSError as error:
-            raise UserError(f"--port={port}: {error.strerror}; give another port, or 0 for a free one") from None
+            raise UserError(
+                "watch.address_unavailable",
+                f"--port={port} cannot be used: {error.strerror}; give another port, or 0 for a free one",
+            ) from None
 
     @property
     def url(self) -> str:

@@ -30,7 +30,9 @@ def write_checkpoint(contents: Contents, path: Path) -> None:
         reason = error.strerror if isinstance(error, OSError) else hashed.failure or error
         there = next(folder for folder in path.absolute().parents if folder.exists())
         free = shutil.disk_usage(there).free / 1e6
-        raise UserError(f"{path} cannot be written: {reason} ({free:,.0f} MB are free there)") from error
+        raise UserError(
+            "checkpoint.not_writable", f"{path} cannot be written: {reason} ({free:,.0f} MB are free there)"
+        ) from error
 
 
 def read_checkpoint(path: Path) -> Contents:
@@ -45,7 +47,7 @@ def verify_checkpoint(path: Path) -> Path:
     if not index.is_intact(path):
         intact = next((other for other in index.newest_first() if other != path and index.is_intact(other)), None)
         hint = f"; {path.with_name(intact.name)} is intact, use it instead" if intact else ""
-        raise UserError(f"{path} cannot be read: it is damaged, or not a checkpoint{hint}")
+        raise UserError("checkpoint.damaged", f"{path} cannot be read: it is damaged, or not a checkpoint{hint}")
     return path
 
 
@@ -55,15 +57,24 @@ def load_checkpoint(path: Path) -> Contents:
         contents: Contents = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(
-            f"{path} cannot be read: it is not a checkpoint, or contains more than tensors and plain values"
+            "checkpoint.unreadable",
+            f"{path} cannot be read: it is not a checkpoint, or contains more than tensors and plain values",
         ) from error
     if not isinstance(contents, dict) or not {"config", "state_dict", "iteration"} <= contents.keys():
-        raise UserError(f"{path} is not a checkpoint of stylegan_lab")
+        raise UserError(
+            "checkpoint.unknown_format",
+            f"{path} is not a checkpoint of stylegan_lab; stylegan-lab import reads weights of other projects",
+        )
     schema = contents.get("schema")
     if not isinstance(schema, int) or schema < 1:
-        raise UserError(f"{path} is not a checkpoint of stylegan_lab: it has no schema number")
+        raise UserError(
+            "checkpoint.unknown_format", f"{path} is not a checkpoint of stylegan_lab: it has no schema number"
+        )
     if schema > SCHEMA:
-        raise UserError(f"{path} was written by a newer stylegan_lab (schema {schema}; this one reads up to {SCHEMA})")
+        raise UserError(
+            "checkpoint.too_new",
+            f"{path} was written by a newer stylegan_lab (schema {schema}; this one reads up to {SCHEMA}); update stylegan_lab",
+        )
     for migrate in MIGRATIONS[schema - 1 :]:
         migrate(contents)
     return contents | {"schema": SCHEMA}

@@ -34,9 +34,13 @@ def find_run(path: str | Path) -> tuple[Run, str]:
     if (place / "config.yaml").is_file():
         return Run(place), "last"
     if place.is_dir() and (runs := sorted(place.glob("**/config.yaml"), key=lambda file: file.stat().st_mtime)):
-        raise UserError(f"{path} is not a run but holds {len(runs)}; the newest is {runs[-1].parent}")
+        raise UserError(
+            "run.folder_of_runs",
+            f"{path} is not a run; it contains {len(runs)} runs, of which the newest is {runs[-1].parent}",
+        )
     raise UserError(
-        f"{path} is neither a run's folder (with config.yaml in it) nor a checkpoint (.ckpt); `latest` is the newest run in runs/"
+        "run.not_found",
+        f"{path} is neither a run's folder (with config.yaml in it) nor a checkpoint (.ckpt); `latest` is the newest run in runs/",
     )
 
 
@@ -82,10 +86,14 @@ def check_finished(run: Run) -> RunState:
     """The state of a run that was trained to the end of its budget. Refuses every other run, and says how far it is."""
     state = read_state(run.folder)
     if state is None:
-        raise UserError(f"{run.folder} is not finished: it has no readable {FILE_NAME}")
+        raise UserError(
+            "run.state_unreadable", f"{run.folder} is not finished: it has no readable {FILE_NAME}; resume it first"
+        )
     if not state.is_finished:
         raise UserError(
-            f"{run.folder} is not finished: it is {state.status}, at iteration {state.iteration} of {state.budget}"
+            "run.not_finished",
+            f"{run.folder} is not finished: it is {state.status}, at iteration {state.iteration} of {state.budget}; "
+            "resume it first",
         )
     return state
 
@@ -94,7 +102,7 @@ def recorded_config(run: Run) -> dict[str, Any]:
     """The config that the run recorded."""
     text = read_text(run, "config.yaml")
     advice = "Restore the file, or start a new run in another folder"
-    damaged = UserError(f"{run.folder} cannot be resumed: its config.yaml is damaged. {advice}")
+    damaged = UserError("run.config_damaged", f"{run.folder} cannot be resumed: its config.yaml is damaged. {advice}")
     try:
         config: Any = OmegaConf.to_container(OmegaConf.create(text))
     except Exception as error:  # the parser raises another one for each kind of damage
@@ -160,8 +168,9 @@ def read_text(run: Run, name: str) -> str:
         return (run.folder / name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise UserError(
+            "run.file_missing",
             f"{run.folder} cannot be resumed: its {name} is missing or unreadable. Restore the file, or start a new run in "
-            "another folder (the checkpoints of this one can still be evaluated and used)"
+            "another folder (the checkpoints of this one can still be evaluated and used)",
         ) from None
 
 
@@ -169,10 +178,13 @@ def _runs_of(place: str) -> list[Path]:
     matches = [place] if Path(place).exists() else glob.glob(place, recursive=True)  # noqa: PTH207  absolute ones too
     paths = sorted(map(Path, matches), key=_order)
     if not paths:
-        raise UserError(f"{place}: no run folder, folder with runs or pattern matches this")
+        raise UserError("run.not_found", f"{place} does not exist, and no folder matches it as a pattern")
     runs = [run for path in paths if path.is_dir() for run in _runs_below(path)]
     if not runs:
-        raise UserError(f"{place} contains no runs (folders with config.yaml, metrics.jsonl or environment.json)")
+        raise UserError(
+            "run.none_in_folder",
+            f"{place} contains no runs (folders with config.yaml, metrics.jsonl or environment.json)",
+        )
     return runs
 
 

@@ -51,7 +51,7 @@ class Run:
         if Path(name).is_file():
             return Path(name)
         have = ", ".join(sorted(path.stem for path in self.checkpoints.glob("*.ckpt"))) or "none yet"
-        raise UserError(f"{self.folder} has no checkpoint {name}; it has: {have}")
+        raise UserError("checkpoint.not_found", f"{self.folder} has no checkpoint {name}; it has: {have}")
 
     def newest(self) -> Path | None:
         return CheckpointIndex.read(self.checkpoints).path_of("last")
@@ -71,7 +71,7 @@ class Run:
             if (descriptor := try_lock(self.folder / LOCK_FILE)) is not None:
                 break
         if descriptor is None:
-            raise UserError(f"{self.folder} is being trained by another process; wait for it or stop it")
+            raise UserError("run.locked", f"{self.folder} is being trained by another process; wait for it or stop it")
         try:
             remove_leftovers(self.folder)
             remove_leftovers(self.checkpoints)
@@ -88,9 +88,9 @@ class Run:
             try:
                 make_writable(folder)
             except FileExistsError:
-                raise UserError(f"{folder} is not a folder; {advice}") from None
+                raise UserError("run.not_a_folder", f"{folder} is not a folder; {advice}") from None
             except OSError as error:
-                raise UserError(f"{folder} cannot be written: {error.strerror}; {advice}") from None
+                raise UserError("run.not_writable", f"{folder} cannot be written: {error.strerror}; {advice}") from None
 
     @property
     def exists(self) -> bool:
@@ -153,5 +153,7 @@ def new_run(parent: Path, prefix: str = "") -> Run:
         except FileExistsError:
             continue
         except OSError as error:
-            raise UserError(f"cannot make a run folder in {parent}: {error.strerror}; give output_dir=FOLDER") from None
+            raise UserError(
+                "run.not_writable", f"no run folder can be made in {parent}: {error.strerror}; give output_dir=FOLDER"
+            ) from None
         return Run(folder)

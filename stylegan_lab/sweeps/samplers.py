@@ -60,7 +60,10 @@ class OptunaStudy:
                 self._study = self._optuna.create_study(study_name="sweep", storage=self._storage(), **options)
             except Exception as error:
                 sentence = str(error).splitlines()[0]
-                raise UserError(f"sweep.storage={self._settings.storage} cannot be used: {sentence}") from error
+                raise UserError(
+                    "sweep.storage_unusable",
+                    f"sweep.storage={self._settings.storage} cannot be used: {sentence}; correct it, or use sweep.storage=journal",
+                ) from error
             self._check_same_definition()
 
     def next_trial(self) -> tuple[Trial, int] | None:
@@ -197,8 +200,9 @@ class OptunaStudy:
         for key, now in json.loads(json.dumps(definition)).items():
             if before[key] != now:
                 raise UserError(
+                    "sweep.definition_changed",
                     f"{self._plan.folder} contains a search with other {key}: {_plain(before[key])}, now {_plain(now)}; "
-                    "use the same again (only sweep.n_trials may grow), or another output_dir"
+                    "use the same again (only sweep.n_trials may grow), or another output_dir",
                 )
 
 
@@ -210,7 +214,7 @@ def load_optuna() -> Any:
         import optuna
     except ImportError:
         message = "searches need Optuna: pip install 'stylegan_lab[sweep]'; sweep=grid and seeds=5 work without it"
-        raise UserError(message) from None
+        raise UserError("sweep.package_missing", message) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

@@ -55,23 +55,27 @@ def check_axes(axes: Iterable[SearchAxis], sampler: str) -> None:
     for axis in axes:
         override = f"{axis.key}={axis.text}"
         if axis.step is not None and not axis.values:
-            raise UserError(f"{override} is empty")
+            raise UserError("sweep.empty_range", f"{override} has no values; check the limits and the step")
         if sampler == "grid" and not axis.values:
             raise UserError(
+                "sweep.interval_in_grid",
                 f"{override}: a grid cannot enumerate an interval; give a list or range(), "
-                "or search it with sweep=search sweep.n_trials=20"
+                "or search it with sweep=search sweep.n_trials=20",
             )
         if sampler == "cmaes" and not axis.is_number:
             raise UserError(
+                "sweep.cmaes_needs_numbers",
                 f"{override}: sweep.sampler=cmaes needs numbers, given by interval() or range(); "
-                "sweep.sampler=tpe accepts lists as well"
+                "sweep.sampler=tpe accepts lists as well",
             )
         if not axis.values and not axis.low < axis.high:
-            raise UserError(f"{override} is empty: the lower bound comes first")
+            raise UserError("sweep.empty_range", f"{override} has no values; give the lower limit first")
         if axis.log and axis.low <= 0:
-            raise UserError(f"{override}: the lower bound of a logarithmic interval must be above 0")
+            raise UserError(
+                "sweep.log_bound_not_positive", f"{override}: the lower bound of a logarithmic interval must be above 0"
+            )
         if len(set(axis.values)) < len(axis.values):
-            raise UserError(f"{override} lists a value twice")
+            raise UserError("sweep.repeated_value", f"{override} lists a value twice; remove one of the two")
 
 
 def grid_points(axes: Sequence[SearchAxis]) -> Iterator[Point]:
@@ -100,7 +104,9 @@ def _parse_overrides(overrides: Sequence[str]) -> list[Override]:
             parsed += OverridesParser.create().parse_overrides([override])
         except OverrideParseException as error:
             reason = str(error).splitlines()[0]
-            raise UserError(f"cannot parse {override}: {reason[0].lower()}{reason[1:]}") from None
+            raise UserError(
+                "config.override_syntax", f"{override} cannot be parsed: {reason[0].lower()}{reason[1:]}"
+            ) from None
     return parsed
 
 

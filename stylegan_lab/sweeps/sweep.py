@@ -33,7 +33,9 @@ def run_sweep(arguments: Sequence[str], hydra_context: Any, task: Any, config: D
         print("\n".join(plan.lines()))
         return
     if (plan.folder / "config.yaml").is_file():
-        raise UserError(f"{plan.folder} is the folder of a run; give the sweep a new one: output_dir=FOLDER")
+        raise UserError(
+            "sweep.folder_is_run", f"{plan.folder} is the folder of a run; give the sweep a new one: output_dir=FOLDER"
+        )
     Run(plan.folder).create()
     (plan.folder / TRIALS).mkdir(exist_ok=True)
     source: TrialSource = GridSampler(plan) if is_grid else OptunaStudy(plan)
@@ -80,10 +82,11 @@ def _exit(code: int, trials: Sequence[Trial], plan: SweepPlan) -> None:
         raise SystemExit(code)
     states = [trial.state for trial in trials]
     failed, stopped = (f"{states.count(state)} of {plan.num_trials} trials" for state in ("failed", "stopped"))
-    resume = f"{stopped} were stopped; run the same command to resume them"
-    summary = f"{failed} failed" if "failed" in states else resume
-    if listed := [trial for trial in trials if trial.state in ("failed", "stopped")]:
-        lines = [f"#{trial.number} {trial.label()}: {trial.state}, {trial.reason}" for trial in listed]
-        raise UserError("\n".join([summary, *lines]))
+    listed = [trial for trial in trials if trial.state in ("failed", "stopped")]
+    lines = "".join(f"\n#{trial.number} {trial.label()}: {trial.state}, {trial.reason}" for trial in listed)
+    if "failed" in states:
+        raise UserError("sweep.trials_failed", f"{failed} failed{lines}")
+    if listed:
+        raise UserError("sweep.trials_stopped", f"{stopped} were stopped; run the same command to resume them{lines}")
     if running := states.count("running"):
         print(f"{running} trials are still running in other processes; run the same command when they have exited")

@@ -44,35 +44,49 @@ class SweepSettings:
         check_at_least("sweep.seed", self.seed, 0)
         if self.sampler != "grid":
             if self.n_trials is None:
-                raise UserError(f"sweep.sampler={self.sampler} needs the number of trials, such as sweep.n_trials=20")
+                raise UserError(
+                    "sweep.n_trials_missing",
+                    f"sweep.sampler={self.sampler} needs the number of trials, such as sweep.n_trials=20",
+                )
             check_at_least("sweep.n_trials", self.n_trials, 1)
         elif self.n_trials is not None:
             raise UserError(
-                f"sweep.n_trials={self.n_trials}: a grid runs all of its points; remove it, or use sweep.sampler=tpe"
+                "sweep.n_trials_of_grid",
+                f"sweep.n_trials={self.n_trials}: a grid runs all of its points; remove it, or use sweep.sampler=tpe",
             )
         elif self.pruner:
             raise UserError(
-                f"sweep.pruner={self.pruner}: a grid is not pruned; use a search, such as sweep.sampler=tpe"
+                "sweep.pruner_of_grid",
+                f"sweep.pruner={self.pruner}: a grid is not pruned; use a search, such as sweep.sampler=tpe",
             )
         if not self.objectives:
-            raise UserError("sweep.objectives=[]: at least one metric is expected, such as val/ssim")
+            raise UserError(
+                "sweep.no_objectives", "sweep.objectives=[]: at least one metric is expected, such as val/ssim"
+            )
         if len(set(self.objectives)) < len(self.objectives):
-            raise UserError(f"sweep.objectives=[{','.join(self.objectives)}] lists a metric twice")
+            raise UserError(
+                "sweep.repeated_objective",
+                f"sweep.objectives=[{','.join(self.objectives)}] lists a metric twice; remove one of the two",
+            )
         if self.sampler == "cmaes" and len(self.objectives) > 1:
             raise UserError(
-                f"sweep.sampler=cmaes supports one objective, not {len(self.objectives)}; sweep.sampler=tpe supports several"
+                "sweep.several_objectives",
+                f"sweep.sampler=cmaes supports one objective, not {len(self.objectives)}; sweep.sampler=tpe supports several",
             )
         if self.pruner and len(self.objectives) > 1:
             raise UserError(
-                f"sweep.pruner={self.pruner} supports one objective, not {len(self.objectives)}; give sweep.pruner=null"
+                "sweep.several_objectives",
+                f"sweep.pruner={self.pruner} supports one objective, not {len(self.objectives)}; give sweep.pruner=null",
             )
         if self.pruner and self.seeds > 1:
             raise UserError(
-                f"sweep.pruner={self.pruner} needs one seed per point, not sweep.seeds={self.seeds}; give sweep.pruner=null"
+                "sweep.pruner_with_seeds",
+                f"sweep.pruner={self.pruner} needs one seed per point, not sweep.seeds={self.seeds}; give sweep.pruner=null",
             )
         if self.storage not in ("journal", "sqlite") and "://" not in self.storage:
             raise UserError(
-                f"sweep.storage={self.storage} is unknown; choices: journal, sqlite, or the URL of a database"
+                "config.unknown_choice",
+                f"sweep.storage={self.storage} is unknown; choices: journal, sqlite, or the URL of a database",
             )
 
 
@@ -89,7 +103,8 @@ class SweepPlan:
         self.common_overrides = [*defaults, *overrides]
         if settings.sampler != "grid" and not self.axes:
             raise UserError(
-                f"sweep.sampler={settings.sampler} has nothing to search: give 'KEY=interval(LOW,HIGH)' or KEY=A,B"
+                "sweep.nothing_to_search",
+                f"sweep.sampler={settings.sampler} has nothing to search: give 'KEY=interval(LOW,HIGH)' or KEY=A,B",
             )
         self.folder, self.flags = Path(config.hydra.sweep.dir).absolute(), config_flags(config)
         composed = [  # composing raises if a key or a choice does not exist
@@ -139,24 +154,34 @@ def objective_directions(settings: SweepSettings, metrics: Mapping[str, Metric])
     found: dict[str, Direction] = {}
     for name, direction in settings.directions.items():
         if direction not in ("lower", "higher"):
-            raise UserError(f"sweep.directions.{name}={direction}: lower or higher is expected")
+            raise UserError(
+                "config.unknown_choice", f"sweep.directions.{name}={direction} is unknown; choices: lower, higher"
+            )
         if name not in settings.objectives:
             raise UserError(
-                f"sweep.directions.{name}: {name} is missing from sweep.objectives=[{','.join(settings.objectives)}]"
+                "sweep.direction_without_objective",
+                f"sweep.directions.{name}: {name} is missing from sweep.objectives=[{','.join(settings.objectives)}]; add it there",
             )
     for name in settings.objectives:
         split, _, metric_name = name.partition("/")
         metric = metrics.get(metric_name) if split in ("val", "test") else None
         configured = settings.directions.get(name)
         if metric and configured and configured != metric.direction:
-            raise UserError(f"sweep.directions.{name}={configured}: {metric.direction} is better for this metric")
+            raise UserError(
+                "sweep.wrong_direction",
+                f"sweep.directions.{name}={configured}: {metric.direction} is better for this metric; leave it out",
+            )
         if metric is None and configured is None:
             names = [f"{each}/{metric_name}" for each in ("val", "test") for metric_name in metrics]
             suggestion = did_you_mean(name, names)
             if split in ("val", "test") or suggestion:
-                raise UserError(f"sweep.objectives: {name} is unknown{suggestion}; choices: {', '.join(names)}")
+                raise UserError(
+                    "sweep.unknown_objective",
+                    f"sweep.objectives: {name} is unknown{suggestion}; choices: {', '.join(names)}",
+                )
             raise UserError(
-                f"sweep.objectives: the direction of {name} is not known; give '+sweep.directions={{{name}:lower}}'"
+                "sweep.direction_missing",
+                f"sweep.objectives: the direction of {name} is not known; give '+sweep.directions={{{name}:lower}}'",
             )
         found[name] = metric.direction if metric else settings.directions[name]
     return found
@@ -172,8 +197,12 @@ def _not_overridden(overrides: Sequence[str], by: Sequence[str]) -> list[str]:
 def _seeds(number: int, axis: SearchAxis | None, config: DictConfig) -> list[int | None]:
     if axis is not None:
         if number > 1:
-            raise UserError(f"seed={axis.text} and seeds={number} both choose the seeds; remove one of them")
+            raise UserError(
+                "sweep.seeds_twice", f"seed={axis.text} and seeds={number} both choose the seeds; remove one of them"
+            )
         if bad := [value for value in axis.values if not value.isdigit()] or ([] if axis.values else [axis.text]):
-            raise UserError(f"seed={bad[0]}: integers are expected, such as seed=0,1,2 or seeds=3")
+            raise UserError(
+                "sweep.seed_not_integer", f"seed={bad[0]}: integers are expected, such as seed=0,1,2 or seeds=3"
+            )
         return [int(value) for value in axis.values]
     return [None] if number == 1 else [int(config.seed) + index for index in range(number)]

@@ -24,8 +24,9 @@ def check_sections(path: Path, contents: Mapping[str, Any], experiment: Experime
     if missing:
         listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise UserError(
+            "checkpoint.section_missing",
             f"{path} cannot be resumed: {listed} {'is' if len(missing) == 1 else 'are'} missing or damaged in it. Resume from "
-            "another checkpoint of the run, or start a new one"
+            "another checkpoint of the run, or start a new one",
         )
 
 

@@ -59,9 +59,11 @@ def check_values(config: DictConfig) -> None:
     """Check the settings that belong to no group: names, types, ranges, and whether the hardware has what they ask for."""
     known = [*OmegaConf.load(CONF / "train.yaml"), *(path.name for path in CONF.iterdir() if path.is_dir())]
     if unknown := [str(key) for key in config if key not in known]:
+        if (sentence := synonym_for(unknown[0])) is not None:
+            raise UserError("config.synonym", sentence)
         raise UserError(
-            synonym_for(unknown[0])
-            or f"{unknown[0]} is not a setting{did_you_mean(unknown[0], known)}; put values of your own under vars"
+            "config.unknown_setting",
+            f"{unknown[0]} is not a setting{did_you_mean(unknown[0], known)}; put values of your own under vars",
         )
     for key, hint in SETTING_TYPES.items():
         check_setting_type(key, to_plain_container(config)[key], hint)
@@ -73,17 +75,18 @@ def check_values(config: DictConfig) -> None:
     check_hardware(config)
     if limits := [key for key in config.trainer if str(key).startswith(("max_", "min_"))]:
         limit = f"trainer.{limits[0]}"
-        raise UserError(synonym_for(limit) or f"{limit}: set iterations=N, epochs=N or images=N")
+        sentence = synonym_for(limit) or f"{limit} is not used: set iterations=N, epochs=N or images=N"
+        raise UserError("config.synonym", sentence)
     if sentence := next(filter(None, (synonym_for(f"trainer.{key}") for key in config.trainer)), None):
-        raise UserError(sentence)
+        raise UserError("config.synonym", sentence)
     for group in ("trainer", "strategy"):
         for key in config[group]:
             if (instead := TRAINER_REPLACEMENTS.get(str(key))) is not None:
-                raise UserError(f"{group}.{key} is for a single optimizer: {instead}")
+                raise UserError("config.unsupported_setting", f"{group}.{key} is for a single optimizer: {instead}")
     named = str(config.strategy.strategy)
     if why := next((why for name, why in UNSUPPORTED_STRATEGIES.items() if named.startswith(name)), None):
         advice = "Use ddp, and micro_batches=2 if the GPU's memory is too small"
-        raise UserError(f"strategy.strategy={named}: {why}. {advice}")
+        raise UserError("device.unsupported_strategy", f"strategy.strategy={named}: {why}. {advice}")
     check_arguments("trainer", L.Trainer, to_plain_container(config.trainer), complete=False)
     check_arguments("strategy", L.Trainer, strategy_arguments(config), complete=False)
 
@@ -97,8 +100,9 @@ def check_model_fits_data(module: BaseModel, data: ImageDataModule, choices: Map
         )
         fitting_models = matching_choices("model", lambda it: data.serves(it.batch_type))
         raise UserError(
+            "model.data_mismatch",
             f"model={model} needs {describe_batch_type(module.batch_type)}; data={source} has {data.batch_description} "
-            f"(try data={' or '.join(fitting_data) or 'another'}, or model={' or '.join(fitting_models) or 'another'})"
+            f"(try data={' or '.join(fitting_data) or 'another'}, or model={' or '.join(fitting_models) or 'another'})",
         )
     check_extra_draws(module, model)
     check_classes(module, data, source)
@@ -110,8 +114,9 @@ def check_model_fits_data(module: BaseModel, data: ImageDataModule, choices: Map
         if data.size % multiple or data.size < minimum:
             nearest = max(minimum, multiple * max(1, round(data.size / multiple)))
             raise UserError(
+                "network.size_unsupported",
                 f"data.size={data.size} does not fit {name} ({type(net).__name__}), which takes "
-                f"{f'multiples of {multiple}' if multiple > 1 else 'sizes'} from {minimum} on; the nearest is data.size={nearest}"
+                f"{f'multiples of {multiple}' if multiple > 1 else 'sizes'} from {minimum} on; the nearest is data.size={nearest}",
             )
 
 
@@ -121,7 +126,11 @@ def check_extra_draws(module: BaseModel, model: str) -> None:
     for name, source in module.extra_draws.items():
         if source not in keys or name in keys:
             have = f"the keys of its batch_type are {', '.join(keys)}"
-            raise UserError(f"model={model}: extra_draws={{{name!r}: {source!r}}} draws {name} from {source}; {have}")
+            raise UserError(
+                "model.invalid_extra_draws",
+                f"model={model}: extra_draws={{{name!r}: {source!r}}} draws {name} from {source}; {have}. "
+                "Draw a new key from one of them",
+            )
 
 
 def check_classes(module: BaseModel, data: ImageDataModule, source: str) -> None:
@@ -129,8 +138,9 @@ def check_classes(module: BaseModel, data: ImageDataModule, source: str) -> None
     of_model, of_data = list(getattr(module, "classes", [])), [str(name) for name in getattr(data, "classes", [])]
     if of_model and of_model != of_data:
         raise UserError(
+            "model.classes_mismatch",
             f"model.classes=[{', '.join(of_model)}] does not match data={source}, which has the classes "
-            f"[{', '.join(of_data)}]; set model.classes='${{data.classes}}', and data.classes=[...] to use some of them"
+            f"[{', '.join(of_data)}]; set model.classes='${{data.classes}}', and data.classes=[...] to use some of them",
         )
 
 
@@ -146,12 +156,16 @@ def check_upscaling(module: BaseModel, data: ImageDataModule, model: str, source
             f"{data.factor} times as large as inputs"
         )
         if factor > 1 < data.factor != factor:
-            raise UserError(f"{found}; set generator.factor={data.factor}")
+            raise UserError("model.factor_mismatch", f"{found}; set generator.factor={data.factor}")
         if factor != data.factor:
-            raise UserError(f"{found}; super-resolution needs generator=srresnet with data=superres or scenes_superres")
+            raise UserError(
+                "model.factor_mismatch",
+                f"{found}; super-resolution needs generator=srresnet with data=superres or scenes_superres",
+            )
         if not module.supports_upscaling:
             raise UserError(
-                f"model={model} cannot train on larger targets; use model=perceptual model.paired=true for super-resolution"
+                "model.no_super_resolution",
+                f"model={model} cannot train on larger targets; use model=perceptual model.paired=true for super-resolution",
             )
 
 
@@ -172,8 +186,9 @@ def sanity_check(module: BaseModel, data: ImageDataModule) -> None:
         networks = ", ".join(f"{name} ({type(module.get_submodule(name)).__name__})" for name in names)
         reason = str(error).splitlines()[0].rstrip(".")
         raise UserError(
+            "network.forward_failed",
             f"{networks} cannot be used with images of {data.channels}x{data.size}x{data.size}: {reason}. Choose another "
-            "network or another data.size"
+            "network or another data.size",
         ) from error
     finally:
         module.train(was_training)
@@ -203,14 +218,23 @@ def check_monitor(
             directions |= {f"val/{name}": DIRECTIONS[name] for name in DIRECTIONS if name in available}
         elif monitor in {f"val/{name}" for name in available}:
             advice = "set callbacks.validation.classifier_metrics=true, and every > 0"
-            raise UserError(f"{monitor} is computed only on request; {advice}")
+            raise UserError(
+                "checkpoint.monitor_not_computed",
+                f"callbacks.checkpointing.monitor={monitor} is not computed; {advice}",
+            )
         needed = REQUIREMENTS.get(name := monitor.removeprefix("val/"))
         if needed and monitor == f"val/{name}" and name not in available:
-            raise UserError(f"{monitor} needs {needed}; set another callbacks.checkpointing.monitor")
+            raise UserError(
+                "checkpoint.monitor_unavailable",
+                f"callbacks.checkpointing.monitor={monitor} needs {needed}; set another score",
+            )
         direction = lookup("callbacks.checkpointing.monitor", monitor, directions)
         if checkpointing.higher_is_better != (direction == "higher"):
             setting = f"callbacks.checkpointing.higher_is_better={str(direction == 'higher').lower()}"
-            raise UserError(f"{monitor} is better {direction}; set {setting}")
+            raise UserError(
+                "checkpoint.monitor_direction",
+                f"callbacks.checkpointing.monitor={monitor} is better {direction}; set {setting}",
+            )
 
 
 def check_image_counts(

@@ -45,8 +45,9 @@ def check_data_unchanged(run: Run, data: ImageDataModule, allow_changes: bool) -
         f" and {len(changes) - MAX_LISTED:,} more" if changes[MAX_LISTED:] else ""
     )
     raise UserError(
+        "resume.data_changed",
         f"resume={run.folder}: the images are not those that the run was trained on: {listed}. Restore them, or set "
-        "allow_changed_data=true to continue with the images as they are now"
+        "allow_changed_data=true to continue with the images as they are now",
     )
 
 

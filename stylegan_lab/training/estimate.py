@@ -28,7 +28,10 @@ def estimate_duration(experiment: Experiment) -> str:
     Validation, samples and evaluation are left out. Afterwards the experiment cannot be trained any more.
     """
     if world_size(experiment.config) > 1:
-        raise UserError("dry_run=time measures a single process; set strategy=single to estimate one device")
+        raise UserError(
+            "training.single_process_only",
+            "dry_run=time measures a single process; set strategy=single to estimate one device",
+        )
     config, timer = deepcopy(experiment.config), IterationTimer()
     with open_dict(config):
         config.trainer.enable_progress_bar = False

@@ -104,7 +104,8 @@ def evaluate_checkpoint(
     metrics = build_metrics(config)
     if split == "train" and not isinstance(model, GenerativeModel):
         raise UserError(
-            "--split train is for generative models only: a translation is evaluated on held-out images; use --split val or test"
+            "evaluation.unsupported_split",
+            "--split train is for generative models only: a translation is evaluated on held-out images; use --split val or test",
         )
     device = training_device(config)
     model.to(device)
@@ -112,8 +113,9 @@ def evaluate_checkpoint(
     (_, main), *others = evaluators(model, data, split, count).items()
     if count not in (None, main.count):
         raise UserError(
+            "evaluation.unsupported_count",
             f"--n {count} is for generative models only: a translation is evaluated on every held-out image, here {main.count}; "
-            "leave it out"
+            "leave it out",
         )
     with metrics_on(device):
         predictions = predict_all(main, model, data.batch_size)
@@ -169,7 +171,10 @@ def _set_weights(name: str, entries: Any, weights: str) -> None:
     for entry in entries.values():
         network = entry.get("features", entry)
         if "weights" not in network:
-            raise UserError(f"--weights {weights}: --metrics {name} uses no weights file; leave one of them out")
+            raise UserError(
+                "evaluation.weights_not_used",
+                f"--weights {weights}: --metrics {name} uses no weights file; leave one of them out",
+            )
         network.weights = weights
 
 

@@ -109,16 +109,18 @@ def build_data(config: DictConfig) -> ImageDataModule:
     if not isinstance(data, ImageDataModule):
         wrapper = "datamodule" if isinstance(data, L.LightningDataModule) else "dataset"
         raise UserError(
+            "data.not_a_datamodule",
             f"data._target_={config.data._target_} is not a subclass of ImageDataModule; for a LightningDataModule or a Dataset of "
-            f"dicts, set data={wrapper} data.{wrapper}._target_={config.data._target_}"
+            f"dicts, set data={wrapper} data.{wrapper}._target_={config.data._target_}",
         )
     data.seed, data.overfit_batches = config.seed, config.overfit_batches
     if data.batch_size % (parts := config.micro_batches):
         fitting = max(divisor for divisor in range(1, parts) if data.batch_size % divisor == 0)
         raise UserError(
+            "training.batch_not_divisible",
             f"micro_batches={parts} splits each batch into {parts} equal parts, and data.batch_size={data.batch_size} "
             f"is not a multiple "
-            f"of {parts}; give micro_batches={fitting}, or another data.batch_size (the size before splitting)"
+            f"of {parts}; give micro_batches={fitting}, or another data.batch_size (the size before splitting)",
         )
     return data
 
@@ -130,7 +132,10 @@ def build_module(config: DictConfig) -> L.LightningModule:
     if isinstance(module, BaseModel):
         module.config, module.micro_batches = config_to_record(config), config.micro_batches
     elif not isinstance(module, L.LightningModule):
-        raise UserError(f"model._target_={config.model._target_} is not a model (a LightningModule)")
+        raise UserError(
+            "model.not_a_model",
+            f"model._target_={config.model._target_} is not a model (a subclass of LightningModule)",
+        )
     return module
 
 
@@ -144,7 +149,10 @@ def restore_module(checkpoint: dict[str, Any], use_ema: bool = True, trust: Sequ
     module = build_module(config_from_checkpoint(checkpoint, trust))
     if not isinstance(module, BaseModel):
         name = type(module).__name__
-        raise UserError(f"this is a run of {name}, a plain LightningModule; use {name}.load_from_checkpoint in Python")
+        raise UserError(
+            "run.plain_module",
+            f"this is a run of {name}, a plain LightningModule; use {name}.load_from_checkpoint in Python",
+        )
     module.load_weights(checkpoint, use_ema)
     return module.eval().requires_grad_(False)
 
@@ -183,9 +191,11 @@ def _make_logger(setting: str, factory: "partial[Any]", run: Run) -> Logger:
     except (UserError, KeyboardInterrupt):
         raise
     except Exception as error:  # constructors of other packages raise anything
-        raise UserError(f"{setting} cannot be built: {str(error).splitlines()[0]}") from error
+        raise UserError("config.build_failed", f"{setting} cannot be built: {str(error).splitlines()[0]}") from error
     if not isinstance(logger, Logger):
-        raise UserError(f"{setting} is not a logger (a subclass of lightning.pytorch.loggers.Logger)")
+        raise UserError(
+            "logger.not_a_logger", f"{setting} is not a logger (a subclass of lightning.pytorch.loggers.Logger)"
+        )
     return logger
 
 
@@ -239,7 +249,7 @@ def build_trainer(experiment: Experiment, run: Run, loaded: LoadedCheckpoint | N
             use_distributed_sampler=False,  # EpochSampler gives each rank its samples
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"trainer or strategy: {str(error).splitlines()[0]}") from error
+        raise UserError("training.invalid_trainer", f"trainer or strategy: {str(error).splitlines()[0]}") from error
 
 
 def budget_in_iterations(config: DictConfig, data: ImageDataModule, ranks: int) -> int:
@@ -247,7 +257,9 @@ def budget_in_iterations(config: DictConfig, data: ImageDataModule, ranks: int) 
     given = {unit: config[unit] for unit in BUDGETS if config[unit] is not None}
     if len(given) > 1:
         both = " and ".join(f"{unit}={value}" for unit, value in given.items())
-        raise UserError(f"{both} contradict each other; give one of iterations=N, epochs=N and images=N")
+        raise UserError(
+            "training.several_budgets", f"{both} contradict each other; give one of iterations=N, epochs=N and images=N"
+        )
     ((unit, amount),) = given.items() or [("iterations", DEFAULT_ITERATIONS)]
     check_at_least(unit, amount, 1)
     per_epoch = data.batches_per_epoch(ranks)

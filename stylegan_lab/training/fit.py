@@ -231,8 +231,9 @@ def check_no_run(run: Run, overwrite: bool) -> None:
     """Refuse to start a new run in the folder of another one."""
     if run.exists and not overwrite:
         raise UserError(
+            "run.already_exists",
             f"output_dir={run.folder} holds a run, which a new one would replace; continue it with resume={run.folder}, start "
-            "anew with overwrite=true (the old run is moved aside), or give another output_dir"
+            "anew with overwrite=true (the old run is moved aside), or give another output_dir",
         )
 
 

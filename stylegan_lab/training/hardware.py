@@ -28,20 +28,28 @@ def check_hardware(config: DictConfig) -> None:
     wanted, accelerator = str(config.precision), str(config.strategy.accelerator)
     has_gpu = torch.cuda.is_available()
     if accelerator in ("gpu", "cuda") and not has_gpu:
-        raise UserError("strategy.accelerator=gpu: no GPU is visible here; use strategy=cpu, or strategy=single")
+        raise UserError(
+            "device.no_gpu", "strategy.accelerator=gpu: no GPU is visible here; use strategy=cpu, or strategy=single"
+        )
     if (named := lightning_precision(wanted, accelerator)) == "16-mixed" and (accelerator == "cpu" or not has_gpu):
-        raise UserError(f"precision={wanted} ({named}) needs a GPU; use precision=bf16, 32 or auto")
+        raise UserError(
+            "device.precision_needs_gpu", f"precision={wanted} ({named}) needs a GPU; use precision=bf16, 32 or auto"
+        )
     if config.strategy.get("sync_batchnorm") is True and (accelerator == "cpu" or not has_gpu):
         raise UserError(
+            "device.sync_batchnorm_needs_gpu",
             "strategy.sync_batchnorm=true: PyTorch synchronizes batch norms on GPUs only; use false, auto, "
-            "or networks without batch norm (generator.norm=instance)"
+            "or networks without batch norm (generator.norm=instance)",
         )
     check_launched_processes(config)
     devices = config.strategy.devices
     if isinstance(devices, int):
         check_at_least("strategy.devices", devices, -1 if has_gpu else 1)
     if has_gpu and accelerator != "cpu" and isinstance(devices, int) and devices > torch.cuda.device_count():
-        raise UserError(f"strategy.devices={devices}: {torch.cuda.device_count()} GPUs are visible here")
+        raise UserError(
+            "device.too_few_gpus",
+            f"strategy.devices={devices}: only {torch.cuda.device_count()} GPUs are visible here; give at most this number",
+        )
 
 
 def training_device(config: DictConfig) -> torch.device:
@@ -58,8 +66,9 @@ def check_shared_memory(workers: int, batch: int, folder: Path = SHARED_MEMORY) 
         return
     fitting = free // (PREFETCH_BATCHES * batch)
     raise UserError(
+        "device.shared_memory_too_small",
         f"data.num_workers={workers} needs {need / 1e6:.0f} MB of shared memory, and {folder} has {free / 1e6:.0f} MB free; "
-        f"use data.num_workers={fitting}, or more shared memory (docker run --shm-size=1g)"
+        f"use data.num_workers={fitting}, or more shared memory (docker run --shm-size=1g)",
     )
 
 
@@ -106,7 +115,10 @@ def shared_run_folder(parent: Path) -> Path | None:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     if (store := _torchrun_store()) is None:
-        raise UserError("torchrun's processes have no common store for the run folder's name; give output_dir=FOLDER")
+        raise UserError(
+            "cluster.no_common_store",
+            "torchrun's processes have no common store for the run folder's name; give output_dir=FOLDER",
+        )
     if is_rank_zero() and not store.check([STORE_KEY]):
         store.set(STORE_KEY, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
     return parent / store.get(STORE_KEY).decode()
@@ -144,8 +156,9 @@ def check_launched_processes(config: DictConfig) -> None:
     started, wanted = int(os.environ.get(name, 1)), world_size(config)
     if started != wanted:
         raise UserError(
+            "cluster.wrong_process_count",
             f"{by} started {started} processes, and strategy.devices x strategy.num_nodes is {wanted}; "
-            "give strategy=cluster with strategy.devices=PROCESSES_PER_NODE and strategy.num_nodes=NODES"
+            "give strategy=cluster with strategy.devices=PROCESSES_PER_NODE and strategy.num_nodes=NODES",
         )
 
 
@@ -160,7 +173,9 @@ def lightning_precision(wanted: str, accelerator: str) -> str:
     if wanted == "auto":
         return "bf16-mixed" if supports_bf16(accelerator) else "32-true"
     if wanted not in PRECISIONS:
-        raise UserError(f"precision={wanted} is unknown; choices: auto, {', '.join(PRECISIONS)}")
+        raise UserError(
+            "config.unknown_choice", f"precision={wanted} is unknown; choices: auto, {', '.join(PRECISIONS)}"
+        )
     return PRECISIONS[wanted]
 
 

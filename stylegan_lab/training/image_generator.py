@@ -77,7 +77,10 @@ def slerp(start: Tensor, end: Tensor, weight: float) -> Tensor:
 def _class_index(module: GenerativeModel, label: str, setting: str) -> int:
     names = module.classes
     if not names:
-        raise UserError(f"{setting} {label}: this run has no classes; train model=cgan, or set model.classes")
+        raise UserError(
+            "generate.no_classes",
+            f"{setting} {label} cannot be used: this run has no classes; train model=cgan, or set model.classes",
+        )
     if label not in names and label.isdecimal() and int(label) < len(names):
         return int(label)
     return lookup(setting, label, {name: index for index, name in enumerate(names)})

@@ -151,8 +151,9 @@ class ModelTranslator(ImageTranslator):
             f"{image.shape[-1]}x{image.shape[-2]}",
         )
         return UserError(
+            "translate.size_unsupported",
             f"{networks} cannot translate an image of {size} ({reason}). If its sides have to be multiples of N, set "
-            "multiple_of = N in its class, and images will be padded"
+            "multiple_of = N in its class, and images will be padded",
         )
 
 

@@ -48,17 +48,21 @@ def check_callbacks(callbacks: Mapping[str, object]) -> None:
         setting = f"callbacks.{name}._target_"
         if not isinstance(callback, Callback):
             raise UserError(
-                f"{setting}: {type(callback).__name__} is not a callback (a subclass of lightning.Callback)"
+                "training.not_a_callback",
+                f"{setting}: {type(callback).__name__} is not a callback (a subclass of lightning.Callback)",
             )
         _check_kind(setting, type(callback))
     bars = [name for name, callback in callbacks.items() if isinstance(callback, lightning_callbacks.ProgressBar)]
     if len(bars) > 1:
         raise UserError(
-            f"callbacks.{bars[0]} and callbacks.{bars[1]} are both progress bars; set callbacks.{bars[0]}=null"
+            "training.two_progress_bars",
+            f"callbacks.{bars[0]} and callbacks.{bars[1]} are both progress bars; set callbacks.{bars[0]}=null",
         )
 
 
 def _check_kind(setting: str, kind: type[Callback]) -> None:
     for refused, instead in REPLACEMENTS.items():
         if issubclass(kind, refused):
-            raise UserError(f"{setting}: {kind.__name__} cannot be used here: {instead}")
+            raise UserError(
+                "training.unsupported_callback", f"{setting}: {kind.__name__} cannot be used here: {instead}"
+            )

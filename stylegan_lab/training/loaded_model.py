@@ -56,18 +56,23 @@ def _read_exported_weights(path: Path, trust: Sequence[str]) -> tuple[BaseModel,
             about, weights = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         contents = {"config": json.loads(about["config"]), "iteration": int(about["iteration"])}
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        reason = "does not exist" if not path.exists() else "was not written by stylegan-lab export, or is damaged"
-        raise UserError(f"{path} {reason}") from error
+        if not path.exists():
+            raise UserError("export.not_found", f"{path} does not exist") from error
+        reason = "was not written by stylegan-lab export, or is damaged; export the run again"
+        raise UserError("export.unreadable", f"{path} {reason}") from error
     config = config_from_checkpoint(contents, trust)
     module = build_module(config)
     if not isinstance(module, BaseModel):
-        raise UserError(f"{path} is not an export of a model of this package")
+        raise UserError("export.not_an_export", f"{path} is not an export of a model of this package")
     model = LoadedModel(module, config, str(path))
     try:
         rest = {name: value for name, value in module.state_dict().items() if name not in model.used_weights()}
         module.load_state_dict(rest | weights)
     except RuntimeError as error:
-        raise UserError(f"{path}: its weights do not fit the networks that its config describes") from error
+        raise UserError(
+            "export.weights_mismatch",
+            f"{path}: its weights do not fit the networks that its config describes; export the run again",
+        ) from error
     module.iteration = contents["iteration"]
     return module.eval().requires_grad_(False).to(default_device()), config
 
@@ -131,9 +136,15 @@ class LoadedModel:
         self.check_translates()
         choices = (*self.directions, *self.domains)
         if direction not in choices:
-            raise UserError(f"direction={direction}: this run translates {', '.join(choices)}")
+            raise UserError(
+                "translate.unknown_direction",
+                f"direction={direction} is unknown; this run translates {', '.join(choices)}",
+            )
         if seed is not None and not self.module.translates_at_random:
-            raise UserError(f"seed={seed}: only stargan2 and unsb draw random numbers; {self.description}")
+            raise UserError(
+                "translate.seed_unsupported",
+                f"seed={seed} has no effect: only stargan2 and unsb draw random numbers, and {self.description}",
+            )
         self.module.style_seed = seed or 0
         style = None if reference is None else _to_tensor(reference, "reference")[0]
         translator = self.translator(direction, style)
@@ -172,7 +183,10 @@ class LoadedModel:
         label_setting: str = "label",
     ) -> ImageGenerator:
         if not isinstance(self.module, GenerativeModel):
-            raise UserError(f"{self.description}, which needs an input image; use stylegan-lab translate")
+            raise UserError(
+                "generate.translation_model",
+                f"{self.description}, which needs an input image; use stylegan-lab translate",
+            )
         return ImageGenerator(self.module, label, seed, truncation, style_mixing, label_setting)
 
     def check_references(self) -> None:
@@ -181,7 +195,10 @@ class LoadedModel:
 
     def check_translates(self) -> None:
         if isinstance(self.module, GenerativeModel):
-            raise UserError(f"{self.description}, which generates images from noise; use stylegan-lab generate")
+            raise UserError(
+                "translate.generation_model",
+                f"{self.description}, which generates images from noise; use stylegan-lab generate",
+            )
 
 
 def resize_shorter_side(images: Tensor, size: int | None) -> Tensor:
@@ -210,20 +227,28 @@ def _to_tensor(image: Any, name: str) -> Tensor:
         return from_bytes(torch.from_numpy(decode(image).transpose(2, 0, 1).copy()))[None]
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise UserError(f"{name}: an array of uint8 in (height, width, 3) is expected, not {_described(image)}")
+            raise UserError(
+                "translate.wrong_image_layout",
+                f"{name}: an array of uint8 in (height, width, 3) is expected, not {_described(image)}",
+            )
         return from_bytes(torch.from_numpy(image.transpose(2, 0, 1).copy()))[None]
     if isinstance(image, Tensor):
         batch = image[None] if image.ndim == 3 else image
         if batch.ndim != 4 or batch.shape[1] != 3 or not batch.is_floating_point() or len(batch) == 0:
             raise UserError(
-                f"{name}: a tensor of floats in (3, H, W) or (N, 3, H, W) is expected, not {_described(image)}"
+                "translate.wrong_image_layout",
+                f"{name}: a tensor of floats in (3, H, W) or (N, 3, H, W) is expected, not {_described(image)}",
             )
         if not (batch.min() >= 0 and batch.max() <= 1):
             raise UserError(
-                f"{name}: its values go from {float(batch.min()):.3g} to {float(batch.max()):.3g}; 0 to 1 is expected"
+                "translate.wrong_image_range",
+                f"{name}: its values go from {float(batch.min()):.3g} to {float(batch.max()):.3g}; 0 to 1 is expected",
             )
         return batch.float() * 2 - 1
-    raise UserError(f"{name}: a PIL image, a numpy array or a tensor is expected, not {type(image).__name__}")
+    raise UserError(
+        "translate.wrong_image_type",
+        f"{name}: a PIL image, a numpy array or a tensor is expected, not {type(image).__name__}",
+    )
 
 
 def _like(image: ImageType, results: Tensor) -> ImageType:

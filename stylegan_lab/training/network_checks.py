@@ -51,8 +51,9 @@ def check_networks_fit_model(config: DictConfig, choices: Mapping[str, str]) -> 
 
         fitting = matching_choices(role, fits, inherited=True)
         raise UserError(
+            "model.network_mismatch",
             f"{role}={choices.get(role, network.__name__)} {problem}; model={choices.get('model', model.__name__)} needs "
-            f"{_needed(model, settings, role)}: {', '.join(fitting)}"
+            f"{_needed(model, settings, role)}: {', '.join(fitting)}",
         )
 
 

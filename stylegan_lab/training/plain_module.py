@@ -41,11 +41,15 @@ def check_plain_module(config: DictConfig, module: L.LightningModule) -> None:
     name = type(module).__name__
     if config.micro_batches > 1:
         raise UserError(
+            "model.micro_batches_unsupported",
             f"micro_batches={config.micro_batches} splits the batches of a BaseModel, and {name} is a plain LightningModule; "
-            "use a smaller data.batch_size"
+            "use a smaller data.batch_size",
         )
     if taken := [each for each in ATTRIBUTES if hasattr(module, each)]:
-        raise UserError(f"{name} has an attribute {taken[0]}, which the training sets on every module; rename it")
+        raise UserError(
+            "model.attribute_taken",
+            f"{name} has an attribute {taken[0]}, which the training sets on every module; rename it",
+        )
     saved = io.BytesIO()
     try:
         torch.save(dict(module.hparams), saved)
@@ -53,8 +57,9 @@ def check_plain_module(config: DictConfig, module: L.LightningModule) -> None:
         torch.load(saved, weights_only=True)
     except Exception as error:
         raise UserError(
+            "model.unsafe_hyperparameters",
             f"the hyperparameters that {name} saves are more than plain values and tensors, which a checkpoint cannot hold; "
-            "use save_hyperparameters(ignore=[...])"
+            "use save_hyperparameters(ignore=[...])",
         ) from error
 
 
@@ -74,7 +79,8 @@ def switch_off_unsupported(
     for key, callback in left.items():
         if isinstance(callback, NaNGuard) and callback.on_nan == "rollback":
             raise UserError(
-                f"callbacks.{key}.on_nan=rollback lowers the learning rates of a BaseModel, and {name} sets its own; use stop"
+                "model.rollback_unsupported",
+                f"callbacks.{key}.on_nan=rollback lowers the learning rates of a BaseModel, and {name} sets its own; use stop",
             )
         if isinstance(callback, Checkpointing) and "validation" in off and callback.monitor is not None:
             notes.append(f"there is no best checkpoint: {callback.monitor} is a score of the validation, which is off")

@@ -101,7 +101,9 @@ def spawn_ranks(arguments: Sequence[str], ranks: int) -> None:
     for rank, code in enumerate(codes):
         if code < 0:
             name = signal.Signals(-code).name
-            raise UserError(f"rank {rank} of this training was ended by {name}; repeat the command to resume")
+            raise UserError(
+                "training.rank_lost", f"rank {rank} of this training was ended by {name}; repeat the command to resume"
+            )
     if any(codes):
         raise SystemExit(codes[0] or max(codes))
 

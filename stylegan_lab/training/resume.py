@@ -55,26 +55,31 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
     if resume is None or (sweep and "resume" not in given):
         return arguments  # the trials of a sweep resume by themselves
     if given.get("overwrite") is True:
-        raise UserError("overwrite=true starts a new run, and resume= continues one; leave one of them out")
+        raise UserError(
+            "resume.with_overwrite", "overwrite=true starts a new run, and resume= continues one; leave one of them out"
+        )
     if resume == "":
-        raise UserError("resume= is empty; give a run's folder or a checkpoint, or leave it out")
+        raise UserError("resume.empty", "resume= is empty; give a run's folder or a checkpoint, or leave it out")
     if sweep:
-        raise UserError("resume= continues one run, and -m starts several; leave one of them out")
+        raise UserError("resume.in_sweep", "resume= continues one run, and -m starts several; leave one of them out")
     if resume == "auto":
         if output is None:
-            raise UserError("resume=auto needs output_dir=FOLDER, the folder of the run to resume")
+            raise UserError("resume.no_folder", "resume=auto needs output_dir=FOLDER, the folder of the run to resume")
         if not (Path(output) / "config.yaml").is_file():
             if Run(Path(output)).newest() is not None:
                 read_text(Run(output), "config.yaml")
             return _without(arguments, "resume")
         resume = output
     elif output is not None and Path(output).resolve() != find_run(resume)[0].folder:
-        raise UserError(f"resume={resume} continues in that run's folder; leave out output_dir={output}")
+        raise UserError(
+            "resume.other_folder", f"resume={resume} continues in that run's folder; leave out output_dir={output}"
+        )
     run, checkpoint = find_run(resume)
     if (run.folder / IMPORT_RECORD).exists():
         raise UserError(
+            "resume.imported_model",
             f"{run.folder} is an imported generator, not a training to resume; start one from it with model=perceptual "
-            f"model.init_from={run.folder}"
+            f"model.init_from={run.folder}",
         )
     source = run.folder if checkpoint == "last" else run.checkpoint(checkpoint)
     replaced = {override_key(each) for each in parse_arguments(arguments)}
@@ -115,7 +120,7 @@ def add_search_path(message: UserError, error: Exception, arguments: Sequence[st
             word for word in words if word.partition("=")[0] in ("hydra.searchpath", *CONFIG_DIR_FLAGS) and "=" in word
         ]
         if given:
-            return UserError(f"{message}; the run was started with {' '.join(given)}: give it again")
+            return UserError(message.code, f"{message}; the run was started with {' '.join(given)}: give it again")
     return message
 
 
@@ -141,8 +146,9 @@ def newest_intact_checkpoint(run: Run) -> Path | None:
         damaged.append(path.name)
     if damaged:
         raise UserError(
+            "checkpoint.all_damaged",
             f"{run.checkpoints}: every checkpoint is damaged ({', '.join(damaged)}). Start a new run in another "
-            f"folder, or delete this one"
+            f"folder, or delete this one",
         )
     return None
 
@@ -162,7 +168,7 @@ def check_rollback(run: Run, diverged: DivergedError, nan_guard: NaNGuard, rollb
         command = f"stylegan-lab train resume={run.folder} callbacks.nan_guard.on_nan=rollback"
         advice = f"To roll back and continue with a lower learning rate: {command}; or start {advice}"
     kept = f"{start.name} is intact" if start else "no checkpoint was saved before"
-    raise UserError(f"stopped: {diagnosis}; {kept}. {advice}")
+    raise UserError("training.diverged", f"stopped: {diagnosis}; {kept}. {advice}")
 
 
 def _diverged_before(run: Run) -> bool:
@@ -190,10 +196,11 @@ def check_config_unchanged(run: Run, config: dict[str, Any]) -> None:
     _check_batch(run, recorded_config(run), config)
     if changed := settings_that_differ(run, config, RESUME_MAY_CHANGE):
         raise UserError(
+            "resume.settings_changed",
             f"resume={run.folder} cannot change {', '.join(changed[:5])}{' and more' if len(changed) > 5 else ''}. The budget, "
             "logging, devices, data.num_workers, callbacks except callbacks.ema and the options of docs/performance.md may "
             "change; start a new run for "
-            "another experiment"
+            "another experiment",
         )
 
 
@@ -213,8 +220,9 @@ def _check_batch(run: Run, before: dict[str, Any], config: dict[str, Any]) -> No
     new = world_size(OmegaConf.create(config)), config["data"].get("batch_size", 1)
     if prod(old) != prod(new):
         raise UserError(
+            "resume.batch_changed",
             f"resume={run.folder} cannot change the batch: it was {old[0]} x {old[1]} samples (devices x data.batch_size) and "
-            f"would be {new[0]} x {new[1]}; their product has to stay {prod(old)}"
+            f"would be {new[0]} x {new[1]}; their product has to stay {prod(old)}",
         )
 
 

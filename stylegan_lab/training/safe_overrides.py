@@ -36,24 +36,30 @@ def overrides_of_run(run: Run, replaced: Container[str] = ()) -> list[Override]:
         try:
             (override,) = OverridesParser.create().parse_overrides([line])
         except (HydraException, ValueError):
-            raise UserError(f"{where} is not KEY=VALUE; remove the line") from None
+            raise UserError("run.overrides_damaged", f"{where} is not KEY=VALUE; remove the line") from None
         roots = set(_roots(override))
         if roots & REFUSED:
             raise UserError(
+                "security.hydra_setting",
                 f"{where} would change how Hydra itself runs, which a run's folder may not do; remove the line, and give it on the "
-                "command line if you need it"
+                "command line if you need it",
             )
         if not _is_plain_choice(override):
             raise UserError(
-                f"{where} would load a config by its path; a run's folder may only name choices. Remove the line"
+                "security.config_path",
+                f"{where} would load a config by its path; a run's folder may only name choices. Remove the line",
             )
         if roots & ONLY_ON_COMMAND_LINE or override_key(override) in replaced:
             continue
         again = "which a run's folder may not do; give the setting on the command line again, or remove the line"
         if "${" in NODE.sub("", line):
-            raise UserError(f"{where} reads an environment variable or calls another resolver, {again}")
+            raise UserError(
+                "security.resolver", f"{where} reads an environment variable or calls another resolver, {again}"
+            )
         if "logger" in roots and ("_target_" in line or "${" in line):
-            raise UserError(f"{where} names a logger by its class or by an interpolation, {again}")
+            raise UserError(
+                "security.logger_class", f"{where} names a logger by its class or by an interpolation, {again}"
+            )
         overrides.append(override)
     return overrides
 

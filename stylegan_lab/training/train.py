@@ -36,11 +36,15 @@ def train(*overrides: str) -> Run:
     try:
         config, hydra = _compose(arguments)
         if config.dry_run:
-            raise UserError("dry_run=true trains nothing; use the command: stylegan-lab train ... dry_run=true")
+            raise UserError(
+                "training.dry_run_from_python",
+                "dry_run=true trains nothing; use the command: stylegan-lab train ... dry_run=true",
+            )
         if int(config.strategy.num_nodes) > 1 and not has_launched_ranks():
             raise UserError(
+                "cluster.not_launched",
                 f"strategy.num_nodes={config.strategy.num_nodes}: start this script on every node with srun or torchrun, "
-                "or train with the command: stylegan-lab train"
+                "or train with the command: stylegan-lab train",
             )
         with warnings.catch_warnings(), count_time_from_here():
             silence_warnings()
@@ -65,18 +69,25 @@ def _compose(overrides: Sequence[str]) -> tuple[DictConfig, HydraConf]:
 def _check(overrides: Sequence[str]) -> None:
     for override in overrides:
         if not isinstance(override, str):
-            raise UserError(f"{override!r}: an override is a text such as 'experiment=demo'")
+            raise UserError(
+                "config.override_not_text", f"{override!r} is not an override; give a string such as 'experiment=demo'"
+            )
         if override.startswith("-"):
             raise UserError(
-                f"{override}: flags are for the command line; from Python give overrides such as experiment=demo"
+                "config.flag_as_override",
+                f"{override}: flags are for the command line; from Python give overrides such as experiment=demo",
             )
     for each in parse_arguments(overrides):
         root = each.key_or_group.replace("/", ".").split(".")[0]
         if root in ("sweep", "seeds") or each.is_sweep_override():
-            raise UserError(f"{each.input_line}: a sweep is started by the command: stylegan-lab train -m")
+            raise UserError(
+                "sweep.from_python",
+                f"{each.input_line} starts a sweep, which train() cannot; use the command: stylegan-lab train -m",
+            )
         if root == "hydra" and each.key_or_group != "hydra.searchpath":
             raise UserError(
-                f"{each.input_line}: from Python, of Hydra's own settings only hydra.searchpath has an effect"
+                "config.hydra_setting_from_python",
+                f"{each.input_line} has no effect from Python; of Hydra's own settings, only hydra.searchpath has one",
             )
 
 
@@ -85,7 +96,12 @@ def _explained(stopped: SystemExit) -> BaseException:
     if stopped.code == CTRL_C_EXIT_CODE:
         return KeyboardInterrupt()
     if stopped.code == TIME_LIMIT_EXIT_CODE:
-        return UserError("time_limit was reached before the budget; the last line of the training says how to resume")
+        return UserError(
+            "training.time_limit_reached",
+            "time_limit was reached before the budget; the last line of the training says how to resume",
+        )
     if isinstance(stopped.code, int) and stopped.code > 128:
         return stopped  # a signal asked the whole process to leave
-    return UserError(f"a process of the training exited with code {stopped.code}; its message is above")
+    return UserError(
+        "training.process_failed", f"a process of the training exited with code {stopped.code}; its message is above"
+    )

@@ -20,37 +20,49 @@ def report_training_errors(experiment: Experiment, run: Run, trainer: L.Trainer)
     try:
         yield
     except Exception as error:
-        sentence = describe_lost_rank(error, trainer) or describe_error(error, experiment)
-        if sentence is None:
+        lost = describe_lost_rank(error, trainer)
+        known = UserError("training.rank_lost", lost) if lost else known_error(error, experiment)
+        if known is None:
             raise
         kept = run.newest()
         where = f"{kept.name} is kept" if kept else "No checkpoint was written before"
-        run.log(f"stopped: {sentence}")
+        run.log(f"stopped: {known}")
         raise UserError(
-            f"{sentence}. {where}; correct this and repeat the command, or: stylegan-lab train resume={run.folder}"
+            known.code,
+            f"{known}. {where}; correct this and repeat the command, or: stylegan-lab train resume={run.folder}",
         ) from error
 
 
-def describe_error(error: Exception, experiment: Experiment) -> str | None:
-    """A message for a known failure, or None for any other."""
+def known_error(error: Exception, experiment: Experiment) -> UserError | None:
+    """A known failure as an error with a code and a message, or None for any other."""
     text, data = str(error), experiment.data
-    if isinstance(error, UserError) and "in DataLoader worker process" not in text:
-        return text
+    if "in DataLoader worker process" in text:
+        return _error_of_worker(text)
+    if isinstance(error, UserError):
+        return error
     if isinstance(error, MisconfigurationException | ModuleNotFoundError):  # of one of Lightning's callbacks or loggers
-        return text.splitlines()[0].strip().rstrip(".")
+        return UserError("training.lightning_error", text.splitlines()[0].strip().rstrip("."))
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
-        return (
+        return UserError(
+            "device.out_of_memory",
             f"out of memory on {experiment.module.device} with batches of {data.batch_size} at {data.size} px; "
-            "use precision=bf16, a smaller data.batch_size or a smaller data.size"
+            "use precision=bf16, a smaller data.batch_size or a smaller data.size",
         )
     if died := re.search(r"DataLoader worker \(pid\(?s?\)? ([\d, ]+)\) (.*?)\.?( It is possible.*)?$", text, re.DOTALL):
-        return (
+        return UserError(
+            "data.worker_failed",
             f"loader worker {died[1]} {died[2]}; the usual cause is too little memory, or too little shared memory if it "
-            "says Bus error (see df -h /dev/shm; docker run --shm-size=1g). Use a smaller data.num_workers, or 0"
+            "says Bus error (see df -h /dev/shm; docker run --shm-size=1g). Use a smaller data.num_workers, or 0",
         )
-    if "in DataLoader worker process" in text:
-        message = text.strip().splitlines()[-1]
-        return re.sub(r"^([\w.]+\.)?((UserError|UnreadableImageError): )?", "", message)
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else text
+        return UserError("training.file_error", f"{error.filename}: {error.strerror}" if error.filename else text)
     return None
+
+
+def _error_of_worker(text: str) -> UserError:
+    """The last error in the traceback that a loader worker sent. The code of a UserError is in a line below its message."""
+    *_, message = lines = text.strip().splitlines()
+    code = "data.loading_failed"
+    if noted := re.fullmatch(r"\[(\w+\.\w+)\]", message):
+        code, message = noted[1], lines[-2]
+    return UserError(code, re.sub(r"^([\w.]+\.)?((UserError|UnreadableImageError): )?", "", message))

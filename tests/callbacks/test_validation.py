@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 
 from stylegan_lab.callbacks.validation import Validation
 from stylegan_lab.cli.main import run
-from stylegan_lab.errors import UserError
 from stylegan_lab.evaluation.classifier_metrics import ClassifierScore
 from stylegan_lab.evaluation.evaluator import compute_scores
 from stylegan_lab.evaluation.feature_extractors import MetricFeatures, untrained_vgg16
 from stylegan_lab.evaluation.feature_metrics import feature_metrics
 from stylegan_lab.training.experiment import build_experiment
+from tests.refusals import refused
 
 SMALL = [
     "experiment=smoke", "logger=none", "data.size=16", "metrics=untrained", "callbacks.samples=null", "callbacks.gan_failures=null",
@@ -119,22 +119,30 @@ def test_the_best_checkpoint_is_that_of_the_monitored_score(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
+    ("setting", "code", "named"),
     [
         (
             "metrics.untrained.names=[fid,density]",
+            "evaluation.too_few_images",
             "val/density_untrained needs at least 6 images and as many references; there are 4",
         ),
-        ("metrics.untrained.names=[fit]", "metrics=fit is unknown"),
-        ("metrics.untrained.features.layer=relu9", "metrics: layer of untrained=relu9 is unknown"),
-        ("metrics.untrained.features.resize=sharp", "resize=sharp is unknown"),
-        ("callbacks.checkpointing.monitor=val/fid_inception", "did you mean val/fid_untrained?"),
-        ("callbacks.checkpointing.higher_is_better=true", "set callbacks.checkpointing.higher_is_better=false"),
+        ("metrics.untrained.names=[fit]", "config.unknown_choice", "metrics=fit"),
+        ("metrics.untrained.features.layer=relu9", "config.unknown_choice", "layer of untrained=relu9"),
+        ("metrics.untrained.features.resize=sharp", "config.unknown_choice", "resize=sharp"),
+        (
+            "callbacks.checkpointing.monitor=val/fid_inception",
+            "config.unknown_choice",
+            "did you mean val/fid_untrained?",
+        ),
+        (
+            "callbacks.checkpointing.higher_is_better=true",
+            "checkpoint.monitor_direction",
+            "callbacks.checkpointing.higher_is_better=false",
+        ),
     ],
 )
 def test_a_metric_that_cannot_be_computed_is_an_error_before_training(
-    setting: str, message: str, compose_config: Callable[..., DictConfig]
+    setting: str, code: str, named: str, compose_config: Callable[..., DictConfig]
 ) -> None:
-    with pytest.raises(UserError) as error:
+    with refused(code, named):
         build_experiment(compose_config(*SMALL, setting), {})
-    assert message in str(error.value)

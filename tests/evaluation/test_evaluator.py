@@ -10,6 +10,7 @@ from stylegan_lab.evaluation.evaluator import TranslationEvaluator, compute_scor
 from stylegan_lab.evaluation.metrics import METRICS
 from stylegan_lab.evaluation.sliced_wasserstein import palette_distance, sliced_wasserstein
 from tests.data.folders.photos import data_of, photos, training_arguments
+from tests.refusals import assert_refused
 
 
 @pytest.mark.parametrize(("count_a", "count_b"), [(3, 5), (5, 3), (4, 4)])
@@ -38,7 +39,8 @@ def test_too_few_images_of_a_domain_are_an_error_before_training(
         photos(tmp_path / "root" / name, count, first=20 * len(name) + count)
     overrides = ["data=unpaired", "data.root=root", "metrics=untrained", "metrics.untrained.names=[kid]"]
     assert run(training_arguments(*overrides)) == 2
-    assert "kid_untrained needs at least 2 images and as many references; there are 3 and 1" in capsys.readouterr().err
+    named = ("kid_untrained", "at least 2 images", "3 and 1")
+    assert_refused(capsys.readouterr().err, "evaluation.too_few_images", *named)
     photos(tmp_path / "root" / "testB", 2, first=50)
     assert run(training_arguments(*overrides, "dry_run=true")) == 0
 

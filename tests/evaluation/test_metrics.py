@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylegan_lab.errors import UserError
 from stylegan_lab.evaluation.evaluator import ColorMap, TranslationImages, compute_scores, gather_images
 from stylegan_lab.evaluation.metrics import METRICS
 from stylegan_lab.evaluation.sliced_wasserstein import palette_distance, sliced_distance, sliced_wasserstein
 from stylegan_lab.images.value_range import from_bytes, to_bytes, to_unit
+from tests.refusals import refused
 
 
 def noise(seed: int, count: int = 6, size: int = 32) -> Tensor:
@@ -44,9 +44,7 @@ def test_images_below_the_minimum_size_are_an_error(name: str) -> None:
     images = noise(0, size=metric.min_size)
     assert metric(images, images) == pytest.approx(PERFECT[name], abs=1e-5)
     if metric.min_size > 1:
-        with pytest.raises(
-            UserError, match=f"{name} needs images of at least {metric.min_size}x{metric.min_size} pixels"
-        ):
+        with refused("evaluation.images_too_small", name, f"{metric.min_size}x{metric.min_size} pixels"):
             compute_scores(noise(0, size=metric.min_size - 1), {metric.reference: images}, {name: metric})
 
 

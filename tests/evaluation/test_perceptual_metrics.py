@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylegan_lab.errors import UserError
 from stylegan_lab.evaluation import perceptual_metrics
 from stylegan_lab.evaluation.metrics import Metric, check_metric_inputs
 from stylegan_lab.evaluation.perceptual_metrics import LPIPS_NETS, lpips, style_distance
 from stylegan_lab.losses.lpips import LPIPSLoss
 from stylegan_lab.networks.features.squeezenet import squeezenet
+from tests.refusals import refused
 
 
 def random_images(seed: int, count: int = 5, size: int = 32, channels: int = 3) -> Tensor:
@@ -39,7 +39,7 @@ def test_no_image_is_closer_than_the_image_itself(make: Callable[..., dict[str, 
 def test_images_below_the_minimum_size_are_an_error(metric: Metric) -> None:
     images = random_images(0, 1, metric.min_size)
     assert metric(images, images) == pytest.approx(0, abs=1e-6)
-    with pytest.raises(UserError, match=f"lpips needs images of at least {metric.min_size}x{metric.min_size} pixels"):
+    with refused("evaluation.images_too_small", "lpips", f"{metric.min_size}x{metric.min_size} pixels"):
         check_metric_inputs("lpips", metric, metric.min_size - 1, 1)
 
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from stylegan_lab.errors import UserError
 from stylegan_lab.images.grid import grid, split_cells
 from stylegan_lab.images.image_io import write_image
 from stylegan_lab.loggers.jsonl_logger import JSONLLogger
@@ -17,6 +16,7 @@ from stylegan_lab.loggers.wandb import GROUP, WandBLogger, WandBRun, end_wandb_s
 from stylegan_lab.runs.checkpoint_index import CheckpointEntry, CheckpointIndex
 from stylegan_lab.runs.run import Run
 from tests.loggers.wandb_file import parts, records
+from tests.refusals import refused
 from tests.wandb_server import WandbServer
 
 CONFIG = {
@@ -135,7 +135,7 @@ def test_checkpoints_are_artifacts_on_request(resumed: Run) -> None:
     assert json.loads(artifact.metadata)["best/val/ssim"] == 0.5
     (entry,) = artifact.manifest.contents
     assert Path(entry.local_path).read_bytes() == b"weights" and Path(entry.local_path).is_relative_to(resumed.folder)
-    with pytest.raises(UserError, match=r"logger.wandb.checkpoints: newest is unknown; choices: last, best"):
+    with refused("config.unknown_choice", "logger.wandb.checkpoints", "newest", "last, best"):
         wandb_logger(resumed, checkpoints=["newest"])
 
 

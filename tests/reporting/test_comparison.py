@@ -14,13 +14,13 @@ import pytest
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.console import format_json
-from stylegan_lab.errors import UserError
 from stylegan_lab.reporting.comparison import _full_name, compare_runs
 from stylegan_lab.reporting.comparison_page import comparison_page
 from stylegan_lab.reporting.comparison_table import as_csv, as_markdown, as_text
 from stylegan_lab.reporting.score_protocol import ScoreProtocol, scores_by_name, validation_scores
 from stylegan_lab.runs.reader import find_runs
 from stylegan_lab.runs.state import RunState, Session
+from tests.refusals import refused
 from tests.reporting.run_folders import make_run
 
 
@@ -206,10 +206,10 @@ def test_runs_are_found_in_folders_sweeps_and_patterns_and_counted_once(tmp_path
     (tmp_path / "other" / "wandb" / "config.yaml").touch()
     found = find_runs([str(tmp_path / "sweep"), str(tmp_path / "*"), str(tmp_path / "other")])
     assert [path.name for path in found] == ["9", "10", "other"]
-    with pytest.raises(UserError, match="no run folder"):
+    with refused("run.not_found", "nowhere/*"):
         find_runs(["nowhere/*"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="contains no runs"):
+    with refused("run.none_in_folder", "empty"):
         find_runs([str(tmp_path / "empty")])
 
 

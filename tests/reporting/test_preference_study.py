@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from stylegan_lab.cli.main import run
-from stylegan_lab.errors import UserError
 from stylegan_lab.images.grid import GAP
 from stylegan_lab.reporting.comparison import compare_runs
 from stylegan_lab.reporting.preference_study.grid_cells import equal_rows, split_grid
@@ -21,6 +20,7 @@ from stylegan_lab.reporting.preference_study.preferences import compute_preferen
 from stylegan_lab.reporting.preference_study.study import build_study, sample_questions
 from stylegan_lab.reporting.preference_study.votes import Vote, read_votes
 from stylegan_lab.runs.reader import find_runs
+from tests.refusals import refused
 from tests.reporting.browser import Page, browser, needs_browser
 from tests.reporting.run_folders import make_run
 
@@ -90,7 +90,7 @@ def test_a_grid_is_split_into_its_cells(tmp_path: Path) -> None:
     assert grids[0][1][2].getpixel((3, 3)) == (60, 60, 60)
     assert equal_rows(grids) == {0, 2}
     Image.effect_noise((40, 31), 80).save(tmp_path / "noise.png")
-    with pytest.raises(UserError, match="not a grid"):
+    with refused("preference_study.not_a_grid", "noise.png"):
         split_grid(tmp_path / "noise.png")
 
 
@@ -140,7 +140,7 @@ def test_runs_evaluated_on_different_images_are_refused(tmp_path: Path) -> None:
     for name in ("scores.json", "scores.jsonl"):
         (place / "hidden-0" / name).write_text(json.dumps(scores | {"untranslated": {"l1": 0.9}}))
     comparison = compare_runs(find_runs([str(place)]))
-    with pytest.raises(UserError, match="different images"):
+    with refused("preference_study.different_images"):
         build_study(comparison, 60, random.Random(0))
 
 
@@ -189,11 +189,11 @@ def test_votes_without_a_key_are_refused_and_votes_about_other_runs_are_noted(tm
     assert only.preferences is not None and only.preferences.num_votes == 0
     assert any("not counted" in note for note in only.notes)
     (tmp_path / "ask.key.json").rename(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="key"):
+    with refused("preference_study.key_missing", "votes.json"):
         read_votes([tmp_path / "votes.json"])
     assert len(read_votes([tmp_path / "votes.json", tmp_path / "elsewhere"])) == len(data["questions"])
     (tmp_path / "bad.json").write_text("[]")
-    with pytest.raises(UserError, match="neither a votes file"):
+    with refused("preference_study.not_votes", "bad.json"):
         read_votes([tmp_path / "bad.json"])
 
 

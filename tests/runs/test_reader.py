@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from stylegan_lab.cli.main import run
-from stylegan_lab.errors import UserError
 from stylegan_lab.files.file_lock import is_locked, try_lock
 from stylegan_lab.runs.reader import check_finished, find_run, read_state, recorded_state
 from stylegan_lab.runs.run import Run
 from stylegan_lab.runs.state import NEW_RUN, RunState, parse_state
+from tests.refusals import refused
 from tests.training.test_signals import LONG, metric_rows
 from tests.training.train_process import TrainProcess
 
@@ -29,7 +29,7 @@ def test_a_killed_run_is_interrupted_and_one_that_is_trained_is_running(tmp_path
     recorded, state = recorded_state(tmp_path / "run"), read_state(tmp_path / "run")
     assert recorded is not None and recorded.status == "running", "nobody could write anything else"
     assert state is not None and state.status == "interrupted" and state.sessions[-1].end is None
-    with pytest.raises(UserError, match="is not finished: it is interrupted, at iteration 0 of 1000000"):
+    with refused("run.not_finished", "interrupted, at iteration 0 of 1000000"):
         check_finished(Run(tmp_path / "run"))
 
 
@@ -77,7 +77,7 @@ def test_a_run_that_was_killed_after_its_last_checkpoint_is_finished_when_the_co
 def test_a_damaged_state_is_no_state(text: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(text)
     assert read_state(tmp_path) is None
-    with pytest.raises(UserError, match=r"is not finished: it has no readable run\.json"):
+    with refused("run.state_unreadable", "run.json"):
         check_finished(Run(tmp_path))
 
 
@@ -111,5 +111,5 @@ def test_latest_is_the_run_that_was_written_to_last(tmp_path: Path, monkeypatch:
     os.utime("runs/cut/3/metrics.jsonl", (2_000_000, 2_000_000))
     assert find_run("latest")[0].folder == tmp_path / "runs/cut/3"
     (tmp_path / "latest").mkdir()
-    with pytest.raises(UserError):
+    with refused("run.not_found", "latest"):
         find_run("latest")  # a folder of this name is meant

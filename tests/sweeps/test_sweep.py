@@ -19,6 +19,7 @@ from stylegan_lab.cli.main import run
 from stylegan_lab.cores import num_cores
 from stylegan_lab.sweeps import trial_process
 from stylegan_lab.sweeps.trial import load_trials
+from tests.refusals import assert_refused
 
 FAKE = Path(__file__).with_name("fake_trial.py")
 SCORE = "val/sliced_wasserstein"
@@ -101,7 +102,7 @@ def test_a_failed_trial_is_recorded_with_its_reason_and_the_others_continue(caps
     states = [(trial["state"], trial["reason"]) for trial in sweep_json()["trials"]]
     assert states == [("failed", "thirteen brings no luck"), ("failed", "killed by SIGKILL"), ("complete", "")]
     err = capsys.readouterr().err
-    assert "2 of 3 trials failed" in err and "#0 cycle_weight=13: failed, thirteen brings no luck" in err
+    assert_refused(err, "sweep.trials_failed", "2 of 3 trials", "#0 cycle_weight=13: failed, thirteen brings no luck")
     assert train("-m", *BASE, "model.cycle_weight=13,17,5") == 2, "failed trials are run again"
     assert [trial["state"] for trial in sweep_json()["trials"]] == ["failed", "complete", "complete"]
     assert num_starts("2") == 1, "complete trials are not"
@@ -170,7 +171,7 @@ def test_a_killed_search_is_resumed_and_samples_the_same_points(
     killed.finish(-signal.SIGKILL)
     os.kill(int(Path("swept/1/pid").read_text()), signal.SIGTERM)  # the trial would run to its end without the sweep
     assert train(*words) == 2
-    assert "swept contains a search with other overrides" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "sweep.definition_changed", "swept", "other overrides")
     assert train(*words, "+vars.pause=0.5") == 0
     assert sweep_json()["states"] == {"complete": 3} and num_starts("1") == 2
     points = [trial["point"] for trial in sweep_json()["trials"]]
@@ -265,72 +266,100 @@ def test_a_search_resumes_with_more_trials_and_records_means_over_seeds() -> Non
 
 
 MISTAKES = {
-    "a sweep without -m": ("sweep=smoke", "stylegan-lab train -m sweep=smoke"),
-    "an unknown sweep": ("-m sweep=smok", "sweep=smok is unknown (did you mean smoke?)"),
-    "two sweeps": ("-m sweep=grid,smoke", "sweep=grid,smoke"),
-    "a misspelled setting of a sweep": (
-        "-m sweep.n_job=2",
-        "did you mean sweep.n_jobs?",
-    ),
+    "a sweep without -m": ("sweep=smoke", "cli.only_for_sweeps", "stylegan-lab train -m sweep=smoke"),
+    "an unknown sweep": ("-m sweep=smok", "config.unknown_choice", "sweep=smok is unknown (did you mean smoke?)"),
+    "two sweeps": ("-m sweep=grid,smoke", "sweep.several_sweeps", "sweep=grid,smoke"),
+    "a misspelled setting of a sweep": ("-m sweep.n_job=2", "config.unknown_setting", "did you mean sweep.n_jobs?"),
     "a misspelled parameter": (
         "-m model.cycle_wieght=1,2",
+        "config.unknown_setting",
         "did you mean model.cycle_weight?",
     ),
     "a misspelled parameter of a search": (
         "-m sweep=smoke +sweep.params={model.cycle_wieght:[1,2]}",
+        "config.unknown_setting",
         "did you mean model.cycle_weight?",
     ),
-    "a misspelled choice": ("-m loss=lsgan,hing", "loss=hing is unknown (did you mean hinge?)"),
+    "a misspelled choice": (
+        "-m loss=lsgan,hing",
+        "config.unknown_choice",
+        "loss=hing is unknown (did you mean hinge?)",
+    ),
     "an interval with its bounds swapped": (
         "-m sweep=smoke model.cycle_weight=interval(20,1)",
-        "model.cycle_weight=interval(20,1) is empty",
+        "sweep.empty_range",
+        "model.cycle_weight=interval(20,1)",
     ),
-    "an empty range": ("-m model.cycle_weight=range(5,5)", "model.cycle_weight=range(5,5) is empty"),
+    "an empty range": ("-m model.cycle_weight=range(5,5)", "sweep.empty_range", "model.cycle_weight=range(5,5)"),
     "a logarithmic interval from 0": (
         "-m sweep=smoke model.cycle_weight=tag(log,interval(0,1))",
-        "model.cycle_weight=tag(log,interval(0,1)): the lower bound",
+        "sweep.log_bound_not_positive",
+        "model.cycle_weight=tag(log,interval(0,1))",
     ),
     "an interval in a grid": (
         "-m model.cycle_weight=interval(1,20)",
-        "model.cycle_weight=interval(1,20): a grid cannot enumerate an interval",
+        "sweep.interval_in_grid",
+        "model.cycle_weight=interval(1,20)",
     ),
-    "a list for CMA-ES": ("-m sweep=smoke sweep.sampler=cmaes", "sweep.sampler=cmaes needs numbers"),
-    "an unknown sampler": ("-m sweep=smoke sweep.sampler=tpo", "sweep.sampler=tpo is unknown (did you mean tpe?)"),
+    "a list for CMA-ES": ("-m sweep=smoke sweep.sampler=cmaes", "sweep.cmaes_needs_numbers", "sweep.sampler=cmaes"),
+    "an unknown sampler": (
+        "-m sweep=smoke sweep.sampler=tpo",
+        "config.unknown_choice",
+        "sweep.sampler=tpo is unknown (did you mean tpe?)",
+    ),
     "a search without a number of trials": (
         "-m sweep=search sweep.n_trials=null",
-        "sweep.sampler=tpe needs the number of trials, such as sweep.n_trials=20",
+        "sweep.n_trials_missing",
+        "sweep.n_trials=20",
     ),
-    "a search without parameters": ("-m sweep=search", "sweep.sampler=tpe has nothing to search"),
-    "a number of trials for a grid": ("-m sweep.n_trials=3", "sweep.n_trials=3: a grid"),
-    "a misspelled objective": ("-m sweep.objectives=[val/sim]", "val/sim is unknown (did you mean val/ssim?)"),
+    "a search without parameters": ("-m sweep=search", "sweep.nothing_to_search", "sweep.sampler=tpe"),
+    "a number of trials for a grid": ("-m sweep.n_trials=3", "sweep.n_trials_of_grid", "sweep.n_trials=3"),
+    "a misspelled objective": (
+        "-m sweep.objectives=[val/sim]",
+        "sweep.unknown_objective",
+        "val/sim is unknown (did you mean val/ssim?)",
+    ),
     "an objective of unknown direction": (
         "-m sweep.objectives=[loss/generators_a_cycle]",
-        "the direction of loss/generators_a_cycle is not known; give '+sweep.directions={loss/generators_a_cycle:lower}'",
+        "sweep.direction_missing",
+        "+sweep.directions={loss/generators_a_cycle:lower}",
     ),
     "the wrong direction for a metric": (
         "-m sweep.objectives=[val/ssim] +sweep.directions={val/ssim:lower}",
-        "sweep.directions.val/ssim=lower: higher is better",
+        "sweep.wrong_direction",
+        "sweep.directions.val/ssim=lower",
     ),
     "an unknown direction": (
         "-m +sweep.directions={val/sliced_wasserstein:down}",
-        "sweep.directions.val/sliced_wasserstein=down: lower or higher is expected",
+        "config.unknown_choice",
+        "sweep.directions.val/sliced_wasserstein=down",
     ),
     "a pruner with two objectives": (
         "-m sweep=tradeoff sweep.pruner=median",
-        "sweep.pruner=median supports one objective, not 2",
+        "sweep.several_objectives",
+        "sweep.pruner=median",
     ),
-    "no seeds": ("seeds=0", "sweep.seeds=0: at least 1 is expected"),
-    "a number of seeds that is not a number": ("seeds=many", "sweep.seeds=many: "),
-    "two choices of seeds": ("-m seeds=3 seed=1,2", "seed=1,2 and seeds=3"),
-    "a seed that is not a number": ("-m seed=a,b", "seed=a: integers are expected"),
-    "no jobs": ("-m sweep.n_jobs=0", "sweep.n_jobs=0: at least 1 is expected"),
+    "no seeds": ("seeds=0", "config.too_small", "sweep.seeds=0"),
+    "a number of seeds that is not a number": ("seeds=many", "config.wrong_type", "sweep.seeds=many"),
+    "two choices of seeds": ("-m seeds=3 seed=1,2", "sweep.seeds_twice", "seed=1,2 and seeds=3"),
+    "a seed that is not a number": ("-m seed=a,b", "sweep.seed_not_integer", "seed=a"),
+    "no jobs": ("-m sweep.n_jobs=0", "config.too_small", "sweep.n_jobs=0"),
     "an unknown storage": (
         "-m sweep=smoke sweep.storage=redis",
+        "config.unknown_choice",
         "sweep.storage=redis is unknown; choices: journal, sqlite",
     ),
-    "a value listed twice": ("-m loss=lsgan,lsgan", "loss=lsgan,lsgan lists a value twice"),
-    "a syntax error": ("-m model.cycle_weight=interval(1,", "model.cycle_weight=interval(1, "),
-    "a plugin that is not installed": ("-m hydra/launcher=joblib", "hydra/launcher=joblib is unknown"),
+    "a value listed twice": ("-m loss=lsgan,lsgan", "sweep.repeated_value", "loss=lsgan,lsgan"),
+    "a syntax error": (
+        "-m model.cycle_weight=interval(1,",
+        "config.override_syntax",
+        "model.cycle_weight=interval(1, ",
+    ),
+    "a plugin that is not installed": (
+        "-m hydra/launcher=joblib",
+        "config.unknown_choice",
+        "hydra/launcher=joblib",
+    ),
 }
 
 
@@ -338,10 +367,11 @@ MISTAKES = {
 def test_a_mistake_is_reported_in_one_sentence_and_writes_no_files(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command, sentence = MISTAKES[name]
+    command, code, named = MISTAKES[name]
     assert train(*command.split()) == 2
     err = capsys.readouterr().err
-    assert sentence in err and "Traceback" not in err, err
+    assert_refused(err, code, named)
+    assert "Traceback" not in err, err
     assert not list(Path().iterdir())
 
 
@@ -381,7 +411,7 @@ def test_the_folder_of_a_run_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     Path("swept").mkdir()
     Path("swept/config.yaml").touch()
     assert train("-m", *BASE) == 2
-    assert "swept is the folder of a run; give the sweep a new one: output_dir=FOLDER" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "sweep.folder_is_run", "swept", "output_dir=FOLDER")
 
 
 def test_a_search_without_optuna_names_the_package_to_install(
@@ -389,14 +419,15 @@ def test_a_search_without_optuna_names_the_package_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert train("-m", "sweep=smoke") == 2
-    assert "pip install 'stylegan_lab[sweep]'" in capsys.readouterr().err and not list(Path().iterdir())
+    assert_refused(capsys.readouterr().err, "sweep.package_missing", "pip install 'stylegan_lab[sweep]'")
+    assert not list(Path().iterdir())
 
 
 @pytest.mark.usefixtures("fake_trials")
 def test_a_trial_without_a_value_for_the_objective_fails(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["sweep=search", "sweep.n_trials=1", "sweep.objectives=[val/psnr]", "model.cycle_weight=interval(1,20)"]
     assert train("-m", *BASE, *words) == 2
-    assert "val/psnr was not recorded" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "sweep.trials_failed", "val/psnr was not recorded")
 
 
 @pytest.mark.usefixtures("fake_trials")

@@ -7,6 +7,7 @@ import pytest
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.console import format_seconds
+from tests.refusals import assert_refused
 
 SMOKE = ["train", "experiment=smoke", "logger=none", "output_dir=run"]
 
@@ -27,4 +28,4 @@ def test_the_estimate_is_the_iterations_of_the_budget(iterations: str, capsys: p
 
 def test_an_estimate_of_several_processes_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*SMOKE, "dry_run=time", "strategy=cpu", "strategy.devices=2"]) == 2
-    assert "strategy=single" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "training.single_process_only", "dry_run=time", "strategy=single")

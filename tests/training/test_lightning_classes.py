@@ -9,6 +9,7 @@ import pytest
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.runs.run import Run
+from tests.refusals import assert_refused
 
 SMOKE = (
     "train",
@@ -55,8 +56,9 @@ def test_a_callback_that_cannot_work_is_refused_with_the_setting_to_use(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*SMOKE, "dry_run=true", f"{CALLBACK}.{name}"]) == 2
-    message = capsys.readouterr().err
-    assert "callbacks.mine._target_" in message and REFUSED[name] in message
+    assert_refused(
+        capsys.readouterr().err, "training.unsupported_callback", "callbacks.mine._target_", name, REFUSED[name]
+    )
 
 
 def test_a_callback_that_derives_from_a_refused_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +66,12 @@ def test_a_callback_that_derives_from_a_refused_one_is_refused(capsys: pytest.Ca
         "from lightning.pytorch.callbacks import ModelCheckpoint\nclass Mine(ModelCheckpoint): pass\n"
     )
     assert run([*SMOKE, "dry_run=true", "trust=[callbacklab]", "+callbacks.mine._target_=callbacklab.Mine"]) == 2
-    assert "Mine cannot be used here: callbacks.checkpointing" in capsys.readouterr().err
+    assert_refused(
+        capsys.readouterr().err,
+        "training.unsupported_callback",
+        "callbacks.mine._target_: Mine",
+        "callbacks.checkpointing",
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
@@ -77,7 +84,7 @@ def test_callbacks_of_lightning_train() -> None:
 @pytest.mark.parametrize("name", PROGRESS_BARS)
 def test_a_progress_bar_of_lightning_replaces_ours(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*SMOKE, "dry_run=true", f"{CALLBACK}.{name}"]) == 2
-    assert "set callbacks.progress_bar=null" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "training.two_progress_bars", "callbacks.progress_bar=null")
     assert run([*SMOKE, "iterations=2", "callbacks.progress_bar=null", f"{CALLBACK}.{name}"]) == 0
 
 
@@ -133,23 +140,27 @@ def no_logger(run): return 3
 
 
 @pytest.mark.parametrize(
-    ("entry", "message"),
+    ("entry", "code", "named"),
     [
-        ("callbacks.mine._target_=failinglab.MyCallback", "callbacks.mine cannot be built: "),
-        ("logger.mine._target_=failinglab.MyLogger", "logger.mine cannot be built: no such account"),
-        ("logger.mine._target_=failinglab.no_logger", "logger.mine is not a logger"),
-        ("callbacks.mine._target_=failinglab.no_logger", "callbacks.mine"),
-        ("trainer.profiler=fast", "trainer or strategy: "),
+        ("callbacks.mine._target_=failinglab.MyCallback", "config.build_failed", "callbacks.mine"),
+        (
+            "logger.mine._target_=failinglab.MyLogger",
+            "config.build_failed",
+            "logger.mine cannot be built: no such account",
+        ),
+        ("logger.mine._target_=failinglab.no_logger", "logger.not_a_logger", "logger.mine"),
+        ("callbacks.mine._target_=failinglab.no_logger", "config.missing_setting", "callbacks.mine"),
+        ("trainer.profiler=fast", "training.invalid_trainer", "trainer"),
     ],
 )
 def test_what_a_training_would_fail_with_a_dry_run_reports(
-    entry: str, message: str, capsys: pytest.CaptureFixture[str]
+    entry: str, code: str, named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("failinglab.py").write_text(FAILING)
     command = [*SMOKE, "trust=[failinglab]", entry if entry.startswith("trainer") else f"+{entry}"]
     for given in ([*command, "dry_run=true"], command):
         assert run(given) == 2
-        assert message in capsys.readouterr().err
+        assert_refused(capsys.readouterr().err, code, named)
     assert not Path("runs").exists(), "no folder is left of a run that never began"
 
 

@@ -11,12 +11,12 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from stylegan_lab.cli.main import run
-from stylegan_lab.errors import UserError
 from stylegan_lab.runs.checkpoint import read_checkpoint
 from stylegan_lab.runs.metrics_file import read_metrics
 from stylegan_lab.runs.reader import read_state
 from stylegan_lab.training.experiment import build_experiment
 from stylegan_lab.training.plain_module import replace_model_class
+from tests.refusals import assert_refused, refused
 
 
 class Automatic(L.LightningModule):
@@ -169,31 +169,36 @@ def test_the_nan_guard_stops_it(
     name: str, overrides: list[str], named: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(command(name, "out", "iterations=12", *overrides)) == 2
-    message = capsys.readouterr().err
-    assert all(part in message for part in named), message
+    assert_refused(capsys.readouterr().err, "training.diverged", *named)
 
 
 @pytest.mark.parametrize(
-    ("name", "overrides", "named"),
+    ("name", "overrides", "code", "named"),
     [
-        ("Automatic", ["micro_batches=2"], "micro_batches=2"),
-        ("Automatic", ["callbacks.nan_guard.on_nan=rollback"], "callbacks.nan_guard.on_nan=rollback"),
-        ("Automatic", ["+model.widht=3"], "model.widht"),
-        ("Counting", [], "an attribute iteration"),
-        ("Unsavable", [], "save_hyperparameters"),
+        ("Automatic", ["micro_batches=2"], "model.micro_batches_unsupported", "micro_batches=2"),
+        (
+            "Automatic",
+            ["callbacks.nan_guard.on_nan=rollback"],
+            "model.rollback_unsupported",
+            "callbacks.nan_guard.on_nan=rollback",
+        ),
+        ("Automatic", ["+model.widht=3"], "config.unknown_setting", "model.widht"),
+        ("Counting", [], "model.attribute_taken", "attribute iteration"),
+        ("Unsavable", [], "model.unsafe_hyperparameters", "save_hyperparameters"),
     ],
 )
 def test_what_cannot_work_is_refused_before_training(
-    name: str, overrides: list[str], named: str, capsys: pytest.CaptureFixture[str]
+    name: str, overrides: list[str], code: str, named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(command(name, "out", *overrides)) == 2
-    assert named in capsys.readouterr().err and not Path("out").exists()
+    assert_refused(capsys.readouterr().err, code, named)
+    assert not Path("out").exists()
 
 
 def test_commands_that_need_a_model_of_this_package_refuse_its_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command("Automatic", "out", "iterations=2")) == 0
     assert run(["evaluate", "out", "--trust", "tests"]) == 2
-    assert "Automatic.load_from_checkpoint" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "run.plain_module", "Automatic.load_from_checkpoint")
 
 
 @pytest.mark.filterwarnings("ignore:You passed in a .val_dataloader.:UserWarning")  # the data have one
@@ -213,5 +218,5 @@ def test_a_target_that_is_no_lightning_module_is_refused(compose_config: Callabl
     config = compose_config("experiment=smoke", "model._target_=stylegan_lab.models.image_pool.ImagePool")
     replace_model_class(config, {"model": "cyclegan"})
     config = DictConfig({**config, "model": {"_target_": config.model._target_, "size": 3}})
-    with pytest.raises(UserError, match="is not a model"):
+    with refused("model.not_a_model", "model._target_=stylegan_lab.models.image_pool.ImagePool"):
         build_experiment(config, {})

@@ -28,6 +28,7 @@ from stylegan_lab.training import fit
 from stylegan_lab.training.data_record import check_data_unchanged, record_data_files
 from stylegan_lab.training.resume import overrides_to_resume
 from stylegan_lab.training.safe_overrides import overrides_of_run
+from tests.refusals import assert_refused, refused
 
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false", "callbacks.validation=null", "output_dir=run"]
 
@@ -175,7 +176,8 @@ def test_a_run_folder_cannot_change_what_hydra_runs(
 ) -> None:
     assert resume_with(attacked, lines) == 2
     error = capsys.readouterr().err
-    assert "overrides.txt: " in error and "emove the line" in error and "Traceback" not in error
+    codes = ("security.hydra_setting", "security.config_path", "run.overrides_damaged")
+    assert "overrides.txt: " in error and any(f"[{code}]" in error for code in codes) and "Traceback" not in error
     assert not Path("marker").exists()
 
 
@@ -185,7 +187,8 @@ def test_what_a_run_folder_trusts_is_ignored(
     lines: str, trust: str, attacked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert resume_with(attacked, f"{trust}\n{lines}") == 2
-    assert "is not allowed to be built from a config" in capsys.readouterr().err
+    code = "security.not_buildable" if "stylegan_lab" in lines else "security.untrusted_package"
+    assert_refused(capsys.readouterr().err, code, "callbacks.x._target_=")
     assert not Path("marker").exists()
 
 
@@ -218,7 +221,9 @@ def test_a_run_folder_reads_no_environment_and_names_no_logger(
     monkeypatch.setenv("MY_SECRET", "s3cret")
     assert resume_with(attacked, lines) == 2
     error = capsys.readouterr().err
-    assert "overrides.txt: " in error and "remove the line" in error and "s3cret" not in error
+    code = "security.logger_class" if "Logger" in lines else "security.resolver"
+    assert_refused(error, code, "overrides.txt: ")
+    assert "s3cret" not in error
 
 
 def test_a_setting_that_reads_the_environment_is_given_again(attacked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +235,7 @@ def test_a_setting_that_reads_the_environment_is_given_again(attacked: Path, mon
 def test_callbacks_of_hydra_on_the_command_line_need_trust(capsys: pytest.CaptureFixture[str]) -> None:
     attack = ["experiment=smoke", "dry_run=true", f"+hydra.callbacks.x={CALL}"]
     assert run(["train", *attack]) == 2
-    assert "hydra.callbacks.x._target_=os.mkdir is not allowed to be built from a config" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "security.untrusted_package", "hydra.callbacks.x._target_=os.mkdir")
     indirect = ["+vars.x=os.mkdir", "+hydra.callbacks.x={_target_:'${vars.x}',path:marker}"]
     assert run(["train", *attack[:2], *indirect]) == 2
     assert not Path("marker").exists()
@@ -249,7 +254,7 @@ def test_a_search_path_has_to_be_given_again(capsys: pytest.CaptureFixture[str])
     command = [sys.executable, "-m", "stylegan_lab", "train", search, "experiment=own", *QUICK[1:]]
     subprocess.run(command, check=True)
     assert run(["train", "resume=run", "iterations=2"]) == 2
-    assert f"the run was started with {search}: give it again" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "config.unknown_choice", "experiment=own", search)
     assert run(["train", "resume=run", "iterations=2", search]) == 0
 
 
@@ -271,7 +276,7 @@ def test_a_new_run_does_not_replace_a_run(
     before = contents(attacked)
     for dry in (["dry_run=true"], []):
         assert run(["train", *words, *dry]) == 2
-        assert "holds a run, which a new one would replace" in capsys.readouterr().err
+        assert_refused(capsys.readouterr().err, "run.already_exists", f"output_dir={attacked}", "overwrite=true")
     assert contents(attacked) == before
     assert run(["train", *words, "overwrite=true", "dry_run=true"]) == 0 and contents(attacked) == before
     assert run(["train", *words, "overwrite=true"]) == 0
@@ -284,7 +289,7 @@ def test_a_new_run_does_not_replace_a_run(
 @pytest.mark.usefixtures("attacked")
 def test_overwriting_is_no_resuming(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "resume=run", "iterations=2", "overwrite=true"]) == 2
-    assert "leave one of them out" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "resume.with_overwrite", "overwrite=true", "resume=")
     assert run(["train", *QUICK, "iterations=1", "overwrite=true"]) == 0
     assert len(list(tmp_path.glob("run.old-*"))) == 1
     assert run(["train", "resume=run", "iterations=2"]) == 0, "overwrite=true is not taken from the run"
@@ -319,8 +324,11 @@ def test_a_checkpoint_without_a_section_is_refused(
     reseal(attacked / "checkpoints" / "000001.ckpt", remove)
     assert run(["train", "resume=run", "iterations=2"]) == 2
     error = capsys.readouterr().err
-    named = "is not a checkpoint of stylegan_lab" if section == "state_dict" else f"cannot be resumed: {section} is"
-    assert named in error and "Traceback" not in error
+    if section == "state_dict":
+        assert_refused(error, "checkpoint.unknown_format", "000001.ckpt")
+    else:
+        assert_refused(error, "checkpoint.section_missing", "000001.ckpt", f" {section} is missing")
+    assert "Traceback" not in error
 
 
 def test_a_checkpoint_with_half_a_section_is_refused(attacked: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -340,7 +348,7 @@ def test_a_checkpoint_with_half_a_section_is_refused(attacked: Path, capsys: pyt
             file.write_bytes(content)
         reseal(path, change)
         assert run(["train", "resume=run", "iterations=2"]) == 2
-        assert f"cannot be resumed: {named} is missing or damaged" in capsys.readouterr().err
+        assert_refused(capsys.readouterr().err, "checkpoint.section_missing", f" {named} is missing")
 
 
 def test_a_callback_may_be_added_to_a_resumed_run(attacked: Path) -> None:
@@ -391,7 +399,8 @@ def test_changed_images_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixtur
         capsys.readouterr()
         assert run(["train", *words, "iterations=4", *dry]) == 2
         error = capsys.readouterr().err
-        assert "a/0.png is missing, a/1.png was changed, a/new.png is new. Restore them" in error
+        named = "a/0.png is missing, a/1.png was changed, a/new.png is new"
+        assert_refused(error, "resume.data_changed", named, "allow_changed_data=true")
     assert run(["train", *words, "iterations=4", "allow_changed_data=true"]) == 0
     assert run(["train", *words, "iterations=5"]) == 0, "the record is of the images as they are now"
 
@@ -409,7 +418,7 @@ def test_names_and_unreadable_files_of_another_file_system_are_no_changes(
     data.source_files = lambda: {composed.name: tmp_path / "loop"}
     check_data_unchanged(Run(tmp_path), data, allow_changes=False)  # type: ignore[arg-type]
     data.source_files = lambda: {composed.name: tmp_path / "gone.png"}
-    with pytest.raises(UserError, match="\xe4.png is missing"):
+    with refused("resume.data_changed", "\xe4.png is missing"):
         check_data_unchanged(Run(tmp_path), data, allow_changes=False)  # type: ignore[arg-type]
 
 
@@ -424,7 +433,7 @@ def test_lists_of_one_name_are_recorded_each(tmp_path: Path) -> None:
 
 def test_a_failed_evaluation_is_recorded_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: Any, **__: Any) -> None:
-        raise UserError("no memory")
+        raise UserError("device.out_of_memory", "no memory")
 
     words = [*QUICK[:2], *QUICK[3:], "iterations=1"]
     with monkeypatch.context() as patch:
@@ -463,8 +472,7 @@ def test_folders_that_cannot_be_written_are_named(
 
     monkeypatch.setattr(run_module, "make_writable", refuse)
     assert run(["train", "resume=run", "iterations=2"]) == 2
-    named = f"{attacked / 'checkpoints'} cannot be written: Permission denied; make it writable, or resume a copy"
-    assert named in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "run.not_writable", f"{attacked / 'checkpoints'}", "Permission denied")
 
 
 def test_epochs_are_counted_as_if_a_run_had_not_been_stopped() -> None:
@@ -506,7 +514,7 @@ def test_a_checkpoint_sends_no_value_of_the_environment_when_it_is_evaluated(mon
 
     def build(where: str, *_: Any) -> Any:
         built.append(where)
-        raise UserError("its package is missing")
+        raise UserError("logger.package_missing", "its package is missing")
 
     monkeypatch.setattr(evaluate_module, "build_logger_factory", build)
     monkeypatch.setenv("MY_SECRET", "s3cret")

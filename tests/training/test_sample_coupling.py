@@ -8,9 +8,9 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from stylegan_lab.errors import UserError
 from stylegan_lab.networks.layers.progan import MinibatchStdDev
 from stylegan_lab.training.experiment import build_experiment
+from tests.refusals import refused
 
 RANKS = ["strategy=ddp", "strategy.accelerator=cpu", "strategy.devices=2"]
 BATCH_NORM = ["experiment=smoke", "generator.norm=batch", "data.batch_size=4"]
@@ -27,20 +27,23 @@ class SpreadLoss:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "setting"),
+    ("overrides", "code", "setting"),
     [
-        ([*BATCH_NORM, "micro_batches=2"], "micro_batches"),
-        ([*BATCH_NORM, *RANKS], "sync_batchnorm"),
-        ([*GROUPS, "discriminator.mbstd_group_size=8", "micro_batches=2"], "micro_batches"),
-        ([*GROUPS, "discriminator.mbstd_group_size=8", "data.batch_size=4", *RANKS], "strategy.devices"),
+        ([*BATCH_NORM, "micro_batches=2"], "training.batch_norm_micro_batches", "micro_batches"),
+        ([*BATCH_NORM, *RANKS], "training.batch_norm_not_synchronized", "strategy.sync_batchnorm"),
+        ([*GROUPS, "discriminator.mbstd_group_size=8", "micro_batches=2"], "training.coupled_micro_batches",
+         "micro_batches"),
+        ([*GROUPS, "discriminator.mbstd_group_size=8", "data.batch_size=4", *RANKS], "training.coupled_devices",
+         "strategy.devices"),
         (["experiment=smoke", "data.batch_size=4", "micro_batches=2", "trust=[tests]",
-          "+model.extra_losses.spread={_target_: tests.training.test_sample_coupling.SpreadLoss}"], "spread"),
+          "+model.extra_losses.spread={_target_: tests.training.test_sample_coupling.SpreadLoss}"],
+         "training.coupled_micro_batches", "model.extra_losses.spread"),
     ],
 )  # fmt: skip
 def test_what_compares_samples_is_refused(
-    overrides: list[str], setting: str, compose_config: Callable[..., DictConfig]
+    overrides: list[str], code: str, setting: str, compose_config: Callable[..., DictConfig]
 ) -> None:
-    with pytest.raises(UserError, match=setting):
+    with refused(code, setting):
         build_experiment(compose_config(*overrides), {})
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from stylegan_lab.callbacks.preemption import parse_time_limit
-from stylegan_lab.errors import UserError
 from stylegan_lab.runs.checkpoint_index import CheckpointIndex
 from stylegan_lab.runs.metrics_file import read_metrics
+from tests.refusals import refused
 from tests.training.train_process import TrainProcess
 
 LONG = [
@@ -146,7 +146,7 @@ def test_a_time_limit_is_seconds_or_a_clock_s(limit: Any, meant: int) -> None:
 
 @pytest.mark.parametrize("limit", ["soon", "1:2:3:4", "-5", "1.5h"])
 def test_other_time_limits_are_refused(limit: str) -> None:
-    with pytest.raises(UserError, match="hours:minutes:seconds"):
+    with refused("config.invalid_time_limit", f"time_limit={limit}"):
         parse_time_limit(limit)
 
 

@@ -117,19 +117,26 @@ def read_baseline(path: Path) -> Baseline:
     try:
         contents: Any = OmegaConf.to_container(OmegaConf.load(path))
     except Exception as error:  # the YAML parser raises a different exception for each kind of damage
-        raise UserError(f"{where} cannot be read: {str(error).splitlines()[0]}") from None
+        raise UserError("baseline.unreadable", f"{where} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(contents, dict):
-        raise UserError(f"{where} must be a mapping of keys to values")
+        raise UserError("baseline.not_a_mapping", f"{where} must be a mapping of keys to values")
     arguments = {"name": path.stem} | {str(key): value for key, value in contents.items()}
     check_arguments(where, Baseline, arguments, complete=True)
     experiments = sorted(each.stem for each in (CONF / "experiment").glob("*.yaml"))
     if (experiment := arguments["experiment"]) not in experiments:
-        raise UserError(f"{where}: there is no experiment={experiment}{did_you_mean(experiment, experiments)}")
+        raise UserError(
+            "baseline.unknown_experiment",
+            f"{where}: experiment={experiment} is unknown{did_you_mean(experiment, experiments)}; "
+            "give the name of a file in conf/experiment/",
+        )
     if not arguments.get("seeds", [0]):
-        raise UserError(f"{where}: seeds is empty; give the seeds to train, such as [0, 1, 2]")
+        raise UserError("baseline.no_seeds", f"{where}: seeds is empty; give the seeds to train, such as [0, 1, 2]")
     _check_mapping(f"{where}.cost", arguments["cost"], f"one of {', '.join(COSTS)}")
     if len(arguments["cost"]) != 1:
-        raise UserError(f"{where}.cost: one of {', '.join(COSTS)} is expected")
+        raise UserError(
+            "baseline.not_one_cost",
+            f"{where}.cost has {len(arguments['cost'])} entries; give one of {', '.join(COSTS)}",
+        )
     for unit, amount in arguments["cost"].items():
         lookup(f"{where}.cost", unit, COSTS)
         check_setting_type(f"{where}.cost.{unit}", amount, float)
@@ -160,7 +167,10 @@ def settings_fingerprint(baseline: Baseline) -> str:
     try:
         composed = compose_baseline(baseline, baseline.seeds[0])
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(f"baselines/{baseline.name}.yaml cannot be composed: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            "baseline.not_composable",
+            f"baselines/{baseline.name}.yaml cannot be composed: {str(error).splitlines()[0]}",
+        ) from error
     config: Any = OmegaConf.to_container(composed, resolve=False)
     ema = (config["callbacks"] or {}).get("ema")
     for key in set(IRRELEVANT_SETTINGS).difference(FINGERPRINTED_ALL_THE_SAME):
@@ -193,4 +203,4 @@ def _expected_score(where: str, contents: Any) -> ExpectedScore:
 
 def _check_mapping(where: str, contents: Any, expected: str) -> None:
     if not isinstance(contents, dict):
-        raise UserError(f"{where} must be a mapping: {expected}")
+        raise UserError("baseline.not_a_mapping", f"{where} must be a mapping: {expected}")

@@ -104,7 +104,9 @@ class BaselineResults:
             path = self.folder / _file_name(result.baseline, result.seed)
             write_text_atomic(path, json.dumps(asdict(result), indent=2) + "\n")
         except OSError as error:
-            raise UserError(f"{self.folder} cannot be written: {error.strerror}; give --results FOLDER") from None
+            raise UserError(
+                "baseline.not_writable", f"{self.folder} cannot be written: {error.strerror}; give --results FOLDER"
+            ) from None
         return path
 
     def _why_outdated(self, baseline: Baseline, result: BaselineResult) -> str:
@@ -129,9 +131,15 @@ def _read_result(path: Path) -> BaselineResult:
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
         if contents["schema"] > SCHEMA:
-            raise UserError(f"{path} was recorded by a newer stylegan_lab (schema {contents['schema']})")
+            raise UserError(
+                "baseline.result_too_new",
+                f"{path} was recorded by a newer stylegan_lab (schema {contents['schema']}); update stylegan_lab",
+            )
         result = BaselineResult(**contents)
         _ = result.metrics
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} is not a recorded result: {error}") from None
+        raise UserError(
+            "baseline.result_unreadable",
+            f"{path} is not a recorded result ({error}); delete it and reproduce the baseline again",
+        ) from None
     return result

@@ -8,7 +8,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from stylegan_lab.errors import UserError
 from stylegan_lab.images.grid import GAP
-from stylegan_lab.images.open_image import UnreadableImageError, open_image
+from stylegan_lab.images.open_image import open_image
 
 GridCells = Sequence[Sequence[Image.Image]]  # by row and column
 MIN_SIZE = 8  # pixels
@@ -18,17 +18,16 @@ MAX_DIFFERENCE = 1.0  # of 255; mean difference up to which two cells count as e
 
 def split_grid(path: Path, size: int | None = None) -> GridCells:
     """Cut a grid into square cells: of `size` if that fits, else of the smallest size that fits."""
-    try:
-        with open_image(path) as file:
-            image = file.convert("RGB")
-    except UnreadableImageError:
-        raise UserError(f"{path} cannot be read") from None
+    with open_image(path) as file:
+        image = file.convert("RGB")
     for side in _cell_sizes(image, size):
         columns, rows = ((length + GAP) // (side + GAP) for length in image.size)
         if _has_gaps(image, side, columns, rows):
             xs, ys = ([index * (side + GAP) for index in range(count)] for count in (columns, rows))
             return [[image.crop((x, y, x + side, y + side)) for x in xs] for y in ys]
-    raise UserError(f"{path} is not a grid of square images with white gaps")
+    raise UserError(
+        "preference_study.not_a_grid", f"{path} is not a grid of square images with white gaps; evaluate its run again"
+    )
 
 
 def equal_rows(grids: Sequence[GridCells]) -> set[int]:

@@ -34,13 +34,17 @@ def build_study(comparison: RunComparison, num_questions: int, rng: random.Rando
     groups = comparison.run_indices
     if len(groups) < 2:
         raise UserError(
-            "these runs differ only in their seed; a preference study compares runs with different settings"
+            "preference_study.same_settings",
+            "these runs differ only in their seed; a preference study compares runs with different settings",
         )
     grids = _grids(comparison.runs)
     inputs = equal_rows(grids)
     outputs = [row for row in range(len(grids[0])) if row not in inputs]
     if not outputs:
-        raise UserError("the images of these runs are all equal; there is nothing to choose between")
+        raise UserError(
+            "preference_study.equal_images",
+            "the images of these runs are all equal; there is nothing to choose between",
+        )
     _check_same_images(comparison.runs, inputs)
     cells = [(row, column) for row in outputs for column in range(len(grids[0][0]))]
     images = ImageCollection()
@@ -127,13 +131,19 @@ def _grids(runs: Sequence[RunRecord]) -> list[GridCells]:
         shared = set.intersection(*(set(run.samples) for run in runs))
         if not shared:
             folder = next(run.folder for run, path in zip(runs, paths, strict=True) if path is None)
-            raise UserError(f"{folder} has no image of an evaluation; run stylegan-lab evaluate {folder}")
+            raise UserError(
+                "preference_study.no_images",
+                f"{folder} has no image of an evaluation; run stylegan-lab evaluate {folder}",
+            )
         paths = [run.samples[max(shared)] for run in runs]
     sizes = [((run.config or {}).get("data") or {}).get("size") for run in runs]
     grids = [split_grid(path, size) for path, size in zip(paths, sizes, strict=True) if path is not None]
     shapes = {(len(grid), len(grid[0]), grid[0][0].size) for grid in grids}
     if len(shapes) > 1:
-        raise UserError("the images of these runs differ in size or number; compare runs of the same data")
+        raise UserError(
+            "preference_study.grids_differ",
+            "the images of these runs differ in size or number; compare runs of the same data",
+        )
     return grids
 
 
@@ -143,4 +153,7 @@ def _check_same_images(runs: Sequence[RunRecord], inputs: set[int]) -> None:
     protocols = [ScoreProtocol({}, reference_scores(each)) for each in evaluations]
     lacks_inputs = any(each.get("untranslated") for each in evaluations) and 0 not in inputs
     if evaluations and (not inputs or lacks_inputs or not all(each.matches(protocols[0]) for each in protocols)):
-        raise UserError("these runs were evaluated on different images; compare runs of the same data")
+        raise UserError(
+            "preference_study.different_images",
+            "these runs were evaluated on different images; compare runs of the same data",
+        )

@@ -34,7 +34,8 @@ def read_votes(paths: Sequence[Path]) -> list[Vote]:
     for path, contents in sorted(ballots, key=lambda each: str(each[1].get("saved", ""))):
         if contents["page"] not in keys:
             raise UserError(
-                f"{path}: the key of its page (PAGE.key.json) is not in its folder; put it there or pass it to --votes too"
+                "preference_study.key_missing",
+                f"{path}: the key of its page (PAGE.key.json) is not in its folder; put it there or pass it to --votes too",
             )
         session = contents.get("session") or contents["voter"]
         for answer in contents["votes"]:
@@ -48,7 +49,10 @@ def _vote(path: Path, contents: Mapping[str, Any], answer: Mapping[str, Any], im
         left, right = (images[answer[side]]["run_id"] for side in ("left", "right"))
         return Vote(left, right, LEFT_SCORES[answer["choice"]], contents["voter"])
     except KeyError as missing:
-        raise UserError(f"{path} does not match the key of its page: {missing} is unknown") from None
+        raise UserError(
+            "preference_study.key_mismatch",
+            f"{path} does not match the key of its page: {missing} is unknown; give the key that was saved with the page",
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -59,9 +63,10 @@ def _read(path: Path) -> dict[str, Any]:
         elif "images" not in contents:
             raise KeyError
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+        raise UserError("preference_study.votes_unreadable", f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(
-            f"{path} is neither a votes file (saved by a page of compare --preference-study) nor the key of a page"
+            "preference_study.not_votes",
+            f"{path} is neither a votes file (saved by a page of compare --preference-study) nor the key of a page",
         ) from None
     return contents

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from stylegan_lab.errors import UserError
 from stylegan_lab.reporting.baselines.baseline import settings_fingerprint
 from stylegan_lab.reporting.baselines.result import BaselineResult, BaselineResults
 from stylegan_lab.reporting.baselines.status import (
@@ -16,6 +15,7 @@ from stylegan_lab.reporting.baselines.status import (
     why_not_run,
 )
 from stylegan_lab.runs.run import Run
+from tests.refusals import refused
 from tests.reporting.baselines.baselines import YAML, baseline, result
 
 
@@ -138,10 +138,10 @@ def test_unreadable_results_are_reported() -> None:
     thing, results = baseline(), BaselineResults(Path("results"))
     path = results.record(result(thing, 0, ssim=0.35))
     path.write_text(json.dumps({"schema": 99}))
-    with pytest.raises(UserError, match="recorded by a newer stylegan_lab"):
+    with refused("baseline.result_too_new", "thing-seed0.json", "schema 99"):
         results.for_baseline(thing)
     path.write_text("{}")
-    with pytest.raises(UserError, match=r"thing-seed0.json is not a recorded result"):
+    with refused("baseline.result_unreadable", "thing-seed0.json"):
         results.for_baseline(thing)
 
 
