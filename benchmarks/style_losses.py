@@ -33,7 +33,9 @@ def main() -> None:
     options = parser.parse_args()
     model = load(options.run).module
     if not isinstance(model, Johnson | AdaIN):
-        raise UserError(f"{options.run} is a {type(model).__name__}; give a run of johnson or adain")
+        raise UserError(
+            "stylize.wrong_run", f"{options.run} is a {type(model).__name__}; give a run of johnson or adain"
+        )
     content, style = (read(path, options.size) for path in (options.content, options.style))
     perception, weights = model.perceptual_loss, (model.content_weight, model.style_weight)
     targets = perception.target_features(content), perception.target_features(style)

@@ -13,9 +13,7 @@ class UserError(Exception):
     The message shows interpolations instead of the values that they read from the environment, because messages are logged.
     """
 
-    def __init__(self, code: str, message: str = "") -> None:
-        if not message:  # to be removed when each error has its code
-            code, message = "", code
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(code, hide_environment(message))
         self.code = code
         self.__notes__ = [f"[{code}]"]  # shown below the message in tracebacks, which loader workers send as text
@@ -24,7 +22,7 @@ class UserError(Exception):
         return str(self.args[1])
 
     def with_code(self) -> str:
-        return f"{self} [{self.code}]" if self.code else str(self)
+        return f"{self} [{self.code}]"
 
 
 def remember_environment_value(value: str, interpolation: str) -> None:
