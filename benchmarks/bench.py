@@ -14,6 +14,7 @@ import importlib.util
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ CASES = [
     Case("stylegan2", ["model=stylegan2", "data.size=64", "data.batch_size=8"], STYLEGAN2_QUICK, 16, 16),
     Case("r3gan", ["model=r3gan", "data.size=32", "data.batch_size=16"], R3GAN_QUICK, steps=4),
 ]  # fmt: skip
-PRECISIONS = ("32", "bf16") if supports_bf16("auto") else ("32",)  # emulated, bf16 takes up to 100 times as long
+PRECISIONS = ("32", "bf16")
 SECTIONS = ("steps", "data", "evaluation", "startup", "overhead", "two_runs", "translate", "peer")
 
 
@@ -100,16 +101,22 @@ def names(choices: Sequence[str]) -> Callable[[str], list[str]]:
 def steps(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Training steps in float32 and bf16, beside the FLOP/s that the machine reaches at the same time."""
     cases = [case for case in CASES if case.name in arguments.cases]
-    peaks: dict[str, list[dict[str, Any]]] = {precision: [] for precision in PRECISIONS}
+    precisions = measured_precisions(arguments.quick)
+    peaks: dict[str, list[dict[str, Any]]] = {precision: [] for precision in precisions}
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for _ in range(arguments.repeats):
-        for precision in PRECISIONS:
+        for precision in precisions:
             peaks[precision].append(own_process("machine", {"precision": precision, "quick": arguments.quick}))
             for case in cases:
                 runs.setdefault((case.name, precision), []).append(run_case(case, precision, arguments.quick))
     rows = [describe_steps(name, precision, found, peaks[precision]) for (name, precision), found in runs.items()]
     print(table([printed(row) for row in rows]))
     return rows
+
+
+def measured_precisions(quick: bool) -> Sequence[str]:
+    """Without hardware for it, PyTorch computes bf16 up to 100 times slower, which only quick benchmarks have the time for."""
+    return PRECISIONS if quick or supports_bf16("auto") else PRECISIONS[:1]
 
 
 def run_case(case: Case, precision: str, quick: bool) -> dict[str, Any]:
@@ -327,7 +334,7 @@ def peer(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def combinations(models: Sequence[str]) -> Iterable[tuple[str, str, str]]:
-    return ((model, code, precision) for model in models for precision in PRECISIONS for code in ("reference", "ours"))
+    return product(models, measured_precisions(False), ("reference", "ours"))
 
 
 def describe_peer(key: tuple[str, str, str], runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -116,9 +116,19 @@ class FlopCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
-        if count := flop_registry.get(function.overloadpacket):
+        if function.overloadpacket is torch.ops.aten.convolution_backward:
+            self.flops += convolution_backward_flops(*args)
+        elif count := flop_registry.get(function.overloadpacket):
             self.flops += count(*args, **(kwargs or {}), out_val=result)
         return result
+
+
+def convolution_backward_flops(gradient: Any, inputs: Any, weight: Any, *settings: Any) -> int:
+    """The gradients of the inputs and of the weights cost as much as the forward pass each. torch's own formula counts those of
+    the weights `groups` times."""
+    _, _, _, _, transposed, _, _, needed = settings
+    positions = (inputs if transposed else gradient).shape[2:].numel() * len(inputs)
+    return 2 * int(positions * weight.numel()) * sum(needed[:2])
 
 
 if __name__ == "__main__":

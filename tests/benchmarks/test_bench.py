@@ -64,13 +64,23 @@ def test_translation_is_measured_on_a_folder_one_image_and_a_large_photograph(tm
     assert measured["large"]["resnet_tiny"]["memory_mb"] > 0 and measured["megapixels"] > 1.5
 
 
-def test_flops_of_a_convolution_have_a_closed_form() -> None:
+@pytest.mark.parametrize("groups", [1, 3])
+def test_flops_of_a_convolution_have_a_closed_form(groups: int) -> None:
     """Two per product, once forward and twice backward, also within a gradient penalty."""
-    image, weight = torch.randn(2, 3, 8, 8, requires_grad=True), torch.randn(5, 3, 3, 3, requires_grad=True)
+    image = torch.randn(2, 3, 8, 8, requires_grad=True)
+    weight = torch.randn(6, 3 // groups, 3, 3, requires_grad=True)
     with FlopCounter() as counter:
-        output = F.conv2d(image, weight, padding=1)
+        output = F.conv2d(image, weight, padding=1, groups=groups)
         torch.autograd.grad(output.sum(), (image, weight))
-    assert counter.flops == 3 * 2 * (2 * 8 * 8) * 5 * 3 * 9
+    assert counter.flops == 3 * 2 * (2 * 8 * 8) * 6 * (3 // groups) * 9
+
+
+def test_flops_of_a_transposed_convolution_have_a_closed_form() -> None:
+    image, weight = torch.randn(2, 4, 8, 8, requires_grad=True), torch.randn(4, 3, 2, 2, requires_grad=True)
+    with FlopCounter() as counter:
+        output = F.conv_transpose2d(image, weight, stride=2, groups=2)
+        torch.autograd.grad(output.sum(), (image, weight))
+    assert counter.flops == 3 * 2 * (2 * 8 * 8) * 4 * 3 * 4
 
 
 def test_every_variant_that_the_project_promises_is_measured() -> None:
