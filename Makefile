@@ -52,6 +52,7 @@ check: lint types ## what can be said in seconds, before each commit
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python docs/check_words.py
 
 types: install
 	$(BIN)/mypy
@@ -62,7 +63,7 @@ docs: install ## build the documentation site in site/, after writing the pages 
 	$(BIN)/python docs/generate_reference.py
 	$(BIN)/zensical build --strict --clean
 
-notebooks: install ## run all notebooks as they stand, and keep what they show: half an hour
+notebooks: install ## run all notebooks and save their outputs: half an hour
 	$(BIN)/python notebooks/execute.py
 
 clean: ## remove .venv and what tools left; runs/ stays

@@ -127,7 +127,7 @@ class WassersteinLoss(_PointwiseGANLoss):
     """WGAN (Arjovsky et al., 2017): the difference of mean logits. It needs a Lipschitz discriminator: use weight clipping,
     a gradient penalty or spectral norm."""
 
-    saturates_when_d_wins = False  # a better critic gives better gradients
+    saturates_when_d_wins = False  # a better WGAN critic gives better gradients
     real_sign = None  # type: ignore[assignment]  # only differences of logits mean something
 
     def real_term(self, logits: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ USUAL_LR = 2e-4  # of Adam in GAN papers
 
 CONFIG_DIR_FLAGS = ("-cd", "--config-dir", "-cp", "--config-path")
 
-RESUME_MAY_NOT_CHANGE = ("callbacks.ema",)  # the averaged weights are what the model is used with
+RESUME_MAY_NOT_CHANGE = ("callbacks.ema",)  # translation and evaluation use the EMA weights
 
 
 def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
