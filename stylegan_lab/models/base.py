@@ -252,6 +252,10 @@ class BaseModel(L.LightningModule):
         """Rows of a grid of images that shows the model's output for a batch."""
         raise NotImplementedError
 
+    def sample_row_names(self) -> Sequence[str]:
+        """What each row of `sample_rows` is, for the pages that show them. Empty if it has no names."""
+        return ()
+
     def fake_and_real(self, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
         """For each direction, images generated one at a time and real images of the same domain."""
         ends = {"a2b": ("a", "b"), "b2a": ("b", "a")}

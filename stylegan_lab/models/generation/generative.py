@@ -144,6 +144,9 @@ class GenerativeModel(AdversarialModel):
             for label in range(min(len(self.classes), MAX_SAMPLE_ROWS))
         ]
 
+    def sample_row_names(self) -> Sequence[str]:
+        return [str(name) for name in self.classes[:MAX_SAMPLE_ROWS]]
+
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
         raise UserError(
             f"{type(self).__name__} generates images from noise and cannot translate; use `stylegan-lab generate RUN OUT`"

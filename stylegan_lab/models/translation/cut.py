@@ -138,6 +138,9 @@ class CUT(AdversarialModel):
     def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
         return [batch["a"], self.generator(batch["a"]), batch["b"]]
 
+    def sample_row_names(self) -> Sequence[str]:
+        return ("a", "a to b", "b")
+
 
 def _nce_layers(generator: nn.Module, setting: Sequence[int] | None) -> list[int]:
     """The layers whose features are compared, checked against the generator."""
