@@ -179,7 +179,7 @@ class GenerationEvaluator:
         self._data = data
 
     def inputs(self, batch_size: int) -> Sequence[Tensor]:
-        """Return the indices of the images to generate. An index determines the latents."""
+        """Return the indices of the images to generate. The latents of an image are a function of its index."""
         return torch.arange(self.count).split(batch_size)
 
     def predict(self, batch: Tensor, model: EvaluatedModel) -> Tensor:

@@ -22,7 +22,8 @@ WEIGHTS, CONFIG, SAMPLES, CARD = FILES = ("model.safetensors", "config.json", "s
 
 
 def export_hub(exported: Exportable, folder: Path) -> float:
-    """Write the folder. Returns the maximum absolute difference of its weights' outputs to the model's."""
+    """Write the folder to upload. Returns the largest absolute difference between outputs of the written weights and of the
+    model."""
     model = exported.model
     difference = export_file(exported, "safetensors", folder / WEIGHTS)
     write_text_atomic(folder / CONFIG, json.dumps(shareable_config(model), indent=2) + "\n")
@@ -91,7 +92,7 @@ def push(folder: Path, repository: str) -> str:
 
 
 def _problem(error: Exception) -> str:
-    """What is wrong with an upload, and what to do."""
+    """Return the message for a failed upload: what is wrong, and what to do."""
     from huggingface_hub import errors
 
     response = getattr(error, "response", None)

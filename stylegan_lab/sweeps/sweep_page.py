@@ -56,7 +56,8 @@ def sweep_page(report: SweepReport) -> str:
 def parallel_coordinates(
     groups: Sequence[TrialGroup], best: Sequence[Sequence[Any]], directions: Mapping[str, Direction]
 ) -> dict[str, list[dict[str, Any]]]:
-    """The vertical `axes`, one for each parameter and objective, and the `lines`, one for each point with all objectives."""
+    """Return the vertical `axes`, one for each parameter and objective, and the `lines`, one for each point that has all
+    objectives."""
     scored = [group for group in groups if all(name in group.scores for name in directions)]
     keys = dict.fromkeys(key for group in scored for key in group.point)
     columns = {key: [group.point.get(key, "") for group in scored] for key in keys}
@@ -101,7 +102,7 @@ def _ticks(heights: Mapping[str, float]) -> list[tuple[str, float]]:
 
 
 def _colors(groups: Sequence[TrialGroup], directions: Mapping[str, Direction]) -> list[str]:
-    """From blue to red by the rank in the first objective."""
+    """Return the color of each line, from blue for the best value of the first objective to red for the worst."""
     name, direction = next(iter(directions.items()))
     means = [group.scores[name].mean for group in groups]
     order = sorted(means, reverse=direction == "higher")
@@ -119,7 +120,7 @@ def _point(group: TrialGroup) -> str:
 
 
 def short_number(text: str) -> str:
-    """A number with many digits, as searches draw them, with four significant ones. Other texts stay as they are."""
+    """Round a number with many digits, as searches draw them, to four significant ones. Other texts are returned unchanged."""
     if len(text) <= MAX_NUMBER_LENGTH:
         return text
     try:
