@@ -5,18 +5,18 @@ BIN := $(VENV)/bin
 EXTRAS := dev,track,sweep,cluster,serve,video,docs,export,hub
 READY := $(VENV)/.ready
 TRAINS := $(VENV)/.trains
-# uv is faster than pip, and does not read the settings of pip, which gets a try where uv fails. Neither compiles what may never be
-# imported: Python does so when it is, unless it must not write.
+# uv is faster than pip, but does not read pip's settings, so pip is tried if uv fails. Neither compiles packages at installation:
+# Python compiles modules when they are imported, unless PYTHONDONTWRITEBYTECODE is set.
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile)
 UV := $(and $(shell command -v uv),uv pip install --python $(BIN)/python)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all chaos bench check lint types docs notebooks clean
 
-help: ## say what every target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(READY) ## make .venv with the pinned versions of constraints.txt
+install: $(READY) ## create .venv with the versions pinned in constraints.txt
 
 define pip_install
 	$(if $(UV),$(UV) --quiet -c constraints.txt -e $(1) || )$(PIP) --quiet -c constraints.txt -e $(1)
@@ -32,38 +32,39 @@ $(TRAINS): pyproject.toml constraints.txt
 	$(call pip_install,.)
 	@touch $@
 
-demo: $(TRAINS) ## train photo -> ukiyo-e for two minutes, score it, show where the images are
+demo: $(TRAINS) ## train photo -> ukiyo-e for two minutes, evaluate it, and print where the images are
 	$(BIN)/stylegan-lab train experiment=demo
 
-test: lint types ## lint, types and the suite, but for what takes minutes
+test: lint types ## run the linters, the type checker and the tests except slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
 
-test-all: lint types ## the whole suite, with its coverage
+test-all: lint types ## run all tests, with coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov=stylegan_lab --cov-report=term:skip-covered
 
-chaos: install ## kill runs at random, resume them, compare them bit for bit: some minutes
+chaos: install ## kill runs at random, resume them, and compare the results bit for bit (some minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training --kills=20
 
-bench: install ## measure training steps, data, evaluation, start-up, overhead, two runs at once and translation: an hour
+bench: install ## run the benchmarks: training steps, data, evaluation, start-up, overhead, translation (an hour)
 	$(BIN)/python -m benchmarks.bench
 
-check: lint types ## what can be said in seconds, before each commit
+check: lint types ## run the linters and the type checker (seconds); do this before each commit
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python docs/check_words.py
 
 types: install
 	$(BIN)/mypy
 
-docs: install ## build the documentation site in site/, after writing the pages that are generated from the code
+docs: install ## write the generated pages, and build the documentation in site/
 	$(BIN)/python docs/generate_datasets.py
 	$(BIN)/python docs/generate_baselines.py
 	$(BIN)/python docs/generate_reference.py
 	$(BIN)/zensical build --strict --clean
 
-notebooks: install ## run all notebooks as they stand, and keep what they show: half an hour
+notebooks: install ## run all notebooks and save their outputs (half an hour)
 	$(BIN)/python notebooks/execute.py
 
-clean: ## remove .venv and what tools left; runs/ stays
+clean: ## remove .venv, caches and build outputs, but not runs/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .cache build dist site

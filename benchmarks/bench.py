@@ -1,12 +1,12 @@
 """Benchmarks of training steps, data, evaluation, start-up, overhead, two runs at once and translation (docs/performance.md).
 
     python -m benchmarks.bench                               # about twenty minutes on 2 cores; no network
-    python -m benchmarks.bench --quick --only steps,startup  # small networks and images: whether it runs
-    python -m benchmarks.bench --peer CHECKOUT --only peer   # beside a checkout of the reference code (benchmarks/peer.py)
+    python -m benchmarks.bench --quick --only steps,startup  # small networks and images, to check that it runs
+    python -m benchmarks.bench --peer CHECKOUT --only peer   # compare with a checkout of the reference code (benchmarks/peer.py)
 
-Each training runs in a process of its own, whose peak memory is its own. Repeats are interleaved: the first of each case, then
-the second of each, so that what else the machine does falls on all. OMP_NUM_THREADS=1 makes CPU seconds comparable on a machine
-that does other work: several OpenMP threads that wait for each other spin, which counts as CPU seconds.
+Each training runs in its own process, so that its peak memory can be measured. Repeats are interleaved: the first repeat of all
+cases, then the second of all. Other load on the machine then affects all cases alike. Set OMP_NUM_THREADS=1 on a machine with other
+load: OpenMP threads that wait for each other spin, and the spinning counts as CPU seconds.
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""Content and style losses of a trained style network beside those of an image that is optimized for the same losses.
+"""Compare the losses of a trained style network with those of an image that is optimized for the same losses.
 
-python benchmarks/style_losses.py RUN CONTENT.jpg STYLE.jpg --size 256 --iterations 200
+    python benchmarks/style_losses.py RUN CONTENT.jpg STYLE.jpg --size 256 --iterations 200
 
-Johnson et al. (2016) and Huang & Belongie (2017) compare so: the loss that their networks reach in one pass, and the iterations of
-L-BFGS after which Gatys et al. (2016) reach it. RUN is a run of johnson or adain. The losses and their weights are the run's own,
-with the content loss of Gatys et al. for both: the distance to the features of the content image.
+This is the comparison of Johnson et al. (2016) and Huang & Belongie (2017): how many iterations of L-BFGS the method of Gatys et
+al. (2016) needs to reach the loss that the network reaches in one pass. RUN is a run of johnson or adain. The losses and their
+weights are those of the run, except that both use the content loss of Gatys et al.: the distance to the features of the content
+image.
 """
 
 from argparse import ArgumentParser
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("content", type=Path)
     parser.add_argument("style", type=Path)
-    parser.add_argument("--size", type=int, default=256, help="of the longer side")
+    parser.add_argument("--size", type=int, default=256, help="pixels of the longer side of both images")
     parser.add_argument("--iterations", type=int, default=200)
     options = parser.parse_args()
     model = load(options.run).module
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def read(path: Path, size: int) -> Tensor:
-    """Johnson's and AdaIN's networks take sides that are multiples of 16."""
+    """Read an image as (1, C, H, W) and resize its sides to multiples of 16, which the networks of johnson and adain need."""
     image = read_image(path)[None]
     scale = size / max(image.shape[-2:])
     height, width = (max(1, round(side * scale / 16)) * 16 for side in image.shape[-2:])

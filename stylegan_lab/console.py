@@ -71,7 +71,8 @@ class ProgressDisplay:
 def report_progress(
     what: str, total: int | None, done: int = 0, in_bytes: bool = True
 ) -> Iterator[Callable[..., None]]:
-    """Report progress on standard error: call what is yielded with the amount just done, and a note to show next to it."""
+    """Show progress on standard error. The context yields a function: call it with the amount done since the last call, and a
+    note."""
     columns = [
         TextColumn("{task.description}"),
         BarColumn(20),

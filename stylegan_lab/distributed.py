@@ -22,7 +22,7 @@ def world_size() -> int:
 
 
 def gather_to_rank_zero(value: Value) -> list[Value]:
-    """The values of all ranks in order, on rank 0; an empty list elsewhere. They are sent from host to host."""
+    """Return the values of all ranks in order on rank 0, and an empty list on others. They are sent from CPU to CPU."""
     if not _is_distributed():
         return [value]
     values: list[Any] | None = [None] * dist.get_world_size() if dist.get_rank() == 0 else None

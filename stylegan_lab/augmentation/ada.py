@@ -164,7 +164,7 @@ class TransformMatrices:
         return _homogeneous(color) @ matrix
 
     def _if(self, column: int, value: Tensor, otherwise: float, p: Tensor | None = None) -> Tensor:
-        """`value` for the images whose gate is below the probability, `otherwise` for the rest."""
+        """Return `value` for images whose `gate` is below the probability, and `otherwise` for the others."""
         is_applied = self.gate[:, column] < (self.p if p is None else p)
         return torch.where(is_applied, value, torch.full_like(value, otherwise))
 

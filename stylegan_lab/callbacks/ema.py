@@ -50,7 +50,7 @@ class EMA(L.Callback):
 
     @contextmanager
     def average_parameters(self, module: BaseModel) -> Iterator[None]:
-        """Within the context, the module's networks have their averaged weights."""
+        """Within the context, the module's networks have their EMA weights."""
         weights = {name: deepcopy(net.state_dict()) for name, net in _ema_networks(module)}
         load_ema_weights(module, self.averages)
         try:

@@ -57,7 +57,8 @@ class NaNGuard(L.Callback):
             _check_loss_scale(trainer, pl_module.iteration)
 
     def _describe(self, since: int) -> str:
-        """Name the losses of the first bad iteration that are not finite. In later ones all losses are."""
+        """Describe the divergence by the losses that were not finite in its first iteration. In later iterations, all losses
+        are NaN."""
         first = next((losses for iteration, losses in self._recent if iteration >= since), {})
         names = [f"loss/{name}" for name, loss in first.items() if not loss.isfinite()] or ["a loss"]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""

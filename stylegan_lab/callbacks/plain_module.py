@@ -28,7 +28,8 @@ class PlainModule(L.Callback):
         pl_module.log("step", float(pl_module.iteration))  # the name by which Lightning finds the step of a row
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
-        """Find the losses for NaNGuard: what the step returned, and logged metrics called loss. Else it sees the weights."""
+        """Collect the losses that NaNGuard checks: the loss returned by the step, and logged metrics with "loss" in their
+        names. Without any, it checks the norm of the weights."""
         losses = {name: value for name, value in trainer.callback_metrics.items() if "loss" in name.lower()}
         returned = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(returned, Tensor) and returned.numel() == 1:

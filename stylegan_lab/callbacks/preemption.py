@@ -86,7 +86,8 @@ def exit_on_signal(trainer: L.Trainer) -> Iterator[None]:
 
 @contextmanager
 def count_time_from_here() -> Iterator[None]:
-    """Within the block, a time limit counts from its start: the process may be a notebook that has run for hours."""
+    """Within the context, a time limit counts from its start and not from the start of the process, which may be a notebook
+    that has run for hours."""
     global PROCESS_START
     before, PROCESS_START = PROCESS_START, time.monotonic()
     try:
@@ -113,7 +114,7 @@ def stop_and_exit(trainer: L.Trainer, module: BaseModel, code: int) -> None:
 
 
 def parse_time_limit(time_limit: int | str) -> int:
-    """A time limit in seconds, from seconds or hours:minutes:seconds."""
+    """Parse a time limit, given as seconds or as hours:minutes:seconds, and return seconds."""
     parts = str(time_limit).split(":")
     if len(parts) > 3 or not all(part.isdigit() for part in parts):
         raise UserError(

@@ -33,7 +33,9 @@ class SampleGrids(L.Callback):
         with evaluation_mode(trainer, module):
             rows = module.sample_rows(batch)
         if trainer.is_global_zero:
-            path = write_image(grid(rows), Run.from_trainer(trainer).samples / f"{module.iteration:06d}.png")
+            names = module.sample_row_names() if isinstance(module, BaseModel) else ()
+            names = names if len(names) == len(rows) else ()
+            path = write_image(grid(rows), Run.from_trainer(trainer).samples / f"{module.iteration:06d}.png", names)
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     logger.log_image("samples", [str(path)], step=module.iteration)

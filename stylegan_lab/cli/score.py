@@ -106,7 +106,7 @@ class ImageFolder:
         return whole | ({"half": self.half} if self.half else {})
 
     def sort_like(self, other: "ImageFolder", metric: str) -> None:
-        """Sort the images like the images of the same names in the other folder, as `metric` needs it."""
+        """Sort the images in the order of the images with the same names in the other folder, which `metric` needs."""
         by_name = {self._name(path): path for path in self.paths}
         names = [other._name(path) for path in other.paths]
         if unpaired := sorted(set(names) ^ by_name.keys()):

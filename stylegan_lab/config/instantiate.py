@@ -98,7 +98,7 @@ def config_to_record(config: DictConfig) -> dict[str, Any]:
 
 
 def read_environment_variable(name: str, *default: str | None) -> str | None:
-    """OmegaConf's resolver, which also remembers the value, so that messages and loggers do not show it."""
+    """Resolve `oc.env` like OmegaConf, and remember the value so that messages and loggers can hide it."""
     value = oc.env(name, *default)
     if name in os.environ and value and not name.startswith(OWN_VARIABLES):
         remember_environment_value(value, f"${{oc.env:{','.join(map(str, (name, *default)))}}}")
@@ -162,7 +162,8 @@ def _allowed(where: str, target: str, trusted: set[str]) -> Any:
 
 
 def _is_building_block(resolved: Any) -> bool:
-    """Whether it is a class or function of ours that configs build from. A method, such as `load_from_checkpoint`, is not."""
+    """Return whether an object is a class or function of this package that configs may build. Methods such as
+    `load_from_checkpoint` are not."""
     package, _, rest = str(getattr(resolved, "__module__", "")).partition(".")
     return package == HOME and rest.split(".")[0] in BUILT_FROM and "." not in getattr(resolved, "__qualname__", ".")
 

@@ -244,10 +244,8 @@ def modes_covered(predicted: Tensor, modes: int) -> int:
 
 
 def reverse_kl(predicted: Tensor, real_counts: Tensor) -> float:
-    """Return KL(samples || real) in nats.
-
-    A mode without real images counts once there, or one stray sample would make it infinite.
-    """
+    """Return KL(samples || real) in nats. A mode without real images counts as one with a single image, since a stray sample
+    would otherwise make the divergence infinite."""
     counts, real_counts = _counts(predicted, len(real_counts)), real_counts.double().clamp_min(1)
     samples, real = counts / counts.sum(), real_counts / real_counts.sum()
     return float(torch.where(samples > 0, samples * (samples / real).log(), 0.0).sum())

@@ -155,6 +155,9 @@ class TranslationEvaluator:
     def grid_rows(self, predictions: ImageSet, columns: int) -> list[Tensor]:
         return [images[:columns] for images in (self.domains.a, predictions, self.domains.b)]
 
+    def grid_row_names(self, num_rows: int) -> Sequence[str]:
+        return ("input", "output", "target")
+
 
 class GenerationEvaluator:
     """Evaluates generated images against the real ones of `split`, which is `train` for published Fréchet distances.
@@ -176,7 +179,7 @@ class GenerationEvaluator:
         self._data = data
 
     def inputs(self, batch_size: int) -> Sequence[Tensor]:
-        """Return the indices of the images to generate. An index determines the latents."""
+        """Return the indices of the images to generate. The latents of an image are a function of its index."""
         return torch.arange(self.count).split(batch_size)
 
     def predict(self, batch: Tensor, model: EvaluatedModel) -> Tensor:
@@ -206,6 +209,9 @@ class GenerationEvaluator:
 
     def grid_rows(self, predictions: ImageSet, columns: int) -> list[Tensor]:
         return [*predictions[: columns * columns].split(columns), self.real[:columns]]
+
+    def grid_row_names(self, num_rows: int) -> Sequence[str]:
+        return [*["generated"] * (num_rows - 1), "real"]
 
 
 Evaluator = TranslationEvaluator | GenerationEvaluator

@@ -61,7 +61,7 @@ def _translation(model: LoadedModel, direction: str, license_id: str) -> Exporta
     found, notes = translator.network, []
     if found is not None and model.module.translates_at_random:
         notes.append(f"the style of seed {model.module.style_seed} is part of the export; other styles need the run")
-    module: nn.Module | None = None  # a model that draws random numbers in each of several steps is no one graph
+    module: nn.Module | None = None  # None if random numbers are drawn in several steps: there is no single graph then
     if found is not None:
         module = NetworkWithCondition(found)
     elif not model.module.translates_at_random:

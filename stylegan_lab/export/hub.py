@@ -22,7 +22,8 @@ WEIGHTS, CONFIG, SAMPLES, CARD = FILES = ("model.safetensors", "config.json", "s
 
 
 def export_hub(exported: Exportable, folder: Path) -> float:
-    """Write the folder. Returns the maximum absolute difference of its weights' outputs to the model's."""
+    """Write the folder to upload. Returns the largest absolute difference between outputs of the written weights and of the
+    model."""
     model = exported.model
     difference = export_file(exported, "safetensors", folder / WEIGHTS)
     write_text_atomic(folder / CONFIG, json.dumps(shareable_config(model), indent=2) + "\n")

@@ -31,7 +31,8 @@ def open_session(path: Path) -> Any:
 
 
 class OnnxTranslator(ImageTranslator):
-    """Large images are translated in overlapping tiles: a graph has no place to pass the statistics of the whole image."""
+    """Translates with an exported ONNX model. Large images are translated in overlapping tiles, because a graph cannot be
+    given the statistics of the whole image."""
 
     def __init__(self, path: Path, whole_pixels: int | None = None) -> None:
         if not path.is_file():

@@ -41,7 +41,7 @@ def orientation(image: Image.Image) -> int:
     """The EXIF orientation. Missing or damaged metadata counts as upright (1)."""
     try:
         return int(image.getexif().get(0x0112, 1))
-    except Exception:  # damaged metadata is no reason to reject valid pixels
+    except Exception:  # the pixels may be valid although the metadata is damaged
         return 1
 
 

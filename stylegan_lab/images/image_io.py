@@ -1,17 +1,20 @@
 """Reading image files into tensors and writing tensors to image files."""
 
+import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageColor
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from stylegan_lab.errors import UserError, check_at_least
 from stylegan_lab.images.decode import TargetSize, decode
-from stylegan_lab.images.open_image import SUFFIXES, open_image
+from stylegan_lab.images.open_image import ROW_NAMES, SUFFIXES, open_image
 from stylegan_lab.images.value_range import from_bytes, to_bytes
 
 
@@ -57,13 +60,20 @@ def image_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> Iterator[
             yield path
 
 
-def write_image(image: Tensor, path: Path) -> Path:
-    """Write (C, H, W) in [-1, 1] atomically, in the format of the suffix. Missing folders are created."""
+def write_image(image: Tensor, path: Path, row_names: Sequence[str] = ()) -> Path:
+    """Write (C, H, W) in [-1, 1] atomically, in the format of the suffix. Missing folders are created.
+
+    `row_names` says what the rows of a grid are. They are stored in PNG files only; `open_image.read_row_names` reads them.
+    """
     pil_image = to_pil(image)
+    options: dict[str, Any] = {}
+    if row_names:
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_text(ROW_NAMES, json.dumps(list(row_names)))
     partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pil_image.save(partial)
+        pil_image.save(partial, **options)
         partial.replace(path)
     except OSError as error:
         raise UserError("image.not_writable", f"{path} cannot be written: {error.strerror or error}") from None

@@ -1,6 +1,7 @@
 """Opening image files safely: limits are checked from the header, before anything is decoded."""
 
 import io
+import json
 import os
 import stat
 import struct
@@ -43,6 +44,7 @@ JPEG_TAIL = 65536  # the last bytes of a JPEG, in which its end is searched: cam
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 END_BYTES = 4096  # in which the end of a GIF is looked for: some programs append zeros
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
+ROW_NAMES = "rows"  # the key of a text in a PNG file: what the rows of a grid of images are
 
 
 def pixel_limit() -> int:
@@ -93,6 +95,16 @@ def open_image(path: Path, contents: bytes | None = None, max_pixels: int | None
     except Exception as error:  # decoders raise many kinds of errors on damaged files
         code = "image.truncated" if "truncated" in str(error).lower() else "image.unreadable"
         raise UnreadableImageError(path, f"cannot be read: {_reason(error)}", code) from None
+
+
+def read_row_names(path: Path) -> list[str]:
+    """What the rows of a grid of images are, as `write_image` stored them; empty if the file does not say it."""
+    try:
+        with open_image(path) as image:
+            names = json.loads(image.info.get(ROW_NAMES, "[]"))
+    except UnreadableImageError:
+        return []
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def has_end(path: Path) -> bool:

@@ -1,9 +1,9 @@
-"""Less flicker in translated videos: where a frame shows what the last one did, its translation is blended with the last one's.
+"""Reduces flicker in translated videos: the translation of a frame is blended with that of the frame before.
 
-Optical flow (Lucas and Kanade, 1981, from coarse to fine) moves the last input and its translation to where they are in this frame.
-The less the two inputs then differ around a pixel, the more its translation is blended, so nothing is smeared where the flow is
-wrong, where something is uncovered, or after a cut. Inputs and translations are blended with the same weights, so the next frame is
-compared with what the blended translation shows.
+Optical flow (Lucas and Kanade, 1981, from coarse to fine) estimates the motion between two input frames. The last frame and its
+translation are warped along it, and the two translations are blended. The weight of the last one is high where the warped input
+matches the new input, and low where it does not: where the flow is wrong, at uncovered background, or after a cut. The inputs are
+blended with the same weights, so that the next frame is compared with the input that belongs to the blended translation.
 """
 
 import torch
@@ -12,23 +12,23 @@ from torch import Tensor
 
 from stylegan_lab.images.value_range import from_bytes, to_bytes
 
-LEVELS = 127.5  # of 8 bits, for a difference of 1 in [-1, 1]
-WINDOW = 5  # pixels: the side of the squares that are compared
-FLOW_WINDOW = 9  # pixels, in which the flow is taken to be constant
-ITERATIONS = 3  # at each scale
-DAMPING = 5e-4  # squared gradients below this do not move
-STILL = 0.1  # pixels; less motion is none, since interpolation blurs
-TOLERANCE = 4.0  # levels of difference above the noise that halve the weight, about
-MAX_NOISE = 8.0  # levels
-MIN_MATCHING = 0.5  # of the pixels; fewer are a cut
-COARSEST = 16  # pixels of the shorter side
+LEVELS = 127.5  # a difference of 1 in [-1, 1], in levels of 8 bits
+WINDOW = 5  # side in pixels of the windows in which frames are compared
+FLOW_WINDOW = 9  # side in pixels of the windows in which the flow is assumed to be constant
+ITERATIONS = 3  # of Lucas and Kanade at each scale
+DAMPING = 5e-4  # added to squared gradients, so that areas without texture do not move
+STILL = 0.1  # pixels; a smaller motion is treated as none, because interpolation blurs
+TOLERANCE = 4.0  # a difference of this many levels above the noise halves the weight
+MAX_NOISE = 8.0  # levels; upper bound of the estimated noise
+MIN_MATCHING = 0.5  # if a smaller fraction of the pixels matches, the frame starts a new scene
+COARSEST = 16  # pixels; lower bound of the shorter side at the coarsest scale
 
 
 class Steadier:
-    """Steadies the translations of consecutive frames. Call it with each in turn.
+    """Reduces the flicker of consecutive translated frames. Call it with the frames in order.
 
     Args:
-        strength: The weight of the last translation where the input has not changed: from 0, which does nothing, to below 1.
+        strength: The weight of the last translation where the input has not changed, in [0, 1). 0 turns blending off.
     """
 
     def __init__(self, strength: float, device: torch.device) -> None:
@@ -37,7 +37,7 @@ class Steadier:
 
     @torch.no_grad()
     def __call__(self, image: Tensor, translated: Tensor) -> Tensor:
-        """An input and its translation, (C, H, W) of uint8, to the steadied translation."""
+        """Return the blended translation of a frame. `image` is the input frame; both are uint8 (C, H, W)."""
         x, y = (from_bytes(each[None].to(self.device)) for each in (image, translated))
         if y.shape[-1] < x.shape[-1]:
             x = F.interpolate(x, tuple(y.shape[-2:]), mode="bilinear", antialias=True)
@@ -57,9 +57,10 @@ class Steadier:
 
 
 def similarity(x: Tensor, moved: Tensor) -> Tensor:
-    """From 1 where two images (N, C, H, W) are the same but for noise, to 0.
+    """Return a map in [0, 1] that is 1 where two images (N, C, H, W) differ by noise only.
 
-    Noise is what the calmest quarter of the pixels differs by. It has no mean, so a shift of the mean, as in a fade, counts too.
+    The noise level is the first quartile of the differences. Noise has a mean of 0, so a shift of the mean in a window, as in a
+    fade, always counts as a difference.
     """
     rest = (x - moved) * LEVELS
     difference = box(rest.abs().mean(1, keepdim=True), WINDOW)
@@ -69,7 +70,7 @@ def similarity(x: Tensor, moved: Tensor) -> Tensor:
 
 
 def optical_flow(image: Tensor, last: Tensor) -> Tensor:
-    """The flow (N, 2, H, W), x and y in pixels, with which `warp` moves the last image (N, 1, H, W) to where it is in this one."""
+    """Return the flow (N, 2, H, W), x and y in pixels, with which `warp` aligns `last` (N, 1, H, W) with `image`."""
     pyramid = [(image, last)]
     while min(pyramid[-1][0].shape[-2:]) >= 2 * COARSEST:
         target, source = pyramid[-1]
@@ -83,8 +84,8 @@ def optical_flow(image: Tensor, last: Tensor) -> Tensor:
 
 
 def _improved(flow: Tensor, target: Tensor, source: Tensor) -> Tensor:
-    """The flow after a step of Lucas and Kanade: the least squares solution of gradient * step = target - moved in the window
-    around each pixel. Where the window has no texture, the flow is that of its surroundings."""
+    """Return the flow after one step of Lucas and Kanade: the least squares solution of gradient * step = target - moved in the
+    window around each pixel. Pixels in windows without texture take the flow of their surroundings."""
     moved = warp(source, flow)
     padded = F.pad((moved + target) / 2, (1, 1, 1, 1), mode="replicate")
     x = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
@@ -99,7 +100,7 @@ def _improved(flow: Tensor, target: Tensor, source: Tensor) -> Tensor:
 
 
 def warp(images: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
-    """Images (N, C, H, W) whose pixel at p is the one that was at p + flow. Beyond the border, it is repeated."""
+    """Sample images (N, C, H, W) at the position of each pixel plus the flow. Positions outside take the nearest border pixel."""
     height, width = images.shape[-2:]
     xs = (torch.arange(width, device=flow.device) + flow[:, 0] + 0.5) * 2 / width - 1
     ys = (torch.arange(height, device=flow.device)[:, None] + flow[:, 1] + 0.5) * 2 / height - 1
@@ -112,7 +113,7 @@ def luminance(images: Tensor) -> Tensor:
 
 
 def box(images: Tensor, size: int) -> Tensor:
-    """The mean of the window around each pixel."""
+    """Return the mean of the window of `size` x `size` pixels around each pixel."""
     padded = F.pad(images, (size // 2,) * 4, mode="replicate")
     return F.avg_pool2d(F.avg_pool2d(padded, (1, size), 1), (size, 1), 1)
 

@@ -108,14 +108,14 @@ class VideoReader:
 
     @property
     def loops(self) -> int:
-        """How often a GIF is repeated: 0 is forever, -1 never."""
+        """How often a GIF is repeated: 0 means forever, -1 never."""
         if self.container.format.name != "gif":
             return 0
         with Image.open(self.path, formats=["GIF"]) as image:
             return int(image.info.get("loop", -1))
 
     def frames(self) -> Iterator[Frame]:
-        """All frames. Times that are missing or do not increase are replaced."""
+        """Yield all frames with their times. Times that are missing or do not increase are replaced."""
         convert = converter(self.av)
         size, last = (self.stream.width, self.stream.height), None
         for packet in self.packets([self.stream]):

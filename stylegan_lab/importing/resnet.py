@@ -197,7 +197,8 @@ def _read_sequence(tensors: Tensors, used: set[str]) -> Layers:
 
 
 def _down(prefix: str, starts: Sequence[int], filters: Sequence[int]) -> dict[str, Any]:
-    """Between a downsampling convolution and the next layer are its norm and ReLU, and an antialiasing filter if it has one."""
+    """Describe a downsampling layer. Its norm, its ReLU and possibly an antialiasing filter are between its convolution and
+    the next layer."""
     gaps = {following - start for start, following in pairwise(starts)}
     if not gaps:
         return {}
@@ -215,7 +216,7 @@ def _down(prefix: str, starts: Sequence[int], filters: Sequence[int]) -> dict[st
 def _up(
     prefix: str, last_block: int, after: Sequence[int], ups: Sequence[ConvolutionWeights], filters: Sequence[int]
 ) -> dict[str, Any]:
-    """What is between the blocks and the first upsampling convolution tells how it upsamples."""
+    """Find out how the network upsamples, from the layers between its blocks and the first upsampling convolution."""
     if not ups:
         return {}
     blurred = [index for index in filters if index > last_block]

@@ -102,7 +102,7 @@ def generative_overrides(size: int, image_channels: int, latent_dim: int, classe
 
 
 class _Mover:
-    """Moves the tensors into `weights`, by our names, and records their names in `used`."""
+    """Copies tensors of the file to `weights` under the names of our network, and records the names in the file in `used`."""
 
     def __init__(self, tensors: Tensors) -> None:
         self.tensors = tensors

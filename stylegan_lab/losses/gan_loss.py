@@ -127,7 +127,7 @@ class WassersteinLoss(_PointwiseGANLoss):
     """WGAN (Arjovsky et al., 2017): the difference of mean logits. It needs a Lipschitz discriminator: use weight clipping,
     a gradient penalty or spectral norm."""
 
-    saturates_when_d_wins = False  # a better critic gives better gradients
+    saturates_when_d_wins = False  # a better WGAN critic gives better gradients
     real_sign = None  # type: ignore[assignment]  # only differences of logits mean something
 
     def real_term(self, logits: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ class RelativisticLoss:
         return Losses({"gan": loss}, {"logits_real": on_real[0].detach(), "logits_fake": on_fake[0].detach()})
 
     def real_sign(self, stats: Mapping[str, Tensor]) -> Tensor:
-        """The mean sign of the difference of real and fake logits, since this loss has no decision boundary."""
+        """The mean sign of the difference between real and fake logits. A relativistic loss has no fixed decision boundary."""
         return (stats["logits_real"] - stats["logits_fake"]).sign().mean()
 
     def discriminator_loss(self, discriminator: Discriminator, real: Tensor, fake: Tensor) -> Losses:
@@ -227,7 +227,8 @@ class AdversarialLoss:
 
     @property
     def needs_double_backward(self) -> bool:
-        """Whether a regularizer differentiates the gradient of the discriminator. One that does not say so may do it."""
+        """Whether a regularizer differentiates the gradient of the discriminator. A regularizer that does not declare it is
+        assumed to."""
         return any(getattr(each, "needs_double_backward", True) for each in self.regularizers.values())
 
     def constrain(self, discriminator: nn.Module) -> None:

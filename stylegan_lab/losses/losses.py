@@ -51,7 +51,7 @@ class Losses:
         return Losses({name: weight * loss for name, loss in self.losses.items()}, self.stats, self.outputs)
 
     def __or__(self, other: "Losses") -> "Losses":
-        """The losses of both. A name in both is an error, since one of the two would be lost."""
+        """Combine the losses of both. A name that both have is an error, since one of the two would be lost."""
         if shared := self.losses.keys() & other.losses.keys():
             raise ValueError(f"two losses of the same name: {', '.join(sorted(shared))}")
         merged = zip((self.losses, self.stats, self.outputs), (other.losses, other.stats, other.outputs), strict=True)

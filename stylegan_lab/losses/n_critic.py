@@ -47,7 +47,8 @@ class WGANSchedule:
         return self._is_generator_step((iteration - first_period - 1) % self._period(1) + 1, 1)
 
     def _period(self, warmup_steps: int) -> int:
-        """The iterations of `warmup_every` generator steps, the first `warmup_steps` of them with `warmup_n_critic`."""
+        """Return the number of iterations in one period of `warmup_every` generator steps, of which the first `warmup_steps`
+        use `warmup_n_critic`."""
         return warmup_steps * self.warmup_n_critic + (self.warmup_every - warmup_steps) * self.n_critic
 
     def _is_generator_step(self, iteration: int, warmup_steps: int) -> bool:

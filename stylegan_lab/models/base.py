@@ -144,7 +144,7 @@ class BaseModel(L.LightningModule):
 
         Args:
             map_location: The device of the model; by default the CPU.
-            use_ema: Load the averaged weights of `ema_networks` where the checkpoint has them. False loads the weights
+            use_ema: Load the EMA weights of `ema_networks` where the checkpoint has them. False loads the weights
                 to continue a training from.
             trust: Packages, besides this one, whose classes the checkpoint's config may name.
             kwargs: Constructor arguments. A checkpoint of a plain Lightning script has no config and needs all of them.
@@ -171,7 +171,7 @@ class BaseModel(L.LightningModule):
         return module.to(map_location) if map_location is not None else module
 
     def load_weights(self, contents: Mapping[str, Any], use_ema: bool = True) -> None:
-        """Load the weights and the iteration of a checkpoint; the averaged weights if it has them and `use_ema` is set."""
+        """Load the weights and the iteration of a checkpoint; the EMA weights if it has them and `use_ema` is set."""
         try:
             self.load_state_dict(contents["state_dict"])
         except RuntimeError as error:
@@ -256,6 +256,10 @@ class BaseModel(L.LightningModule):
     def sample_rows(self, batch: Any) -> list[Tensor]:
         """Rows of a grid of images that shows the model's output for a batch."""
         raise NotImplementedError
+
+    def sample_row_names(self) -> Sequence[str]:
+        """What each row of `sample_rows` is, for the pages that show them. Empty if it has no names."""
+        return ()
 
     def fake_and_real(self, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
         """For each direction, images generated one at a time and real images of the same domain."""

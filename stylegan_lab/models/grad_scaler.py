@@ -19,7 +19,7 @@ class GradScaler(torch.amp.GradScaler):
         self._found_inf: list[Tensor] = []
 
     def unscale_(self, optimizer: torch.optim.Optimizer) -> None:
-        """Unscale the gradients, once for each step: Lightning calls it again just before the step."""
+        """Unscale the gradients, but only once for each step: Lightning calls this again just before the step."""
         if self._per_optimizer_states[id(optimizer)]["stage"] is not OptState.UNSCALED:
             super().unscale_(optimizer)
 

@@ -55,7 +55,7 @@ def _load_best_match(name: str, network: nn.Module, sources: Mapping[str, StateM
 
 
 def _networks_of(contents: dict[str, Any]) -> Iterable[tuple[str, StateMapping]]:
-    """The EMA networks of a checkpoint first, then its other networks."""
+    """Return the networks of a checkpoint: the EMA networks, then those that have no EMA."""
     ema = contents.get("ema", {})
     yield from ema.items()
     names = dict.fromkeys(key.split(".")[0] for key in contents["state_dict"])

@@ -23,7 +23,7 @@ class Latents:
 
 
 class NormalLatents(Latents):
-    """N(0, 1)."""
+    """Latents from the normal distribution N(0, 1)."""
 
     def __call__(self, count: int, rng: torch.Generator | None = None) -> Tensor:
         return torch.randn(count, self.size, generator=rng, device=device_of(rng))

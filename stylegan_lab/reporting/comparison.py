@@ -109,7 +109,7 @@ class RunComparison:
             "settings": {key: value for key, value in row.settings.items() if value},
             "scores": {
                 each.name: vars(cell.summary)
-                | {name: getattr(cell, name) for name in ("ranking", "p_value", "exact_p_value")}
+                | {name: getattr(cell, name) for name in ("ranking", "p_value", "exact_p_value", "protocol")}
                 for each in self.columns
                 if (cell := each.cells[index]) is not None
             },
@@ -179,7 +179,7 @@ def _score_columns(rows: Sequence[ComparisonTableRow], score_names: Sequence[str
 
 
 def _sort_rows(comparison: RunComparison) -> RunComparison:
-    """Sort by the first score, the best first; then scores by another protocol, then non-finite scores, then rows without."""
+    """Sort by the first score, the best first, protocol by protocol; then non-finite scores, then rows without."""
     if not comparison.columns:
         return comparison
     first = comparison.columns[0]
@@ -188,8 +188,9 @@ def _sort_rows(comparison: RunComparison) -> RunComparison:
     def sort_key(index: int) -> tuple[int, float]:
         cell = first.cells[index]
         if cell is None or not cell.is_finite:
-            return (3, 0.0) if cell is None else (2, 0.0)
-        return min(cell.protocol, 1), sign * cell.summary.mean
+            last = len(first.protocols)
+            return (last + 1, 0.0) if cell is None else (last, 0.0)
+        return cell.protocol, sign * cell.summary.mean
 
     order = sorted(range(len(comparison.rows)), key=sort_key)
     new_index = {before: after for after, before in enumerate(order)}
@@ -208,9 +209,12 @@ def _full_name(name: str, available: Sequence[str]) -> str | None:
 
 
 def _row_names(groups: Sequence[Sequence[Path]]) -> list[str]:
-    """The shortest path endings that are unique; the seeds of a row are joined: demo-{0,1,2}."""
+    """The shortest path endings that are unique; the seeds of a row are joined: demo-{0,1,2}. A name that is a time stamp
+    or a number says little, so its folder is added: demo/20260101-120000."""
     paths = [folder.resolve() for group in groups for folder in group]
     length = next(n for n in range(1, 99) if len({path.parts[-n:] for path in paths}) == len(paths))
+    if length == 1 and any(path.name[:1].isdigit() for path in paths):
+        length = 2
     names = iter(["/".join(path.parts[-length:]) for path in paths])
     return [_joined([next(names) for _ in group]) for group in groups]
 

@@ -13,13 +13,12 @@ from stylegan_lab.reporting.run_record import RunRecord
 from stylegan_lab.reporting.score_columns import SIGNIFICANCE_LEVEL, Ranking, ScoreCell
 
 MAX_SETTINGS = 8  # shown in the table of scores; with more, they are in their own table only
-OPEN_CURVE_GROUPS = ("val", "loss")
 RANKING_TEXTS: dict[Ranking, str] = {
     "best": "best",
     "not_significant": f"not significantly different from the best (p >= {SIGNIFICANCE_LEVEL})",
     "worse": "worse than the best",
     "untested": "too few seeds for a test against the best",
-    "other_protocol": "measured by a different protocol: not compared",
+    "other_protocol": "the only row measured by its protocol: not compared",
     "unranked": "",
 }
 RUN_COLUMNS: dict[str, Callable[[RunRecord], Any]] = {
@@ -33,7 +32,7 @@ RUN_COLUMNS: dict[str, Callable[[RunRecord], Any]] = {
 
 
 def comparison_page(comparison: RunComparison) -> str:
-    samples = sample_sets(comparison.runs)
+    samples, curve_groups = sample_sets(comparison.runs), curve_panels(comparison.rows)
     shown = comparison.differences.shown
     return render_page(
         "comparison.html.j2",
@@ -46,8 +45,8 @@ def comparison_page(comparison: RunComparison) -> str:
         samples=samples,
         run_indices=comparison.run_indices,
         captions=[", ".join(each) if len(each := _settings(row)) <= MAX_SETTINGS else "" for row in comparison.rows],
-        curve_groups=curve_panels(comparison.rows),
-        open_curve_groups=OPEN_CURVE_GROUPS,
+        curve_groups=curve_groups,
+        open_curve_group=next(iter(curve_groups), None),  # scores, or else losses
         plot=PLOT,
         run_columns=RUN_COLUMNS,
         data=_page_data(comparison, samples),
@@ -57,7 +56,10 @@ def comparison_page(comparison: RunComparison) -> str:
 def _score_title(cell: ScoreCell) -> str:
     welch = f", Welch p = {cell.p_value:.2g} after Holm" if cell.p_value is not None else ""
     exact = f", exact p = {cell.exact_p_value:.2g}" if cell.exact_p_value is not None else ""
-    return f"{RANKING_TEXTS[cell.ranking]}{welch}{exact} [{', '.join(f'{value:.6g}' for value in cell.values)}]"
+    protocol = f" of protocol {cell.letter}" if cell.letter and cell.ranking == "best" else ""
+    return (
+        f"{RANKING_TEXTS[cell.ranking]}{protocol}{welch}{exact} [{', '.join(f'{value:.6g}' for value in cell.values)}]"
+    )
 
 
 def _preference_title(preferences: Preferences, row: int) -> str:
@@ -84,5 +86,5 @@ def _page_data(comparison: RunComparison, samples: Sequence[SliderPosition]) -> 
             for index, row in enumerate(comparison.rows)
         ],
         "runs": [str(run.folder) for run in comparison.runs],
-        "samples": [{"name": each.name, "images": each.images} for each in samples],
+        "samples": [{"name": each.name, "images": each.images, "row_names": each.row_names} for each in samples],
     }

@@ -29,7 +29,7 @@ COSTS = {
 
 
 def as_text(comparison: RunComparison, width: int) -> str:
-    """One table if it fits into `width` columns; otherwise the settings follow in a second table, one line each."""
+    """Format the comparison as one table if it fits into `width` columns. Otherwise the settings follow in a second table."""
     hidden = [each.name for each in comparison.columns[MAX_SCORES:]]
     comparison = replace(comparison, columns=comparison.columns[:MAX_SCORES])
     shown = comparison.differences.shown

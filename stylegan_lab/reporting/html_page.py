@@ -14,8 +14,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from stylegan_lab.console import format_json
-from stylegan_lab.images.open_image import UnreadableImageError, open_image
-from stylegan_lab.reporting.run_record import RunRecord
+from stylegan_lab.images.open_image import UnreadableImageError, open_image, read_row_names
+from stylegan_lab.reporting.run_record import RunRecord, sample_grids
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_WIDTH = 1056  # pixels: eight images of 128
@@ -46,24 +46,34 @@ def _environment() -> Environment:
 
 @dataclass(frozen=True)
 class SliderPosition:
-    """One position of the page's slider: an iteration or the evaluation, with an image for each run, by the run's index."""
+    """One position of the page's slider: an iteration or the evaluation, with an image for each run, by the run's index.
+    `row_names` says what the rows of an image are, for images that record it."""
 
     name: str
     images: Mapping[int, str]
+    row_names: Mapping[int, Sequence[str]]
 
 
 def sample_sets(runs: Sequence[RunRecord]) -> list[SliderPosition]:
     samples = {index: grids for index, run in enumerate(runs) if (grids := run.samples)}
     paths = {str(at): {index: each[at] for index, each in samples.items() if at in each} for at in _chosen(samples)}
-    paths["evaluation"] = {index: path for index, run in enumerate(runs) if (path := evaluation_image(run)) is not None}
-    uris = {name: {index: file_uri(path) for index, path in each.items()} for name, each in paths.items()}
-    found = [SliderPosition(name, {index: uri for index, uri in each.items() if uri}) for name, each in uris.items()]
+    paths["evaluation"] = {index: path for index, run in enumerate(runs) if (path := evaluation_image(run.folder))}
+    found = []
+    for name, path_of in paths.items():
+        images = {index: uri for index, path in path_of.items() if (uri := file_uri(path))}
+        row_names = {index: names for index in images if (names := read_row_names(path_of[index]))}
+        found.append(SliderPosition(name, images, row_names))
     return [each for each in found if each.images]
 
 
-def evaluation_image(run: RunRecord) -> Path | None:
-    """The grid of the evaluation: inputs, outputs and targets. The test split is preferred."""
-    return next((path for split in ("test", "val", "train") if (path := run.folder / f"{split}.png").is_file()), None)
+def evaluation_image(folder: Path) -> Path | None:
+    """The grid of the evaluation of a run: inputs, outputs and targets. The test split is preferred."""
+    return next((path for split in ("test", "val", "train") if (path := folder / f"{split}.png").is_file()), None)
+
+
+def last_image(folder: Path) -> Path | None:
+    """The grid of the evaluation of the run in a folder, or else its last sample grid."""
+    return evaluation_image(folder) or next(reversed(sample_grids(folder).values()), None)
 
 
 def file_uri(path: Path) -> str | None:

@@ -26,8 +26,11 @@ def _legend(columns: Sequence[ScoreColumn]) -> Iterator[str]:
     if len(splits) == 1:
         yield f"scores are of the {splits.pop()} split"
     rankings = {cell.ranking for column in columns for cell in column.cells if cell}
+    if letters := sorted({cell.letter for column in columns for cell in column.cells if cell and cell.letter}):
+        same = f"scores of a column can be compared only with those of the same letter ({', '.join(letters)})"
+        yield f"scores were measured by different protocols: {same}; ! has none to compare with"
     if "best" in rankings:
-        legend = "* best"
+        legend = "* best of its letter" if letters else "* best"
         if "untested" in rankings:
             legend += "; ? cannot be tested against the best with one seed"
         if rankings & {"not_significant", "worse"}:
@@ -62,9 +65,7 @@ def _protocols(rows: Sequence[Any], columns: Sequence[ScoreColumn]) -> Iterator[
             names = [rows[index].name for index, cell in enumerate(column.cells) if cell and cell.protocol == number]
             if names:
                 difference = column.protocols[0].difference_from(column.protocols[number])
-                found.append(
-                    (f"{_few(names)}, measured by a different protocol ({difference}) and marked !", column.name)
-                )
+                found.append((f"{_few(names)}, measured by another protocol ({difference})", column.name))
         for index, count in column.excluded.items():
             found.append(
                 (f"{count} of {rows[index].name}, excluded from its mean for a different protocol", column.name)

@@ -54,9 +54,13 @@ class RunRecord:
 
     @property
     def samples(self) -> dict[int, Path]:
-        """Sample grids by iteration."""
-        found = {int(path.stem): path for path in (self.folder / "samples").glob("*.png") if path.stem.isdigit()}
-        return dict(sorted(found.items()))
+        return sample_grids(self.folder)
+
+
+def sample_grids(folder: Path) -> dict[int, Path]:
+    """The sample grids of the run in a folder by iteration, in order."""
+    found = {int(path.stem): path for path in (folder / "samples").glob("*.png") if path.stem.isdigit()}
+    return dict(sorted(found.items()))
 
 
 def read_run(folder: Path, rows: Sequence[Mapping[str, float]] | None = None) -> RunRecord:

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from string import ascii_uppercase
 from typing import Any, Literal
 
 from stylegan_lab.evaluation.metric_direction import ARROWS, Direction
@@ -33,6 +34,7 @@ class ScoreCell:
     ranking: Ranking = "unranked"
     p_value: float | None = None
     exact_p_value: float | None = None
+    letter: str = ""  # of the protocol, if the protocols of a column differ
 
     @property
     def summary(self) -> MeanAndStd:
@@ -43,11 +45,12 @@ class ScoreCell:
         return all(map(math.isfinite, self.values))
 
     def format(self, num_runs: int) -> str:
-        """Mean, standard deviation and ranking mark; also the number of scores where it is not `num_runs`."""
+        """Mean, standard deviation, ranking mark and letter of the protocol; also the number of scores where it is not
+        `num_runs`."""
         summary = self.summary
         std = "" if summary.std is None else f" ± {summary.std:.2g}"
         count = f" ({summary.n})" if summary.n != num_runs else ""
-        return f"{summary.mean:.4g}{std}{count} {RANKING_MARKS[self.ranking]}".rstrip()
+        return f"{summary.mean:.4g}{std}{count} {RANKING_MARKS[self.ranking]} {self.letter}".rstrip().replace("  ", " ")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class ScoreColumn:
     name: str
     direction: Direction | None
     cells: Sequence[ScoreCell | None]
-    protocols: Sequence[ScoreProtocol]  # the most common first; only its scores are ranked
+    protocols: Sequence[ScoreProtocol]  # the most common first; scores are ranked among those of the same protocol
     excluded: Mapping[int, int] = field(default_factory=dict)  # by row: scores excluded for a different protocol
 
     def header(self, columns: Sequence["ScoreColumn"]) -> str:
@@ -90,19 +93,33 @@ def score_column(name: str, rows: Sequence[Sequence[ProtocolScore | None]], dire
 
 
 def _rank(cells: Sequence[ScoreCell | None], direction: Direction | None) -> list[ScoreCell | None]:
-    candidates = {index: cell for index, cell in enumerate(cells) if cell and cell.protocol == 0 and cell.is_finite}
-    ranked = [replace(cell, ranking="other_protocol") if cell and cell.protocol else cell for cell in cells]
+    """Rank the cells of each protocol among themselves. If protocols differ, a cell without another to compare with is marked."""
+    ranked = list(cells)
+    protocols = sorted({cell.protocol for cell in cells if cell})
+    for protocol in protocols:
+        group = {index: cell for index, cell in enumerate(cells) if cell and cell.protocol == protocol}
+        for index, cell in _rank_group(group, direction).items():
+            is_alone = len(group) == 1 and len(protocols) > 1
+            letter = ascii_uppercase[min(protocol, 25)] if len(protocols) > 1 else ""
+            ranked[index] = replace(cell, letter=letter, ranking="other_protocol" if is_alone else cell.ranking)
+    return ranked
+
+
+def _rank_group(cells: Mapping[int, ScoreCell], direction: Direction | None) -> dict[int, ScoreCell]:
+    ranked = dict(cells)
+    candidates = {index: cell for index, cell in cells.items() if cell.is_finite}
     if direction is None or len(candidates) < 2:
         return ranked
     choose: Callable[..., int] = max if direction == "higher" else min
     best = choose(candidates, key=lambda index: candidates[index].summary.mean)
     best_values = candidates.pop(best).values
-    ranked[best] = ScoreCell(best_values, 0, "best")
+    ranked[best] = replace(cells[best], ranking="best")
     p_values = holm_bonferroni([welch_t_test(cell.values, best_values) for cell in candidates.values()])
     for (index, cell), p_value in zip(candidates.items(), p_values, strict=True):
         is_worse = p_value is not None and p_value < SIGNIFICANCE_LEVEL
         ranking: Ranking = "untested" if p_value is None else "worse" if is_worse else "not_significant"
-        ranked[index] = ScoreCell(cell.values, 0, ranking, p_value, permutation_test(cell.values, best_values))
+        exact_p_value = permutation_test(cell.values, best_values)
+        ranked[index] = replace(cell, ranking=ranking, p_value=p_value, exact_p_value=exact_p_value)
     return ranked
 
 

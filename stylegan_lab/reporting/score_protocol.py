@@ -81,7 +81,8 @@ def _protocol_scores(
     references: Mapping[str, float],
     prefix: str = "",
 ) -> dict[str, ProtocolScore]:
-    """`described` holds the protocols and the directions of the values by their names, `shared` the settings of all protocols."""
+    """Build the scores. `described` holds their protocols and directions by name, and `shared` the settings that all protocols
+    have."""
     protocols, directions = described.get("protocol") or {}, described.get("better") or {}
     return {
         f"{prefix}{name}": ProtocolScore(float(value), protocol, iteration, directions.get(name))

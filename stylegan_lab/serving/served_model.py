@@ -133,7 +133,8 @@ class ServedModel:
         return generate
 
     def _check_sizes(self, height: int, width: int, size: int | None) -> None:
-        """Refuse what would become too large: when it is resized, padded to what the networks accept, or translated."""
+        """Refuse an image that would become too large when it is resized, padded to the sizes that the networks accept, or
+        translated."""
         scale = 1.0 if size is None else size / min(height, width)
         rows, columns = round(height * scale), round(width * scale)
         multiple, smallest = required_size(self.module)
@@ -159,7 +160,7 @@ class ServedModel:
 
 
 def model_name(model: LoadedModel) -> str:
-    """The last part of its path, or the name of the experiment if `train` has named the folder."""
+    """The name of the model: the last part of the path of its run, or the experiment if `train` has named the folder."""
     path = Path(model.path if model.run is None else model.run)
     if found := RUN_FOLDER.fullmatch(path.name):
         return f"{model.config.name} {found[1]}"

@@ -16,7 +16,7 @@ REQUEST_SECONDS = 10.0  # from the start of a connection to the head of its firs
 
 
 class Connection(H11Protocol):
-    """Ends if no request comes. A request has `state.abort`, with which the app ends its connection."""
+    """A connection, which is closed if no request arrives in time. The app closes it earlier with `state.abort` of a request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

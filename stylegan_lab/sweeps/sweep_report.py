@@ -117,6 +117,13 @@ def best_groups(groups: Sequence[TrialGroup], directions: Mapping[str, Direction
     return front if len(directions) > 1 else front[:1]
 
 
+def sort_groups(groups: Sequence[TrialGroup], directions: Mapping[str, Direction]) -> list[TrialGroup]:
+    """Sort by the first objective, the best first. Points without a score come last."""
+    name, direction = next(iter(directions.items()))
+    sign = 1 if direction == "lower" else -1
+    return sorted(groups, key=lambda group: sign * group.scores[name].mean if name in group.scores else float("inf"))
+
+
 def parameter_importance(groups: Sequence[TrialGroup], score: str) -> dict[str, float]:
     """The share of the variance of the points' ranks that each parameter explains on its own: the epsilon squared of Kruskal
     and Wallis, which corrects for chance. Numbers with many values are binned by up to MAX_QUANTILES quantiles. Interactions
@@ -193,15 +200,9 @@ def _table(groups: Sequence[TrialGroup], best: Sequence[TrialGroup], directions:
     names = [*directions, *others[: max(0, 4 - len(directions))]]  # others up to four columns in total
     heads = [f"{name} {ARROWS[directions[name]]}" if name in directions else name for name in names]
     rows = [["", "#", "trial", "state", *heads]]
-    for group in _sorted(groups, directions)[:MAX_ROWS]:
+    for group in sort_groups(groups, directions)[:MAX_ROWS]:
         star = "*" if any(group is each or group.trials == each.trials for each in best) else ""
         cells = [str(group.scores[name]) if name in group.scores else "" for name in names]
         label = Trial(0, group.point, None, [], Path()).label()
         rows.append([star, group.trial_numbers, label, group.state, *cells])
     return format_table(rows) + ([f"and {len(groups) - MAX_ROWS} more"] if len(groups) > MAX_ROWS else [])
-
-
-def _sorted(groups: Sequence[TrialGroup], directions: Mapping[str, Direction]) -> list[TrialGroup]:
-    name, direction = next(iter(directions.items()))
-    sign = 1 if direction == "lower" else -1
-    return sorted(groups, key=lambda group: sign * group.scores[name].mean if name in group.scores else float("inf"))

@@ -259,7 +259,8 @@ def check_image_counts(
 
 
 def matching_choices(group: str, fits: Callable[[Any], bool], inherited: bool = False) -> list[str]:
-    """The choices of a config group whose target fits. `inherited` includes choices that take it from another choice."""
+    """Return the choices of a config group that build a target which fits. `inherited` includes choices whose target comes
+    from another choice."""
     targets = {name: target_of_choice(group, name, inherited) for name in config_choices(group)}
     return [name for name, target in targets.items() if target and fits(get_object(target))]
 

@@ -135,7 +135,7 @@ def evaluate_checkpoint(
             for direction, evaluator in other_directions.items()
         }
     rows = [row * 2 - 1 for row in main.grid_rows(predictions, columns=8)]
-    image = write_image(grid(rows), run.folder / f"{split}.png")
+    image = write_image(grid(rows), run.folder / f"{split}.png", main.grid_row_names(len(rows)))
     document = {
         "schema": 1,
         "iteration": contents["iteration"],

@@ -1,4 +1,4 @@
-"""From a composed config to a trained and scored run."""
+"""Trains and evaluates the run that a composed config describes."""
 
 import os
 from collections import Counter
@@ -110,7 +110,7 @@ def train(config: DictConfig, hydra: HydraConf, flags: Sequence[str] = (), start
 
 
 def fit(run: Run, experiment: Experiment, start: Path | None, choices: Mapping[str, str], overrides: list[str]) -> None:
-    """Train the remaining iterations. After a divergence, go back to the last good checkpoint if the NaN guard says so."""
+    """Train the remaining iterations. If the training diverges and NaNGuard asks for it, resume from the last good checkpoint."""
     config = experiment.config
     rollbacks: Counter[Path] = Counter()
     while True:
@@ -183,7 +183,8 @@ def run_training(
 
 
 def record_as_finished(run: Run, iteration: int) -> None:
-    """Correct run.json if the process was killed after it had saved the last iteration of the budget, or the budget is now that."""
+    """Mark the run as finished at `iteration` in run.json. This is needed if the process was killed after it had saved its last
+    checkpoint, or if the budget is now no longer than what is trained."""
     state = recorded_state(run.folder) or NEW_RUN
     if not state.is_finished:
         replace(state, status="finished", budget=iteration, iteration=iteration).write(run.folder)
@@ -198,7 +199,8 @@ def cluster_job_folder(config: DictConfig, choices: Mapping[str, str]) -> Path |
 
 @contextmanager
 def run_folder(config: DictConfig, choices: Mapping[str, str]) -> Iterator[Run]:
-    """The run's folder, created if necessary. Further processes of the training find it in the environment."""
+    """Return the folder of the run, and create it if necessary. The other processes of the training find it in the
+    environment."""
     if RUN_FOLDER_VARIABLE in os.environ:
         yield Run(Path(os.environ[RUN_FOLDER_VARIABLE]))
         return

@@ -37,7 +37,7 @@ class ImageTranslator:
 
     @torch.no_grad()
     def __call__(self, images: Tensor, on_strip: Callable[[int], None] | None = None) -> Tensor:
-        """`on_strip` is called after each strip of a large image with the number of all of them."""
+        """Translate a batch. `on_strip` is called after each strip of a large image, with the total number of strips."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             if images.shape[-2] * images.shape[-1] <= self.whole_pixels:
                 try:

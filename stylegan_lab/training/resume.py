@@ -43,7 +43,7 @@ USUAL_LR = 2e-4  # of Adam in GAN papers
 
 CONFIG_DIR_FLAGS = ("-cd", "--config-dir", "-cp", "--config-path")
 
-RESUME_MAY_NOT_CHANGE = ("callbacks.ema",)  # the averaged weights are what the model is used with
+RESUME_MAY_NOT_CHANGE = ("callbacks.ema",)  # translation and evaluation use the EMA weights
 
 
 def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
@@ -99,7 +99,7 @@ def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
 
 
 def _without(arguments: Sequence[str], *keys: str) -> list[str]:
-    """The arguments, except the overrides of these keys."""
+    """Return the arguments without the overrides of these keys."""
     return [each for each in arguments if not {override_key(parsed) for parsed in parse_arguments([each])} & set(keys)]
 
 
@@ -172,7 +172,7 @@ def check_rollback(run: Run, diverged: DivergedError, nan_guard: NaNGuard, rollb
 
 
 def _diverged_before(run: Run) -> bool:
-    """Whether an earlier session ended with a divergence too, so that its checkpoint is of no use."""
+    """Return whether an earlier session ended with a divergence too. Its checkpoint is then of no use."""
     state = recorded_state(run.folder)
     return state is not None and sum(session.diverged for session in state.sessions) > 1
 

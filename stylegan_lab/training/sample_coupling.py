@@ -57,7 +57,8 @@ def check_batch_norms(module: BaseModel, config: DictConfig, parts: int, ranks: 
 
 
 def _declared(module: BaseModel) -> Iterator[tuple[str, Any]]:
-    """The name of each layer and loss that compares samples, and a function of the sizes of part and whole."""
+    """Yield the layers and losses that compare the samples of a batch: the name, and a function that says whether a part of
+    the batch gives another result than the whole, from the sizes of both."""
     things: dict[str, Any] = {name: layer for name, layer in module.named_modules() if name}
     if isinstance(module, AdversarialModel):
         loss = module.adversarial_loss

@@ -37,7 +37,8 @@ def speed_callbacks(config: DictConfig, module: nn.Module) -> list[L.Callback]:
 
 
 def uses_channels_last(config: DictConfig, module: nn.Module) -> bool:
-    """`auto` chooses it in half precision; on a CPU for networks with instance norm and without group norm, which is slow there."""
+    """Return whether to use channels_last. `auto` uses it in half precision; on a CPU only for networks with instance norm and
+    without group norm, which is slow in this layout."""
     if config.channels_last != "auto":
         return bool(config.channels_last)
     if lightning_precision(str(config.precision), str(config.strategy.accelerator)) == "32-true":

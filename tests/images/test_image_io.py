@@ -21,6 +21,7 @@ from stylegan_lab.images.open_image import (
     UnreadableImageError,
     display_name,
     open_image,
+    read_row_names,
 )
 from stylegan_lab.images.transforms.resize import Resize, ScaleShortest, resize_images
 from stylegan_lab.images.value_range import to_bytes, to_unit
@@ -416,3 +417,11 @@ def test_image_files_are_listed_recursively_in_order_without_hidden_files(tmp_pa
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [str(path.relative_to(tmp_path)) for path in image_files(tmp_path)] == ["a/c.JPG", "b.png"]
+
+
+def test_a_png_says_what_the_rows_of_a_grid_are(tmp_path: Path) -> None:
+    rows = torch.zeros(3, 8, 4)
+    assert read_row_names(write_image(rows, tmp_path / "grid.png", ["a", "a to b"])) == ["a", "a to b"]
+    assert read_row_names(write_image(rows, tmp_path / "plain.png")) == []
+    (tmp_path / "cut.png").write_bytes((tmp_path / "grid.png").read_bytes()[:20])
+    assert read_row_names(tmp_path / "cut.png") == []

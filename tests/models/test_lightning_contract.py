@@ -103,6 +103,14 @@ def test_forward_translates_or_generates(compose_config: Callable[..., DictConfi
     assert torch.equal(gan.eval()(latents), gan.generator(latents, None))
 
 
+@pytest.mark.parametrize("choice", ["cyclegan", "cut", "pix2pix", "multidomain", "stargan2", "cgan"])
+def test_each_row_of_a_sample_grid_has_a_name(compose_config: Callable[..., DictConfig], choice: str) -> None:
+    experiment = GENERATION if choice == "cgan" else TRANSLATION
+    model, data = build(compose_config, experiment, f"model={choice}")
+    rows = model.eval().sample_rows(data.first_batch("val", 2))  # type: ignore[operator]
+    assert len(model.sample_row_names()) == len(rows)  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("limit", [{"max_epochs": 2}, {"max_steps": 32}])
 def test_without_a_budget_the_schedule_spans_the_training_of_the_trainer(limit: dict[str, int]) -> None:
     """8 batches an epoch, and two optimizer steps a batch."""

@@ -101,6 +101,25 @@ def test_scores_of_another_protocol_are_shown_but_not_ranked(tmp_path: Path, oth
     assert any("not compared: test/l1 of odd" in note for note in comparison.notes)
 
 
+def test_each_protocol_has_its_own_best_however_many_rows_it_has(tmp_path: Path) -> None:
+    for index, (l1, n) in enumerate([(0.1, 8), (0.2, 8), (0.3, 8), (0.5, 64), (0.4, 64)]):
+        make_run(tmp_path / f"run{index}", 0, {"l1": l1}, {"model.cycle_weight": float(index)}, {"n": n})
+    comparison = compare_runs(find_runs([str(tmp_path)]))
+    cells = {row.name: cell for row, cell in zip(comparison.rows, comparison.columns[0].cells, strict=True) if cell}
+    assert {name: cell.letter for name, cell in cells.items() if cell.ranking == "best"} == {"run0": "A", "run4": "B"}
+    assert cells["run0"].format(1) == "0.1 * A" and cells["run3"].format(1) == "0.5 ? B"
+    assert [row.name for row in comparison.rows] == ["run0", "run1", "run2", "run4", "run3"]
+    assert any("only with those of the same letter (A, B)" in note for note in comparison.notes)
+    assert 'class="number best"' not in comparison_page(comparison), "no best score of the whole column"
+
+
+def test_rows_that_are_called_by_a_time_stamp_have_their_folder_in_the_name(tmp_path: Path) -> None:
+    for index, name in enumerate(["demo/20260101-120000", "demo/20260102-130000-ab12"]):
+        make_run(tmp_path / name, 0, {"l1": 0.1}, {"model.cycle_weight": float(index)})
+    names = {row.name for row in compare_runs(find_runs([str(tmp_path)])).rows}
+    assert names == {"demo/20260101-120000", "demo/20260102-130000-ab12"}
+
+
 def test_seeds_with_another_protocol_are_excluded_from_the_mean(tmp_path: Path) -> None:
     for seed in range(3):
         make_run(tmp_path / str(seed), seed, {"l1": 0.1}, evaluation={"n": 8} if seed == 2 else None)

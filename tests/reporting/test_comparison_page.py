@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from stylegan_lab.cli.main import run
+from stylegan_lab.reporting.comparison import compare_runs
+from stylegan_lab.reporting.curves import PLOT, curve_panels
 from tests.reporting.browser import Page, browser, needs_browser
 from tests.reporting.run_folders import make_run
 
@@ -29,7 +32,10 @@ def make_page(place: Path) -> Path:
         folder = make_run(place / "runs" / name, seed, {"ssim": ssim, "l1": 1 - ssim}, {"model.cycle_weight": weight})
         (folder / "samples").mkdir()
         for iteration in (50, 100) if name != "b" else (100,):
-            Image.new("RGB", (34, 16), (iteration, 80, 80)).save(folder / "samples" / f"{iteration:06d}.png")
+            names = PngInfo()
+            names.add_text("rows", '["input", "output"]')
+            grid = Image.new("RGB", (34, 34), (iteration, 80, 80))
+            grid.save(folder / "samples" / f"{iteration:06d}.png", pnginfo=names if name != "b" else None)
     assert run(["compare", str(place / "runs"), "--html", str(place / "page.html")]) == 0
     return place / "page.html"
 
@@ -58,6 +64,24 @@ def test_incomplete_runs_and_broken_images_do_not_break_the_page(tmp_path: Path)
     assert run(["compare", "runs", "--html", "page.html"]) == 0
 
 
+@pytest.mark.parametrize("longest", [100, 1000])
+def test_a_short_run_is_visible_next_to_a_long_one(tmp_path: Path, longest: int) -> None:
+    for name, iterations in [("short", 100), ("long", longest)]:
+        make_run(tmp_path / name, settings={"model.cycle_weight": float(iterations)}, iterations=iterations)
+    panel = curve_panels(compare_runs([tmp_path / "short", tmp_path / "long"]).rows)["loss"][0]
+    assert panel.is_log == (longest == 1000)
+    ends = sorted(float(line.path.split()[-2].lstrip("LM")) for line in panel.lines)
+    assert ends[-1] == PLOT.right and ends[0] - PLOT.left > (PLOT.right - PLOT.left) / 5
+    assert [at for at, _ in panel.ticks] == [50 if panel.is_log else 0, longest]
+
+
+def test_a_curve_of_one_point_is_visible(tmp_path: Path) -> None:
+    for name, weight in [("one", 1.0), ("two", 2.0)]:
+        make_run(tmp_path / name, settings={"model.cycle_weight": weight}, iterations=50)
+    panel = curve_panels(compare_runs([tmp_path / "one", tmp_path / "two"]).rows)["val"][0]
+    assert all(line.path.endswith("h-6") for line in panel.lines)
+
+
 @needs_browser
 def test_the_address_keeps_the_state_of_the_page(tmp_path: Path, chromium: Page) -> None:
     chromium.errors.clear()
@@ -69,6 +93,8 @@ def test_the_address_keeps_the_state_of_the_page(tmp_path: Path, chromium: Page)
         chromium.value("document.querySelector('#samples figure[data-row=\"0\"] .none').textContent")
         == "none at iteration 50; available: 100"
     )
+    named = "all('#samples figure').map(f => all('.row-names span', f).map(s => s.textContent).join())"
+    assert chromium.value(named) == ["input,output", "input,output", ""], "the rows of row b are not recorded"
     chromium.open(tmp_path / "page.html", "#filter=ssim%3E0.4%20cycle_weight%3D10")
     assert names(chromium) == ["a-{0,1}"] and chromium.value("$('count').textContent") == "1 of 3 rows"
     assert chromium.value("all('#samples figure').filter(f => f.offsetParent).length") == 1

@@ -63,7 +63,8 @@ class DecodedCache:
         self.dtype = torch.uint8 if reading.bit_depth == 8 else torch.float32
 
     def ensure_decoded(self, paths: Sequence[Path]) -> dict[Path, CacheRecord]:
-        """A record of each image. Missing or changed images are decoded first, on all cores; other processes wait."""
+        """Return a record of each image. Missing or changed images are decoded first, on all cores, while other processes
+        wait."""
         records, missing = self._lookup(paths)
         if missing:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,7 @@ class DecodedCache:
         return self._lookup(paths)[1]
 
     def bytes_for(self, paths: Sequence[Path], sample: int = 8) -> int:
-        """An estimate of the bytes these images take, from the first `sample` readable ones."""
+        """Estimate the memory that these images take, in bytes, from the first `sample` readable ones."""
         sizes = []
         for path in paths:
             with suppress(UnreadableImageError):

@@ -257,7 +257,7 @@ SIGNATURE_BYTES = max(signature.start + len(signature.magic) for signature in FI
 
 
 def find_other_files(root: Path, files: Sequence[Path]) -> Iterator[DataIssue]:
-    """An issue that lists the files which are no images by their names. `files` are relative to the root."""
+    """An issue that lists files whose suffixes are not those of images. `files` are relative to the root."""
     if not files:
         return
     kinds = Counter(path.suffix.lower() or "without a suffix" for path in files).most_common()
@@ -268,7 +268,7 @@ def find_other_files(root: Path, files: Sequence[Path]) -> Iterator[DataIssue]:
 
 
 def other_files_below(root: Path) -> Iterator[Path]:
-    """Files that are no images by their suffix, relative to the root. Hidden files and links to folders are skipped."""
+    """Files whose suffixes are not those of images, relative to the root. Hidden files and links to folders are skipped."""
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):

@@ -115,7 +115,7 @@ class PairedFoldersDataModule(FolderDataModule):
     def _raise_all_faults(
         self, ambiguous: list[list[Path]], missing: list[Path], counterpart_of: Mapping[Path, Path]
     ) -> None:
-        """What is wrong with names, and what the images that do have a counterpart will be refused for."""
+        """Raise an error that lists names without a counterpart, and the problems of the images that have one."""
         faults = [self._ambiguous(ambiguous)] if ambiguous else []
         faults += [self._missing_pairs(missing)] if missing else []
         a, b = ([self.tree.files[path] for path in paths] for paths in (counterpart_of, counterpart_of.values()))
@@ -165,7 +165,8 @@ class PairedFoldersDataModule(FolderDataModule):
             )
 
     def _check_halves(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
-        """If most images are twice as wide as high, the others are probably no pairs, but would be cut in two."""
+        """Refuse images that are not twice as wide as high if most are: they probably do not show pairs, but would be cut in
+        two."""
         side_by_side_files = [path for (paths, *other) in self.files.values() if not other for path in paths]
         side_by_side = {path: sizes[path] for path in side_by_side_files if path in sizes}
         odd = {path: size for path, size in side_by_side.items() if not same_aspect(size, (2, 1))}

@@ -1,4 +1,4 @@
-"""From a file to pixels: decoded with the requested channels and bit bit_depth, cut into halves if it holds a pair, and resized."""
+"""Reads a file into pixels: decodes it with the requested channels and bit depth, cuts a pair into halves, and resizes."""
 
 import hashlib
 import inspect

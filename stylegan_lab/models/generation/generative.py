@@ -147,6 +147,9 @@ class GenerativeModel(AdversarialModel):
             for label in range(min(len(self.classes), MAX_SAMPLE_ROWS))
         ]
 
+    def sample_row_names(self) -> Sequence[str]:
+        return [str(name) for name in self.classes[:MAX_SAMPLE_ROWS]]
+
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
         raise UserError(
             "translate.generation_model",

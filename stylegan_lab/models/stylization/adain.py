@@ -124,3 +124,6 @@ class AdaIN(BaseModel):
 
     def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
         return [batch["a"], self.stylize(batch["a"], [batch["b"]]), batch["b"]]
+
+    def sample_row_names(self) -> Sequence[str]:
+        return ("content", "output", "style")

@@ -1,6 +1,6 @@
 """Feed-forward style transfer (Johnson et al., 2016): a generator learns the style of one image with perceptual losses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from torch import Tensor, nn
@@ -83,3 +83,6 @@ class Johnson(BaseModel):
 
     def sample_rows(self, batch: StyleBatch) -> list[Tensor]:
         return [batch["a"], self.generator(batch["a"]), batch["b"]]
+
+    def sample_row_names(self) -> Sequence[str]:
+        return ("content", "output", "style")

@@ -82,7 +82,8 @@ class CUT(AdversarialModel):
 
     @property
     def compilable_networks(self) -> Sequence[nn.Module]:
-        """The generator's residual blocks in its place: the features are read between its layers, which are called one by one."""
+        """The networks to compile: the residual blocks of the generator instead of the whole generator, whose layers are
+        called one by one because CUT reads features between them."""
         blocks = [layer for layer in self.generator.layers if isinstance(layer, ResNetBlock)]  # type: ignore[union-attr]
         return [*blocks, *(network for network in super().compilable_networks if network is not self.generator)]
 
@@ -100,7 +101,8 @@ class CUT(AdversarialModel):
     def generator_losses(
         self, a: Tensor, b: Tensor, translation: Translation, flipped: bool = False
     ) -> Iterator[Losses]:
-        """First those of the translation of `a`, then that of `b`: in the memory of one."""
+        """Yield the losses of the translation of `a`, then those of the translation of `b`. The first graph is freed before
+        the second is built, so both need the memory of one."""
         losses = self.adversarial_loss.generator_loss(self.discriminator, b, translation.fake)
         weight = self.nce_weight / (2 if self.identity_nce else 1)
         if weight > 0:
@@ -137,6 +139,9 @@ class CUT(AdversarialModel):
 
     def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
         return [batch["a"], self.generator(batch["a"]), batch["b"]]
+
+    def sample_row_names(self) -> Sequence[str]:
+        return ("a", "a to b", "b")
 
 
 def _nce_layers(generator: nn.Module, setting: Sequence[int] | None) -> list[int]:

@@ -129,6 +129,9 @@ class CycleGAN(AdversarialModel):
     def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
         return [batch["a"], self.a_to_b(batch["a"]), batch["b"], self.b_to_a(batch["b"])]
 
+    def sample_row_names(self) -> Sequence[str]:
+        return ("a", "a to b", "b", "b to a")
+
     def on_train_start(self) -> None:
         super().on_train_start()
         for pool in (self.pool_a, self.pool_b):

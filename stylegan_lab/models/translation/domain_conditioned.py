@@ -74,3 +74,6 @@ class DomainConditionedModel(AdversarialModel):
     def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
         """The input, and a row for each domain."""
         return [batch["a"], *(self.translate(batch["a"], domain) for domain in self.domains)]
+
+    def sample_row_names(self) -> Sequence[str]:
+        return ["input", *(f"to {domain}" for domain in self.domains)]

@@ -121,3 +121,6 @@ class PerceptualGAN(AdversarialModel):
 
     def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
         return [batch["a"], self.generator(batch["a"]), batch["b"]]
+
+    def sample_row_names(self) -> Sequence[str]:
+        return ("a", "a to b", "b")

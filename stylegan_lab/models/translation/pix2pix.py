@@ -87,3 +87,6 @@ class Pix2Pix(AdversarialModel):
 
     def sample_rows(self, batch: PairedBatch) -> list[Tensor]:
         return [batch["a"], self.translate(batch["a"]), batch["b"]]
+
+    def sample_row_names(self) -> Sequence[str]:
+        return ("input", "output", "target")

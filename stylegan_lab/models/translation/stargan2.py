@@ -148,3 +148,6 @@ class StarGAN2(DomainConditionedModel):
         """The input, a row for each domain, and a row in the styles of the reference images, which are the last row."""
         styles = self.style_encoder.encoder(batch["b"], self.target_labels("a2b", batch["b"]))
         return [*super().sample_rows(batch), self.apply_style(batch["a"], styles), batch["b"]]
+
+    def sample_row_names(self) -> Sequence[str]:
+        return [*super().sample_row_names(), "in the style below", "style"]

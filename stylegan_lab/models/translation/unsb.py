@@ -202,6 +202,9 @@ class UNSB(AdversarialModel):
     def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
         return [batch["a"], self.translate(batch["a"]), batch["b"]]
 
+    def sample_row_names(self) -> Sequence[str]:
+        return ("a", "a to b", "b")
+
 
 def bridge_times(num_timesteps: int) -> Sequence[float]:
     """The times of x_0, ..., x_T, from 0 to 1. All but the first lie in the second half, at harmonic distances."""

@@ -32,7 +32,8 @@ class ProGANDiscriminatorBlock(nn.Module):
 
 
 class ProGANDiscriminator(ProgressiveNetwork):
-    """The mirror image of the generator, with minibatch standard deviation. Images are downsampled to the level in use."""
+    """ProGAN's discriminator, which mirrors the generator and adds the minibatch standard deviation. Images are downsampled to
+    the level in use."""
 
     def __init__(
         self,

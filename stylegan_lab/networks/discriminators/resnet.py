@@ -24,8 +24,8 @@ class ResNetDownBlock(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """Each of the `blocks` halves the resolution and doubles the channels, up to eight times `channels`; then global average
-    pooling and a linear layer."""
+    """A residual discriminator. Each of its `blocks` halves the resolution and doubles the channels, up to eight times
+    `channels`; global average pooling and a linear layer follow."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ STAGES = ((256,), (256, 256, 256, 128), (128, 64), (64,))
 
 
 class AdaINDecoder(nn.Module):
-    """Nearest-neighbor upsampling, reflection padding, no norm. `width` multiplies the channels."""
+    """The decoder of AdaIN, with nearest-neighbor upsampling, reflection padding and no norm. `width` multiplies the channels."""
 
     def __init__(
         self,

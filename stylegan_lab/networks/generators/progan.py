@@ -32,7 +32,8 @@ class ProGANGeneratorBlock(nn.Module):
 
 
 class ProGANGenerator(ProgressiveNetwork):
-    """`channels` at full size, doubled at each halving up to `max_channels`. Images of a lower level are upsampled to `size`."""
+    """ProGAN's generator. It has `channels` channels at full size and twice as many at each halving of the size, up to
+    `max_channels`. Images of a lower level are upsampled to `size`."""
 
     def __init__(
         self,

@@ -81,7 +81,8 @@ class Baseline:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with everything that a result is compared with, so that a tolerance cannot be chosen after the fact."""
+        """A hash of everything that a result is compared with. It reveals a tolerance that was changed after the result was
+        known."""
         return _digest({name: value for name, value in asdict(self).items() if name not in DESCRIPTIVE_FIELDS})
 
     @property

@@ -126,7 +126,7 @@ class ImageCollection:
 
 def _grids(runs: Sequence[RunRecord]) -> list[GridCells]:
     """The image grids of the latest evaluations, or else the samples of the last iteration that all runs have."""
-    paths = [evaluation_image(run) for run in runs]
+    paths = [evaluation_image(run.folder) for run in runs]
     if None in paths:
         shared = set.intersection(*(set(run.samples) for run in runs))
         if not shared:

@@ -2,7 +2,7 @@
 // The page of a comparison: sorting, filtering, the slider over iterations. The state is kept in the address after #.
 const $ = (id) => document.getElementById(id);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-const data = JSON.parse($("page-data").textContent); // {rows: [{text, values}], runs: [name], samples: [{name, images}]}
+const data = JSON.parse($("page-data").textContent); // {rows: [{text, values}], runs: [name], samples: [{name, images, row_names}]}
 const state = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 const hidden = new Set((state.hide || "").split(",").filter(Boolean).map(Number));
 
@@ -31,8 +31,8 @@ function sort(name, descending) {
   const numeric = rows.some((row) => value(row) !== "") && rows.every((row) => value(row) === "" || !Number.isNaN(number(row)));
   const compare = (a, b) => {
     if ((value(a) === "") !== (value(b) === "")) return value(a) === "" ? 1 : -1; // rows without a value come last
-    const protocols = a.cells[column].classList.contains("other_protocol") - b.cells[column].classList.contains("other_protocol");
-    if (protocols) return protocols; // scores of another protocol come after the others
+    const protocols = Number(a.cells[column].dataset.protocol ?? 0) - Number(b.cells[column].dataset.protocol ?? 0);
+    if (protocols) return protocols; // scores of different protocols are not mixed
     const order = numeric ? number(a) - number(b) : value(a).localeCompare(value(b), undefined, { numeric: true });
     return (descending ? -1 : 1) * (order || 0) || a.dataset.row - b.dataset.row;
   };
@@ -94,7 +94,7 @@ all("#table tbody tr").forEach((tr) => {
 
 // ---- samples
 function showSamples(index) {
-  const { name, images } = data.samples[index];
+  const { name, images, row_names: rowNames } = data.samples[index];
   const label = name === "evaluation" ? "evaluation" : `iteration ${Number(name).toLocaleString("en")}`;
   $("iteration").textContent = `${label}, ${Object.keys(images).length} of ${data.runs.length} runs`;
   $("slider").setAttribute("aria-valuetext", label);
@@ -103,6 +103,9 @@ function showSamples(index) {
     const source = images[run];
     const [image, none] = [figure.querySelector("img"), figure.querySelector(".none")];
     image.hidden = !source;
+    const names = figure.querySelector(".row-names"); // what the rows of the image are, if it is recorded
+    names.replaceChildren(...(rowNames[run] ?? []).map((each) => Object.assign(document.createElement("span"), { textContent: each })));
+    names.hidden = !names.children.length;
     none.hidden = Boolean(source);
     if (source) image.src = source;
     image.onload = () => image.classList.toggle("coarse", image.clientWidth > 2 * image.naturalWidth);
@@ -113,7 +116,9 @@ function showSamples(index) {
   const iteration = Number(name);
   all("svg[data-max-iteration]").forEach((svg) => {
     const line = svg.querySelector(".now");
-    const offset = (iteration / svg.dataset.maxIteration) * (svg.dataset.right - svg.dataset.left);
+    const [low, high] = [Number(svg.dataset.minIteration), Number(svg.dataset.maxIteration)];
+    const share = "log" in svg.dataset ? Math.log(Math.max(iteration, low) / low) / Math.log(high / low) : iteration / high;
+    const offset = share * (svg.dataset.right - svg.dataset.left);
     const visible = Number.isFinite(iteration) && iteration <= svg.dataset.maxIteration;
     line.style.visibility = visible ? "visible" : "hidden";
     if (visible) line.setAttribute("transform", `translate(${offset} 0)`);
