@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check $(if $(PYTHONDON
 UV := $(and $(shell command -v uv),uv pip install --python $(BIN)/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo test test-all chaos bench check lint types docs notebooks clean
+.PHONY: help install lock demo test test-fast test-all chaos bench check lint types docs notebooks clean
 
 help: ## say what every target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ demo: $(TRAINS) ## train photo -> ukiyo-e for two minutes, score it, show where 
 
 test: lint types ## lint, types and the suite, but for what takes minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
+
+test-fast: $(READY) ## the tests of the files that differ from main, and quick ones: while you edit
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $$($(BIN)/python -m tests.changed)
 
 test-all: lint types ## the whole suite, with its coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov=stylegan_lab --cov-report=term:skip-covered
