@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check $(if $(PYTHONDON
 UV := $(and $(shell command -v uv),uv pip install --python $(BIN)/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo test test-fast test-all chaos bench check lint types docs notebooks clean
+.PHONY: help install lock demo test test-fast test-all pythons chaos bench check lint types docs notebooks clean
 
 help: ## say what every target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ test-fast: $(READY) ## the tests of the files that differ from main, and quick o
 
 test-all: lint types ## the whole suite, with its coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov=stylegan_lab --cov-report=term:skip-covered
+
+pythons: $(READY) ## the suite on Python 3.10 to 3.13, and with the lowest and the highest allowed versions: hours
+	$(BIN)/python -m tests.pythons
 
 chaos: install ## kill runs at random, resume them, compare them bit for bit: some minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training --kills=20
