@@ -153,7 +153,7 @@ def main() -> None:
                 speeds[layout].append(images_per_second(layout))
         ratios = [two / one for one, two in zip(*speeds.values(), strict=True)]
         results["two_ranks"] = {
-            "command": " ".join(TRAINING), "ways": LAYOUTS, "images_per_second": speeds, "ratios": ratios,
+            "command": " ".join(TRAINING), "layouts": LAYOUTS, "images_per_second": speeds, "ratios": ratios,
             "ratio": statistics.median(ratios), "load_average": os.getloadavg(),
         }  # fmt: skip
         print(f"two ranks over one process: {results['two_ranks']['ratio']:.2f} ({ratios})")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stylegan_lab.cli.main import COMMANDS, run
+from stylegan_lab.cli.main import COMMANDS, COMPILE_CACHE, run
 from stylegan_lab.config.instantiate import instantiate
 from stylegan_lab.config.paths import BASELINES, CONF
 
@@ -47,7 +47,9 @@ def test_every_config_and_module_travels(kind: str, home: str, distributions: Pa
 def test_the_wheel_works_from_any_folder(distributions: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(next(distributions.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "site")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    (tmp_path / "tmp").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "TMPDIR": str(tmp_path / "tmp")}
+    environment.pop(COMPILE_CACHE, None)  # which torch sets
     code = "import stylegan_lab; print(stylegan_lab.__file__); from stylegan_lab.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "train", "experiment=smoke", "logger=none", "iterations=1", "evaluate=false"],
@@ -55,6 +57,7 @@ def test_the_wheel_works_from_any_folder(distributions: Path, tmp_path: Path) ->
     )  # fmt: skip
     assert done.stdout.startswith(str(tmp_path / "site"))
     assert list((tmp_path / "runs" / "smoke").glob("*/checkpoints/last.ckpt"))
+    assert list((tmp_path / "tmp").iterdir()) == [], "nothing is left, and no folder of torch either"
 
 
 def test_the_wheel_sweeps_too(distributions: Path, tmp_path: Path) -> None:

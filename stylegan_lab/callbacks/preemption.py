@@ -114,11 +114,11 @@ def stop_and_exit(trainer: L.Trainer, module: BaseModel, code: int) -> None:
 
 
 def parse_time_limit(time_limit: int | str) -> int:
-    """Parse a time limit, given as seconds or as hours:minutes:seconds, and return seconds."""
+    """Parse a time limit, given as seconds, minutes:seconds or hours:minutes:seconds, and return seconds."""
     parts = str(time_limit).split(":")
     if len(parts) > 3 or not all(part.isdigit() for part in parts):
         raise UserError(
             "config.invalid_time_limit",
-            f"time_limit={time_limit} is not seconds or hours:minutes:seconds, such as 11:45:00",
+            f"time_limit={time_limit} is not a time; give seconds, minutes:seconds or hours:minutes:seconds, such as 11:45:00",
         )
     return sum(int(part) * 60**power for power, part in enumerate(reversed(parts)))

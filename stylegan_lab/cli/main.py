@@ -3,8 +3,11 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module, metadata
 from keyword import iskeyword
+from pathlib import Path
 from typing import Any
 
 from stylegan_lab.cli.parsers import PARSERS
@@ -31,16 +34,30 @@ COMMANDS = {
 }
 
 DEBUG = "STYLEGAN_LAB_DEBUG"
+COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def main() -> None:
     try:
-        code = run(sys.argv[1:])
+        with without_empty_compile_cache():
+            code = run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of the pipe, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + 13  # the exit code of a SIGPIPE in a shell
     sys.exit(code)
+
+
+@contextmanager
+def without_empty_compile_cache() -> Iterator[None]:
+    """Delete the folder that torch makes for the kernels of torch.compile when it is imported, unless it has some."""
+    given = COMPILE_CACHE in os.environ  # by the user, or by the process that started this one
+    try:
+        yield
+    finally:
+        if not given and (folder := os.environ.get(COMPILE_CACHE)):
+            with suppress(OSError):  # it is not empty
+                Path(folder).rmdir()
 
 
 def run(arguments: list[str]) -> int:

@@ -76,7 +76,19 @@ def check_targets(config: Any, trust: Iterable[str] = (), where: str = "") -> li
 def instantiate_each(configs: Mapping[Any, Any], trust: Iterable[str] = (), where: str = "") -> dict[str, Any]:
     """Build every entry that is not None: `callbacks.ema=null` leaves one out."""
     entries = {str(name): each for name, each in configs.items() if each is not None}
+    for name, each in entries.items():
+        check_is_group(f"{where}.{name}", each)
     return {name: instantiate(each, trust, f"{where}.{name}") for name, each in entries.items()}
+
+
+def check_is_group(where: str, config: Any) -> None:
+    """Refuse `callbacks.ema=TEXT`: what is built from a config is described by settings below its key."""
+    if not isinstance(config, Mapping):
+        raise UserError(
+            "config.wrong_type",
+            f"{where}={config} is a single value, and {where} is a group of settings; set {where}.KEY=VALUE, or {where}=null to "
+            "leave it out",
+        )
 
 
 def to_plain_container(config: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 MAX_QUEUED_CALLS = 10_000  # the logger is given up if there are more
-PATIENCE = 8.0  # seconds to finish logging at the end; with the rest of the exit, ten
+PATIENCE = 5.0  # seconds to finish logging at the end; the process is to end ten seconds after its last iteration
 
 
 class BackgroundLogger(Logger):

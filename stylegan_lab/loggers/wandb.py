@@ -34,6 +34,7 @@ CONNECT_TIMEOUT = 3.0  # seconds
 GROUP = "WANDB_RUN_GROUP"  # the environment variable with the group of a sweep's trials
 CHECKPOINTS = ("last", "best")
 UPLOAD_PATIENCE = 120.0  # more seconds at the end for each checkpoint that is uploaded
+_has_hung = False  # in this process
 
 
 class WandBRun(NamedTuple):
@@ -67,8 +68,15 @@ def wandb_logger(
         "wandb",
         lambda: WandBLogger(run, destination, mode, tables, checkpoints or ()),
         patience + UPLOAD_PATIENCE * len(checkpoints or ()),
-        end_wandb_service,
+        abandon_wandb,
     )
+
+
+def abandon_wandb() -> None:
+    """Log offline from now on: the evaluation after a training would wait for the same server as long again."""
+    global _has_hung
+    _has_hung = True
+    end_wandb_service()
 
 
 def end_wandb_service() -> None:
@@ -181,7 +189,7 @@ def _stored(path: Path, make: Callable[[], str]) -> str:
 
 def resolve_mode(mode: Mode) -> Literal["online", "offline"]:
     """Choose the mode before W&B is called, because it would wait for minutes for an unreachable server."""
-    if os.environ.get("WANDB_MODE") in ("offline", "dryrun") or mode == "offline":
+    if _has_hung or os.environ.get("WANDB_MODE") in ("offline", "dryrun") or mode == "offline":
         return "offline"
     return "online" if mode == "online" or (has_wandb_key() and wandb_is_reachable()) else "offline"
 

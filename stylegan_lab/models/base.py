@@ -179,8 +179,21 @@ class BaseModel(L.LightningModule):
             why = "the checkpoint's weights do not fit the networks that its config describes"
             raise UserError("checkpoint.weights_mismatch", f"{why}: {differing}") from error
         self.iteration = contents["iteration"]
-        for name, weights in contents.get("ema", {}).items() if use_ema else ():
-            self.get_submodule(name).load_state_dict(weights)
+        if use_ema:
+            self._check_averages(contents)
+            for name, weights in contents.get("ema", {}).items():
+                self.get_submodule(name).load_state_dict(weights)
+
+    def _check_averages(self, contents: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint that has lost the averaged weights which its training kept."""
+        kept = (contents["config"].get("callbacks") or {}).get("ema") and contents["iteration"]
+        missing = [f"ema.{name}" for name in self.ema_networks if name not in contents.get("ema", {})]
+        if kept and missing:
+            raise UserError(
+                "checkpoint.section_missing",
+                f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing in the checkpoint of iteration "
+                f"{contents['iteration']}. Use another checkpoint of the run, or its trained weights (--no-ema, or use_ema=False)",
+            )
 
     def load_feature_networks(self) -> list[str]:
         """Load the feature networks that only training needs, so that missing weights are reported before it starts. Returns

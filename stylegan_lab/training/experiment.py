@@ -21,7 +21,13 @@ from stylegan_lab.callbacks.plain_module import PlainModule
 from stylegan_lab.callbacks.preemption import Preemption
 from stylegan_lab.callbacks.rng_state import RNGState
 from stylegan_lab.callbacks.session_recorder import SessionRecorder
-from stylegan_lab.config.instantiate import config_to_record, instantiate, instantiate_each, to_plain_container
+from stylegan_lab.config.instantiate import (
+    check_is_group,
+    config_to_record,
+    instantiate,
+    instantiate_each,
+    to_plain_container,
+)
 from stylegan_lab.config.schema import BUDGETS
 from stylegan_lab.data.datamodule import ImageDataModule
 from stylegan_lab.errors import UserError, check_at_least
@@ -176,6 +182,7 @@ class LoadedCheckpoint:
 
 def build_logger_factory(where: str, entry: DictConfig, trust: Sequence[str]) -> LoggerFactory:
     """The logger of a config, to be built once there is a run, whose folder it writes to."""
+    check_is_group(where, entry)
     return partial(_make_logger, where, instantiate({**to_plain_container(entry), "_partial_": True}, trust, where))
 
 

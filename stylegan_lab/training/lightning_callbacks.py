@@ -7,6 +7,7 @@ import lightning.pytorch.callbacks as lightning_callbacks
 from lightning import Callback
 from omegaconf import OmegaConf
 
+from stylegan_lab.config.instantiate import check_is_group
 from stylegan_lab.errors import UserError
 
 _AVERAGED = "callbacks.ema averages the weights: set callbacks.ema.half_life_images=N"
@@ -36,6 +37,8 @@ REPLACEMENTS: Mapping[type[Callback], str] = {  # their subclasses are refused t
 def check_callback_names(config: Mapping[str, Any]) -> None:
     """Refuse Lightning's callbacks that cannot work here, before their missing arguments are asked for."""
     for name, entry in config.items():
+        if entry is not None:
+            check_is_group(f"callbacks.{name}", entry)
         target: str = OmegaConf.select(entry, "_target_") or "" if entry else ""
         package, _, kind = target.rpartition(".")
         if package.startswith("lightning.pytorch.callbacks"):

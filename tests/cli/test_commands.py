@@ -26,6 +26,7 @@ from stylegan_lab.images.image_io import read_image
 from stylegan_lab.networks.features.squeezenet import squeezenet
 from stylegan_lab.runs.checkpoint import read_checkpoint, write_checkpoint
 from stylegan_lab.runs.metrics_file import read_metrics
+from stylegan_lab.training.experiment import restore_module
 from tests.loggers.wandb_file import parts
 from tests.refusals import assert_names, assert_refused, refused
 
@@ -301,6 +302,22 @@ def test_weights_of_other_nets_are_told(capsys: pytest.CaptureFixture[str]) -> N
     write_checkpoint(contents, path)
     assert run(["evaluate", "one"]) == 2
     assert "do not fit the networks that its config describes" in capsys.readouterr().err
+
+
+def test_lost_averages_are_not_replaced_by_the_trained_weights(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained, "run")
+    path = Path("run/checkpoints/last.ckpt")
+    contents = torch.load(path, weights_only=True)
+    del contents["ema"]["b_to_a"]
+    write_checkpoint(contents, path)
+    assert run(["evaluate", "run"]) == 2
+    assert_refused(capsys.readouterr().err, "checkpoint.section_missing", "ema.b_to_a", "--no-ema")
+    del contents["ema"]
+    with refused("checkpoint.section_missing", "ema.a_to_b, ema.b_to_a are"):
+        restore_module(contents)
+    assert restore_module(contents, use_ema=False).iteration == contents["iteration"]
 
 
 def test_output_dir_goes_on_by_itself_and_refuses_another_experiment(capsys: pytest.CaptureFixture[str]) -> None:

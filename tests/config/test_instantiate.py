@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from stylegan_lab.cli.main import run
 from stylegan_lab.config.instantiate import instantiate, instantiate_each
 from stylegan_lab.models.lr_schedules import LinearDecayLR
-from tests.refusals import refused
+from tests.refusals import assert_refused, refused
 
 DECAY = {"_target_": "stylegan_lab.models.lr_schedules.LinearDecayLR", "constant": 0.25}
 
@@ -76,6 +77,12 @@ def test_none_leaves_an_entry_out() -> None:
 
 CSV_LOGGER = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": "logs"}
 MONITOR = {"_target_": "lightning.pytorch.callbacks.LearningRateMonitor"}
+
+
+@pytest.mark.parametrize("override", ["callbacks.ema=on", "logger=wandb logger.wandb=online"])
+def test_a_value_in_the_place_of_a_group_is_refused(override: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "experiment=smoke", "dry_run=true", *override.split()]) == 2
+    assert_refused(capsys.readouterr().err, "config.wrong_type", override.split()[-1].split("=")[0])
 
 
 def test_lightning_s_callbacks_and_loggers_are_built_in_their_groups_only() -> None:
