@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,13 +99,14 @@ def main() -> None:
     training.add_argument("overrides", nargs="*", help="of all runs")
     files = ", ".join(FEATURES.values())
     scoring.add_argument("--features", type=Path, required=True, metavar="FOLDER", help=f"with {files}")
+    scoring.add_argument("--directions", nargs="*", default=["a2b", "b2a"], choices=["a2b", "b2a"])
     for each in (scoring, ranking):
         each.add_argument("--csv", type=Path, default=CSV)
     arguments = parser.parse_args()
     if arguments.command == "train":
         train(arguments.runs, arguments.sweeps, arguments.overrides)
     elif arguments.command == "score":
-        score(arguments.runs, metric_overrides(arguments.features))
+        score(arguments.runs, metric_overrides(arguments.features), arguments.directions)
         write_csv(arguments.csv, read_runs(arguments.runs))
     else:
         rank(read_csv(arguments.csv))
@@ -128,12 +130,15 @@ def train(runs: Path, sweeps: Sequence[str], overrides: Sequence[str]) -> None:
         subprocess.run([sys.executable, "-m", "stylegan_lab", "train", "-m", *settings], check=True)
 
 
-def score(runs: Path, overrides: Sequence[str]) -> None:
-    """Compute all metrics of the last checkpoint of each run that has none yet."""
+def score(runs: Path, overrides: Sequence[str], directions: Sequence[str]) -> None:
+    """Compute all metrics of the last checkpoint of each run, for the directions that it has and that are not scored yet."""
     metrics = build_metrics(compose_config(["experiment=demo", *overrides]))
     built: dict[str, tuple[ImageDataModule, Mapping[str, Any]]] = {}
-    for run in map(Run, sorted(each.parent for each in runs.glob("*/*/run.json"))):
-        if (run.folder / SCORES).exists():
+    finished = sorted(file.parents[1] for file in runs.glob("*/*/checkpoints/last.ckpt"))
+    for direction, run in product(directions, map(Run, finished)):
+        path = run.folder / SCORES
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if direction in found:
             continue
         contents = read_checkpoint(run.checkpoint("last"))
         model, config = restore_module(contents), config_from_checkpoint(contents)
@@ -141,16 +146,14 @@ def score(runs: Path, overrides: Sequence[str]) -> None:
         if key not in built:
             data = build_data(config)
             built[key] = data, evaluators(model, data, "test")
-        data, directions = built[key]
-        found = {}
-        for direction, evaluator in directions.items():
-            images = predict_all(evaluator, model, data.batch_size)
-            found[direction] = compute_scores(images, evaluator.reference_sets, metrics)
-            found[direction] |= {
-                name: each.value for name, each in present(evaluator.classifier_scores(images)).items()
-            }
-        (run.folder / SCORES).write_text(json.dumps(found), encoding="utf-8")
-        print(f"{run.folder}: scored", flush=True)
+        data, choices = built[key]
+        if (evaluator := choices.get(direction)) is None:
+            continue
+        images = predict_all(evaluator, model, data.batch_size)
+        found[direction] = compute_scores(images, evaluator.reference_sets, metrics)
+        found[direction] |= {name: each.value for name, each in present(evaluator.classifier_scores(images)).items()}
+        path.write_text(json.dumps(found), encoding="utf-8")
+        print(f"{run.folder}: {direction}", flush=True)
 
 
 def read_runs(runs: Path) -> list[dict[str, Any]]:

@@ -185,7 +185,7 @@ class BaseModel(L.LightningModule):
                 self.get_submodule(name).load_state_dict(weights)
 
     def _check_averages(self, contents: Mapping[str, Any]) -> None:
-        """Refuse a checkpoint that has lost the averaged weights which its training kept."""
+        """Refuse a checkpoint that has lost the EMA weights which its training kept."""
         kept = (contents["config"].get("callbacks") or {}).get("ema") and contents["iteration"]
         missing = [f"ema.{name}" for name in self.ema_networks if name not in contents.get("ema", {})]
         if kept and missing:
