@@ -20,9 +20,10 @@ tolerance. This command prints the tables of this page:
 stylegan-lab reproduce
 ```
 
-With a name, `reproduce` trains the seeds that have no recorded result, each in its own run below
-`runs/reproduce`. It evaluates them by the baseline's protocol, records the results and prints the
-differences. Run the same command again to resume an interrupted training.
+With the name of a baseline, `reproduce` trains the seeds that have no recorded result, each in its
+own run below `runs/reproduce`. It evaluates these runs by the protocol of the baseline, records the
+results, and prints the differences from the expected scores. With `--run`, it evaluates an existing
+run instead of training one. Run the same command again to resume an interrupted training.
 
 ```console
 stylegan-lab reproduce pix2pix_scenes
@@ -32,36 +33,39 @@ stylegan-lab reproduce pix2pix_scenes --run runs/pix2pix_scenes/20260101-120000-
 
 ## Status
 
-The mean over a baseline's seeds is compared with the expected score. A score is reached if it is
-worse than expected by no more than the tolerance; a better score always counts as reached.
+The mean over a baseline's seeds is compared with the expected score. A score is *reached* if it is
+better than expected, or worse by at most the tolerance.
 
-- *reproduced*: all scores are reached, all seeds were run, and the code was committed.
-- *partial*: some scores are reached and others are not, or seeds are missing, or the code was not
+- *reproduced*: all scores are reached, all seeds were run, and all changes of the code were
   committed.
+- *partial*: some scores are reached and others are not, or seeds are missing, or the code had
+  uncommitted changes.
 - *failed*: no score is reached.
-- *not run*: there is no result. The table gives the reason, such as weights, data or a GPU that the
-  repository does not include, or a protocol that evaluation does not support yet.
+- *not run*: there is no result. The table gives the reason. For example, the baseline requires
+  weights, data or a GPU that the repository does not include, or a protocol that evaluation does
+  not support yet.
 
 A result stores two fingerprints: one of the baseline (expected scores, tolerances, overrides,
-seeds, split and checkpoint) and one of the settings of its experiment. If either changes, the
-result no longer counts. The expected score is therefore always written down before the run that it
-is compared with. A result also stores the commits of all sessions of the training and of the
-evaluation.
+seeds, split and checkpoint) and one of the settings of its experiment. If either fingerprint
+changes, the result no longer counts. Therefore an expected score is always older than the results
+that are compared with it. A result also stores the git commit of the evaluation and of each session
+of the training. (A resumed training has several sessions.)
 
 `make docs` writes this page from `baselines/*.yaml` and the results in `baselines/results`.
 
 ## Scores of papers
 
-Costs of baselines without a result are estimates.
+For baselines without a result, the costs in the last column are estimates.
 
 """
 MIDDLE = """
 ## Scores of this project
 
-These scores are from the headers of this project's [configs](configs.md), on data of the package.
-The tolerance is two standard deviations over the seeds, or the rounding error if that is larger.
-The baselines at 64 px do not reproduce a paper: they compare a few minutes of training on real
-images with scores that are reached without a model.
+The expected scores are from the headers of this project's [configs](configs.md), and were measured
+on images that the package draws itself. The tolerance is two standard deviations over the seeds, or
+the rounding error if that is larger. The baselines whose names end in `_64` are different. They
+train on real images for a few minutes, and are compared with scores that are reached without a
+model. They do not reproduce a paper.
 
 """
 TAIL = """
