@@ -67,10 +67,10 @@ def test_without_a_key_or_a_server_no_upload_is_tried(
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     assert run(["sync", str(runs)]) == 2
-    assert_refused(capsys.readouterr().err, "wandb.api_key_missing", "WANDB_API_KEY")
+    assert_refused(capsys.readouterr().err, "logger.api_key_missing", "WANDB_API_KEY")
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     assert run(["sync", str(runs)]) == 2
-    assert_refused(capsys.readouterr().err, "wandb.unreachable", "http://127.0.0.1:9")
+    assert_refused(capsys.readouterr().err, "logger.unreachable", "http://127.0.0.1:9")
 
 
 def test_parts_of_a_run_are_uploaded_in_order_as_one_and_once(
@@ -120,7 +120,7 @@ def test_what_a_server_refuses_is_reported_and_can_be_uploaded_later(
 ) -> None:
     server.refuses = True
     assert run(["sync", str(runs)]) == 2
-    assert_refused(capsys.readouterr().err, "wandb.upload_incomplete", f"{runs}/mine")
+    assert_refused(capsys.readouterr().err, "logger.upload_incomplete", f"{runs}/mine")
     assert run(["sync", str(runs), "--dry-run"]) == 0
     assert "1 run to upload: 2 parts" in capsys.readouterr().out
 
