@@ -128,7 +128,8 @@ def test_what_a_server_refuses_is_reported_and_can_be_uploaded_later(
 def test_a_run_in_training_is_not_uploaded(runs: Path, server: WandbServer, capsys: pytest.CaptureFixture[str]) -> None:
     with Run(runs / "mine").lock():
         assert run(["sync", str(runs)]) == 2
-    assert "is being trained by another process" in capsys.readouterr().err and server.history == {}
+    assert_refused(capsys.readouterr().err, "run.locked", f"{runs}/mine")
+    assert server.history == {}
 
 
 def test_a_moved_run_names_the_folder_of_its_missing_files(
@@ -144,9 +145,8 @@ def test_a_moved_run_names_the_folder_of_its_missing_files(
 
 
 @pytest.mark.parametrize(
-    ("path", "reason"),
-    [("nowhere: ", "no run folder, folder with runs or pattern matches this"), (".", " contains no runs")],
+    ("path", "code", "named"), [("nowhere", "run.not_found", "nowhere"), (".", "run.none_in_folder", "")]
 )
-def test_a_folder_without_runs_is_refused(path: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["sync", path.removesuffix(": ")]) == 2
-    assert f"{path}{reason}" in capsys.readouterr().err
+def test_a_folder_without_runs_is_refused(path: str, code: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["sync", path]) == 2
+    assert_refused(capsys.readouterr().err, code, named)
