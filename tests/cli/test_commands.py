@@ -601,7 +601,7 @@ MISTAKES: dict[str, tuple[str, str, list[str]]] = {  # the command, and the code
         "config.unknown_choice",
         ["hydra/launcher=joblib", "pip install 'stylegan_lab[cluster]'"],
     ),
-    "no model": ("train ~model", "NOMODEL", ["model"]),
+    "no model": ("train ~model", "config.composition_failed", ["model"]),
     "no loss": ("train loss=null", "config.missing_choice", ["loss=null", "hinge, hinge_r1, lsgan"]),
     "dashes": ("train --experiment=smoke", "cli.setting_with_dashes", ["--experiment=smoke: ", " experiment=smoke"]),
     "an unknown flag": ("train --multrun", "cli.unknown_flag", ["--multrun", "did you mean --multirun?"]),
@@ -632,7 +632,11 @@ MISTAKES: dict[str, tuple[str, str, list[str]]] = {  # the command, and the code
         ["callbacks.checkpointing.higher_is_better=true"],
     ),
     "no device": ("train strategy.devices=0", "config.too_small", ["strategy.devices=0", "at least 1"]),
-    "a trainer's wrong value": ("train experiment=smoke trainer.profiler=x", "TRAINER", ["trainer or strategy"]),
+    "a trainer's wrong value": (
+        "train experiment=smoke trainer.profiler=x",
+        "training.invalid_trainer",
+        ["trainer or strategy"],
+    ),
     "a discriminator too deep": (
         "train discriminator.layers=9",
         "network.size_unsupported",
