@@ -79,7 +79,7 @@ class OfflineRun:
             if not _marker(part).exists():
                 errors = [line for line in output if line.startswith("ERROR")] or output
                 reason = errors[-1] if errors else "W&B gives no reason"
-                raise UserError("wandb.upload_incomplete", f"{self.folder} is not uploaded completely: {reason}")
+                raise UserError("logger.upload_incomplete", f"{self.folder} is not uploaded completely: {reason}")
             url = next(iter(re.findall(r" at (https?://\S+)", "\n".join(output))), url)
         return url
 
@@ -113,9 +113,9 @@ def missing_requirement() -> UserError | None:
     from stylegan_lab.loggers.wandb import has_wandb_key, wandb_is_reachable, wandb_url
 
     if not has_wandb_key():
-        return UserError("wandb.api_key_missing", "W&B needs an API key: run `wandb login`, or set WANDB_API_KEY")
+        return UserError("logger.api_key_missing", "W&B needs an API key: run `wandb login`, or set WANDB_API_KEY")
     if not wandb_is_reachable():
-        return UserError("wandb.unreachable", f"{wandb_url().geturl()} does not answer; check the network")
+        return UserError("logger.unreachable", f"{wandb_url().geturl()} does not answer; check the network")
     return None
 
 
@@ -131,7 +131,7 @@ def upload_all(waiting: Sequence[OfflineRun]) -> None:
         except UserError as error:
             failed.append(error)
     if failed:
-        raise join_errors(failed, "wandb.several_uploads_failed")
+        raise join_errors(failed, "logger.several_uploads_failed")
 
 
 def format_count(number: int, noun: str) -> str:

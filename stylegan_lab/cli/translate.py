@@ -295,7 +295,7 @@ def choose_direction(model: LoadedModel, options: Namespace) -> str:
         raise UserError(
             "translate.no_domains", f"--to needs a run with several domains; {possible}, which --direction chooses"
         )
-    return lookup("--to", options.to, {name: name for name in model.domains}, "cli.unknown_choice")
+    return lookup("--to", options.to, {name: name for name in model.domains}, "translate.unknown_direction")
 
 
 def source_half(data: DictConfig, direction: str) -> str | None:

@@ -70,11 +70,11 @@ REFUSED = {"hydra.run.dir", "hydra.sweep.dir"}
 
 def synonym_error(key: str) -> UserError | None:
     """The error that says what to type instead of a key or GROUP=CHOICE, or None if it is not in the table."""
-    sentence = synonym_for(key)
+    sentence = _sentence_for(key)
     return UserError("config.synonym", sentence) if sentence else None
 
 
-def synonym_for(key: str) -> str | None:
+def _sentence_for(key: str) -> str | None:
     """A sentence on what to type instead of a key or GROUP=CHOICE, or None if neither it nor a key above it is in the table."""
     known = key
     while known not in SYNONYMS and "." in known and "=" not in known:

@@ -41,7 +41,8 @@ def read_generators(
     found = find_generators(contents)
     if not found:
         raise _nothing_found(contents)
-    name = next(iter(found)) if network is None else lookup("--network", network, {each: each for each in found})
+    names = {name: name for name in found}
+    name = next(iter(found)) if network is None else lookup("--network", network, names, "import.unknown_network")
     chosen = {name: _read(*found[name], options)}
     if (reverse := REVERSED.get(_reduced(name))) is not None and network is None:
         for other in [each for each in found if _reduced(each) == reverse][:1]:

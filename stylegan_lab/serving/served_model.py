@@ -89,7 +89,7 @@ class ServedModel:
     def _translation(self, form: Form) -> Work:
         _check_names(form, ("direction", "strength", "size", "seed"), ("image", "reference"))
         direction = form.texts.get("direction") or self.direction
-        lookup("direction", direction, {name: name for name in self.directions})
+        lookup("direction", direction, {name: name for name in self.directions}, "serve.unknown_direction")
         strength = _number(form, "strength", 1.0, 0.0, 1.0)
         size = _integer(form, "size", 0, 1, MAX_SIDE) or None
         if "seed" in form.texts and not self.module.translates_at_random:

@@ -16,7 +16,7 @@ from stylegan_lab.callbacks.validation import Validation
 from stylegan_lab.config.instantiate import to_plain_container
 from stylegan_lab.config.paths import CONF, config_choices
 from stylegan_lab.config.schema import check_arguments, check_setting_type
-from stylegan_lab.config.synonyms import synonym_for
+from stylegan_lab.config.synonyms import synonym_error
 from stylegan_lab.data.datamodule import ImageDataModule
 from stylegan_lab.errors import UserError, check_at_least
 from stylegan_lab.evaluation.classifier_metrics import DIRECTIONS, REQUIREMENTS
@@ -59,8 +59,8 @@ def check_values(config: DictConfig) -> None:
     """Check the settings that belong to no group: names, types, ranges, and whether the hardware has what they ask for."""
     known = [*OmegaConf.load(CONF / "train.yaml"), *(path.name for path in CONF.iterdir() if path.is_dir())]
     if unknown := [str(key) for key in config if key not in known]:
-        if (sentence := synonym_for(unknown[0])) is not None:
-            raise UserError("config.synonym", sentence)
+        if error := synonym_error(unknown[0]):
+            raise error
         raise UserError(
             "config.unknown_setting",
             f"{unknown[0]} is not a setting{did_you_mean(unknown[0], known)}; put values of your own under vars",
@@ -75,10 +75,10 @@ def check_values(config: DictConfig) -> None:
     check_hardware(config)
     if limits := [key for key in config.trainer if str(key).startswith(("max_", "min_"))]:
         limit = f"trainer.{limits[0]}"
-        sentence = synonym_for(limit) or f"{limit} is not used: set iterations=N, epochs=N or images=N"
-        raise UserError("config.synonym", sentence)
-    if sentence := next(filter(None, (synonym_for(f"trainer.{key}") for key in config.trainer)), None):
-        raise UserError("config.synonym", sentence)
+        message = f"{limit} is not used: set iterations=N, epochs=N or images=N"
+        raise synonym_error(limit) or UserError("config.synonym", message)
+    if error := next(filter(None, (synonym_error(f"trainer.{key}") for key in config.trainer)), None):
+        raise error
     for group in ("trainer", "strategy"):
         for key in config[group]:
             if (instead := TRAINER_REPLACEMENTS.get(str(key))) is not None:

@@ -97,7 +97,7 @@ def evaluate_checkpoint(
     choices = config_choices("metrics")
     del choices["default"]  # the run's own
     for name in extra_metrics:
-        entries = OmegaConf.load(lookup("--metrics", name, choices))
+        entries = OmegaConf.load(lookup("--metrics", name, choices, "cli.unknown_choice"))
         if weights is not None:
             _set_weights(name, entries, weights)
         config.metrics.update(entries)

@@ -83,4 +83,4 @@ def _class_index(module: GenerativeModel, label: str, setting: str) -> int:
         )
     if label not in names and label.isdecimal() and int(label) < len(names):
         return int(label)
-    return lookup(setting, label, {name: index for index, name in enumerate(names)})
+    return lookup(setting, label, {name: index for index, name in enumerate(names)}, "cli.unknown_choice")

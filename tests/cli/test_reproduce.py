@@ -88,7 +88,7 @@ def test_a_run_that_was_stopped_on_the_way_to_a_longer_budget_is_not_finished(
         run([*resume, "iterations=4"])
     assert stopped.value.code == 143
     assert run(["reproduce", "thing", "--run", "mine", "--results", "results"]) == 2
-    assert "is not finished: it is interrupted, at iteration 3 of 4" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "run.not_finished", "mine", "iteration 3 of 4")
     assert run(resume) == 0
     assert run(["reproduce", "thing", "--run", "mine", "--results", "results"]) == 2
     assert_refused(capsys.readouterr().err, "baseline.budget_changed", "mine", "2 iterations instead of 4")
@@ -160,7 +160,7 @@ time.sleep(60)"""
     with pytest.raises(SystemExit) as left:
         run(["reproduce", "thing", "--results", "results"])
     assert left.value.code == 143
-    assert "thing, seed 0: its training exited with 143; repeat the command to resume" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "baseline.training_failed", "thing, seed 0", "143")
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -208,4 +208,4 @@ def test_mistakes_are_answered_with_a_sentence(capsys: pytest.CaptureFixture[str
         assert run(["reproduce", *words]) == 2
         assert_refused(capsys.readouterr().err, code, named)
     assert run(["reproduce", "thing", "--run", "nowhere"]) == 2
-    assert "nowhere is neither a run's folder" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "run.not_found", "nowhere")

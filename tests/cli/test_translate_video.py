@@ -88,8 +88,7 @@ def test_folders_hold_images_and_videos_and_what_fails_is_listed(capsys: pytest.
     clip = write_clip(Path("in/sub/clip.mp4"), colors(3))
     Path("in/broken.mp4").write_bytes(clip.read_bytes()[:-200])
     assert run(["translate", "run", "in", "out"]) == 2
-    err = capsys.readouterr().err
-    assert "in/broken.mp4 is cut off" in err and "4 of 5 are translated" in err
+    assert_refused(capsys.readouterr().err, "video.truncated", "in/broken.mp4", "4 of 5 are translated")
     written = sorted(str(path.relative_to("out")) for path in Path("out").rglob("*") if path.is_file())
     assert written == ["a.png", "moving.gif", "still.png", "sub/clip.mp4"]
     assert run(["translate", "run", "in/**/*.mp4", "in/*.gif", "more"]) == 2

@@ -17,7 +17,6 @@ from rich.console import Console
 
 from stylegan_lab.cli import watch
 from stylegan_lab.cli.main import run
-from stylegan_lab.errors import UserError
 from stylegan_lab.files.file_lock import try_lock
 from stylegan_lab.reporting.live_frame import ASCII_BLOCKS, BLOCKS, frame, sparkline
 from stylegan_lab.reporting.live_page import WatchServer
@@ -308,7 +307,7 @@ def test_mistakes_are_answered(folder: Path) -> None:
         with refused(code, words[-2]):
             PARSERS["watch"]([str(folder), *words])
     assert run(["watch", "nowhere"]) == 2
-    with served(LiveRun(folder)) as server, pytest.raises(UserError, match=f"--port={server.server_port}"):
+    with served(LiveRun(folder)) as server, refused("watch.address_unavailable", f"--port={server.server_port}"):
         WatchServer(LiveRun(folder), server.server_port)
 
 

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from stylegan_lab.cli.main import run
 from stylegan_lab.config.flatten import flatten
 from stylegan_lab.config.paths import CONF
-from stylegan_lab.config.synonyms import SYNONYMS, synonym_for
+from stylegan_lab.config.synonyms import SYNONYMS, synonym_error
 from tests.refusals import assert_refused
 
 ADDED = [
@@ -44,8 +44,9 @@ def test_a_synonym_is_answered_with_the_setting_to_use(argument: str, capsys: py
 
 @pytest.mark.parametrize("key", BELOW)
 def test_a_key_below_a_synonym_is_answered_like_it(key: str) -> None:
-    assert synonym_for(key) == f"{key}: {SYNONYMS[key.rpartition('.')[0]]}"
-    assert synonym_for("data.size") is None and synonym_for("loss=mine") is None
+    error = synonym_error(key)
+    assert error is not None and str(error) == f"{key}: {SYNONYMS[key.rpartition('.')[0]]}"
+    assert synonym_error("data.size") is None and synonym_error("loss=mine") is None
 
 
 @pytest.mark.parametrize("sentence", sorted(set(SYNONYMS.values())))

@@ -7,6 +7,7 @@ from stylegan_lab.cli.main import run
 from stylegan_lab.config.compose import compose_config
 from stylegan_lab.config.paths import CONF, config_choices
 from stylegan_lab.config.used_groups import ALWAYS_USED, only_used_groups
+from tests.refusals import assert_refused
 
 
 @pytest.mark.parametrize("model", config_choices("model"))
@@ -48,4 +49,4 @@ def test_each_choice_of_a_group_is_described(capsys: pytest.CaptureFixture[str])
         assert head == f"{group}=" and [line.split()[0] for line in lines] == list(config_choices(group))
         assert all(len(line.split()) > 1 for line in lines), f"a choice of {group} has no comment"
     assert run(["train", "help", "los"]) == 2
-    assert "loss" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "config.unknown_group", "los ", "did you mean loss?")

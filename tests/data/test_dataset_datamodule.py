@@ -14,11 +14,10 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, WeightedRando
 from stylegan_lab.cli.main import run
 from stylegan_lab.data.dataset_datamodule import DatasetDataModule
 from stylegan_lab.data.lightning_datamodule import WrappedDataModule
-from stylegan_lab.errors import UserError
 from stylegan_lab.images.batch import DomainBatch, ImageBatch, LabelledBatch, PairedBatch, UnpairedBatch
 from stylegan_lab.runs.checkpoint import read_checkpoint
 from stylegan_lab.training.experiment import build_data
-from tests.refusals import refused
+from tests.refusals import assert_refused, refused
 
 SETTINGS: dict[str, Any] = {"size": 32, "batch_size": 2}
 
@@ -236,13 +235,13 @@ def test_data_of_one_s_own_are_asked_for_in_words(capsys: pytest.CaptureFixture[
     Path("conf/data/mine.yaml").write_text("_target_: datalab.NoisyDataModule\nbatch_size: 3\n")
     command = ["train", "trust=[datalab]", "dry_run=true"]
     small = ["data.size=32", "data.dataset._target_=datalab.Noisy"]
-    for given, words in (
-        (["data=dataset"], "data.dataset._target_ is missing"),
-        (["data=dataset", *small, "model=pix2pix"], "samples with the keys path, a, b, draws, meta (data.paired=false; true if"),
-        (["--config-dir", "conf", "data=mine"], "name a class of your own as data=datamodule data.datamodule._target_=CLASS"),
-        (["data=dataset", "data.size=32", "data.dataset._target_=datalab.Tuples"], "a sample is a tuple"),
+    for given, code, *named in (
+        (["data=dataset"], "config.missing_setting", "data.dataset._target_"),
+        (["data=dataset", *small, "model=pix2pix"], "model.data_mismatch", "model=pix2pix", "data.paired=false"),
+        (["--config-dir", "conf", "data=mine"], "config.missing_in_data", "data=datamodule data.datamodule._target_=CLASS"),
+        (["data=dataset", "data.size=32", "data.dataset._target_=datalab.Tuples"], "data.sample_not_a_dict", "tuple"),
     ):  # fmt: skip
         assert run([*command, *given]) == 2
-        assert words in capsys.readouterr().err
-    with pytest.raises(UserError, match="data=datamodule data.datamodule._target_=datalab.NoisyDataModule"):
+        assert_refused(capsys.readouterr().err, code, *named)
+    with refused("data.not_a_datamodule", "data=datamodule data.datamodule._target_=datalab.NoisyDataModule"):
         build_data(OmegaConf.create({"data": {"_target_": "datalab.NoisyDataModule"}, "trust": ["datalab"]}))

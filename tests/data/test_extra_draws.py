@@ -13,6 +13,7 @@ from stylegan_lab.data.sampler import EpochSampler, LambdaDataset, SampleKey, Wi
 from stylegan_lab.data.synthetic.scenes_datamodule import UnpairedScenesDataModule
 from stylegan_lab.runs.checkpoint import read_checkpoint
 from stylegan_lab.training.experiment import build_experiment
+from tests.refusals import assert_refused
 
 COUNT = 50
 
@@ -106,8 +107,8 @@ def test_a_model_with_extra_draws_trains_and_resumes_exactly(settings: list[str]
 def test_an_extra_draw_of_a_key_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("unsblab.py").write_text(UNSB)
     assert run(["train", "experiment=smoke", "trust=[unsblab]", "model._target_=unsblab.Wrong", "dry_run=true"]) == 2
-    message = capsys.readouterr().err
-    assert "model=Wrong: extra_draws" in message and "a2 from c" in message and "are a, b" in message
+    named = ("model=Wrong", "extra_draws", "a2 from c", "a, b")
+    assert_refused(capsys.readouterr().err, "model.invalid_extra_draws", *named)
 
 
 OTHER_BATCHES = """
@@ -139,10 +140,8 @@ def test_a_batch_type_of_one_s_own_is_checked_in_words(
     Path("masklab.py").write_text(OTHER_BATCHES)
     command = ["experiment=smoke", "trust=[masklab]"]
     assert run(["train", *command, "model._target_=masklab.Masked", "dry_run=true"]) == 2
-    message = capsys.readouterr().err
-    assert (
-        "model=Masked needs batches with the keys a, b, mask; data=scenes_unpaired has two unpaired domains" in message
-    )
+    named = ("model=Masked", "a, b, mask", "data=scenes_unpaired")
+    assert_refused(capsys.readouterr().err, "model.data_mismatch", *named)
     data = "data._target_=masklab.MaskedScenes"
     build_experiment(compose_config(*command, "model._target_=masklab.Masked", data), {})
     build_experiment(compose_config(*command, data), {})  # it has all that CycleGAN needs

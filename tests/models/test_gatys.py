@@ -75,7 +75,7 @@ def test_every_iteration_is_reported_and_a_diverged_one_is_an_error() -> None:
     watch = lambda iteration, image, losses: seen.append(iteration)  # noqa: E731
     optimize_image(content, style, features(), iterations=4, on_iteration=watch)
     assert seen == [1, 2, 3, 4]
-    with refused("style.not_finite", "--style-weight", "--lr-mult"):
+    with refused("stylize.not_finite", "--style-weight", "--lr-mult"):
         optimize_image(content, style, features(), iterations=20, lr=1e30)
 
 

@@ -21,7 +21,6 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.cli.parsers import PARSERS
-from stylegan_lab.errors import UserError
 from stylegan_lab.training import image_translator
 from stylegan_lab.training.loaded_model import LoadedModel, load
 from tests.cli.test_generate import SMALL, TINY
@@ -571,18 +570,21 @@ def test_names_cannot_break_the_page_and_differ(cyclegan: LoadedModel) -> None:
 def test_mistakes_are_answered(
     runs: Callable[[str], str], cyclegan: LoadedModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for words in (
-        ["--port", "70000"], ["--queue", "0"], ["--time-limit", "0"], ["--time-limit", "nan"], ["--max-megapixels", "101"],
-        ["--max-megabytes", "0"], ["--token", "short"], ["--token", "sixteen & more; of them"],
+    for code, *words in (
+        ("cli.too_large", "--port", "70000"), ("cli.too_large", "--max-megapixels", "101"), ("cli.too_small", "--queue", "0"),
+        ("cli.too_small", "--time-limit", "0"), ("cli.too_small", "--time-limit", "nan"),
+        ("cli.too_small", "--max-megabytes", "0"), ("serve.invalid_token", "--token", "short"),
+        ("serve.invalid_token", "--token", "sixteen & more; of them"),
     ):  # fmt: skip
-        with pytest.raises(UserError, match=words[0]):
+        with refused(code, words[0]):
             PARSERS["serve"](["run", *words])
     with refused("serve.no_token", "--host=0.0.0.0", "--token"):
         PageServer(App([], Limits()), "0.0.0.0", 0)
     assert run(["serve", "nowhere"]) == 2
+    assert_refused(capsys.readouterr().err, "run.not_found", "nowhere")
     Path("damaged.safetensors").write_bytes(b"x")
     assert run(["serve", "damaged.safetensors"]) == 2
-    assert "damaged.safetensors" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "export.unreadable", "damaged.safetensors")
     with served([cyclegan]) as client:
         assert run(["serve", runs("cyclegan"), "--port", str(client.server.port)]) == 2
         assert_refused(capsys.readouterr().err, "serve.address_unavailable", f"--port={client.server.port}")
@@ -595,7 +597,7 @@ def test_a_missing_package_names_the_extra(capsys: pytest.CaptureFixture[str], m
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "starlette.datastructures", None)
     assert run(["serve", "run"]) == 2
-    assert "pip install 'stylegan_lab[serve]'" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, "serve.package_missing", "pip install 'stylegan_lab[serve]'")
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def optimize_image(
         values = {name: float(loss.detach()) for name, loss in losses.items()}
         if not all(torch.tensor(list(values.values())).isfinite()) or not bool(image.detach().isfinite().all()):
             raise UserError(
-                "style.not_finite",
+                "stylize.not_finite",
                 f"the image is no longer finite at iteration {iteration}: lower --style-weight or --lr-mult",
             )
         on_iteration(iteration, image.detach().clamp(-1, 1), values)

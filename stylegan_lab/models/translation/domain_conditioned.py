@@ -68,7 +68,8 @@ class DomainConditionedModel(AdversarialModel):
     def target_labels(self, direction: str, images: Tensor) -> Tensor:
         """The number of the target domain, once for each image."""
         name = self.direction_domains.get(direction, direction)
-        number = lookup("--to", name, {domain: index for index, domain in enumerate(self.domains)})
+        numbers = {domain: index for index, domain in enumerate(self.domains)}
+        number = lookup("--to", name, numbers, "translate.unknown_direction")
         return torch.full((len(images),), number, device=images.device)
 
     def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
