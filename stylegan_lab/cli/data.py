@@ -142,7 +142,9 @@ def prepare(arguments: list[str]) -> int:
     from stylegan_lab.data.folders.folder_datamodule import FolderDataModule
 
     if not isinstance(data, FolderDataModule):
-        reason = "reads no files, so there is nothing to prepare; choose data=unpaired or another"
+        reason = (
+            "reads no image files, so there is nothing to prepare; choose a config that does, such as data=unpaired"
+        )
         raise UserError("data.nothing_to_prepare", f"{type(data).__name__} {reason}")
     folder = data.prepare()
     for note in data.plan_notes:

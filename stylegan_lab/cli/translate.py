@@ -269,7 +269,7 @@ def _load_onnx(options: Namespace) -> tuple[Translator, str | None, int]:
     if given:
         raise UserError(
             "translate.run_needed",
-            f"--{given[0]} needs a run; {options.run} holds one network, which was chosen when it was exported",
+            f"--{given[0]} needs a run, but {options.run} is an exported network; leave it out or give the run",
         )
     translator = OnnxTranslator(Path(options.run))
     return translator, source_half(OmegaConf.create(translator.config["data"]), translator.direction), 8
@@ -292,9 +292,7 @@ def choose_direction(model: LoadedModel, options: Namespace) -> str:
             f"--to {options.to} and --direction {options.direction} exclude each other; give one of them",
         )
     if not model.domains:
-        raise UserError(
-            "translate.no_domains", f"--to needs a run with several domains; {possible}, which --direction chooses"
-        )
+        raise UserError("translate.no_domains", f"--to needs a run with several domains; {possible}: use --direction")
     return lookup("--to", options.to, {name: name for name in model.domains}, "cli.unknown_choice")
 
 

@@ -102,9 +102,11 @@ class DatasetDataModule(ImageDataModule):
                 "give a Dataset with __getitem__ and __len__",
             )
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise UserError("data.not_a_dataset", f"{name} is not a Dataset with __getitem__ and __len__")
+            raise UserError(
+                "data.not_a_dataset", f"{name} is not a map-style Dataset; give one with __getitem__ and __len__"
+            )
         if not (count := len(dataset)):
-            raise UserError("data.dataset_empty", f"{name} is empty")
+            raise UserError("data.dataset_empty", f"{name} is empty; give a Dataset with at least one sample")
         samples = [seeded_sample(dataset, 0, (0, index)) for index in range(min(count, CHECKED_SAMPLES))]
         for sample in samples:
             if not isinstance(sample, Mapping):

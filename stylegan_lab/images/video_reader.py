@@ -82,7 +82,7 @@ class VideoReader:
             self.container = opened.enter_context(self._open())
             self.stream = self.container.streams.best("video")
             if self.stream is None:
-                raise UnreadableVideoError(path, "has no video that can be read", "video.no_video_stream")
+                raise UnreadableVideoError(path, "has no video stream that can be read", "video.no_video_stream")
             width, height = self.stream.width, self.stream.height
             if width * height > pixel_limit():
                 raise UnreadableVideoError(
@@ -122,7 +122,9 @@ class VideoReader:
             for decoded in self.decode(packet):
                 if (decoded.width, decoded.height) != size:
                     raise UnreadableVideoError(
-                        self.path, f"changes its size from {size[0]}x{size[1]} pixels", "video.size_changes"
+                        self.path,
+                        f"has frames that differ in size from the first ({size[0]}x{size[1]} pixels); convert it to one size",
+                        "video.size_changes",
                     )
                 time = decoded.pts
                 if last is not None and (time is None or time <= last.time):

@@ -70,7 +70,7 @@ def _part(value: Any, rows: int, index: int, count: int) -> Any:
             raise UserError(
                 "model.tensor_not_splittable",
                 "micro_batches: a tensor that was computed with gradients before `optimize` cannot be split; compute it "
-                "inside of the loss function, or with self.shared(function, ...)",
+                "inside the loss function, or with self.shared(function, ...)",
             )
         return value[index::count]
     if isinstance(value, list) and len(value) == rows and not any(isinstance(each, Tensor) for each in value):

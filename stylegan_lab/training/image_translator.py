@@ -152,8 +152,8 @@ class ModelTranslator(ImageTranslator):
         )
         return UserError(
             "translate.size_unsupported",
-            f"{networks} cannot translate an image of {size} ({reason}). If its sides have to be multiples of N, set "
-            "multiple_of = N in its class, and images will be padded",
+            f"{networks} cannot translate an image of {size} ({reason}). Resize the image; or, if sides must be multiples of N, "
+            "set multiple_of = N in the class of the network, and images are padded",
         )
 
 

@@ -63,7 +63,10 @@ def _read_exported_weights(path: Path, trust: Sequence[str]) -> tuple[BaseModel,
     config = config_from_checkpoint(contents, trust)
     module = build_module(config)
     if not isinstance(module, BaseModel):
-        raise UserError("export.not_an_export", f"{path} is not an export of a model of this package")
+        raise UserError(
+            "export.not_an_export",
+            f"{path} is an export of a plain LightningModule; give an export of a model of this package",
+        )
     model = LoadedModel(module, config, str(path))
     try:
         rest = {name: value for name, value in module.state_dict().items() if name not in model.used_weights()}

@@ -293,7 +293,8 @@ class FolderDataModule(ImageDataModule):
             left = [[path for path in domain if path not in bad] for domain in domains]
         if not all(left):
             raise UserError(
-                "data.no_readable_images", f"{self.tree.name} has no readable image left in one of its domains"
+                "data.no_readable_images",
+                f"{self.tree.name} has no readable image left in one of its domains; repair some of its images, or add others",
             )
         return left
 

@@ -79,4 +79,7 @@ class BadFileReplacingImages:
                     self.skipped.add(position)
                     total = f"{len(self.skipped)} so far, other images are used instead"
                     print(f"skipped    {error}; {total}", file=sys.stderr)
-        raise UserError("data.no_readable_images", f"none of the {len(self)} images can be read")
+        raise UserError(
+            "data.no_readable_images",
+            f"none of the {len(self)} images can be read; check them with stylegan-lab data check",
+        )
