@@ -35,7 +35,7 @@ def export_safetensors(exported: Exportable, path: Path) -> Compute:
 
 
 def export_pt2(exported: Exportable, path: Path) -> Compute:
-    """A program of torch.export, which `torch.export.load` reads without this package."""
+    """Write a program of torch.export, which `torch.export.load` reads without this package."""
     program = trace(exported)
     about = dict(exported.metadata)
     if "min_size" in about:

@@ -18,10 +18,11 @@ from stylegan_lab.losses.losses import Losses
 
 
 class SharedForward:
-    """A forward pass that several losses use: `BaseModel.shared` makes it, and `optimize` passes its result to the losses.
+    """A forward pass whose result several losses use.
 
-    A whole batch is computed once, with its graph. Micro-batches are computed at first without a graph, and again with it
-    for each loss function that gets them. `detached` is the result for the whole batch without its graph.
+    `BaseModel.shared` creates it, and `optimize` passes its result to the loss functions. A whole batch is computed once, with
+    gradients. Micro-batches are computed once without gradients, and again with gradients for each loss function that needs
+    them. `detached` is the result for the whole batch without gradients.
     """
 
     def __init__(self, compute: Callable[[int], Any], micro_batches: int) -> None:

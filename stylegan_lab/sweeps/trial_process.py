@@ -35,7 +35,7 @@ class LocalTrialRunner:
             )
 
     def exit_code(self, trial: Trial) -> int | None:
-        """None while the process runs."""
+        """Return the exit code of the process of a trial, or None while it runs."""
         return self._processes[trial.number].poll()
 
     def stop(self, trial: Trial) -> None:

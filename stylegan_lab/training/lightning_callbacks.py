@@ -43,7 +43,7 @@ def check_callback_names(config: Mapping[str, Any]) -> None:
 
 
 def check_callbacks(callbacks: Mapping[str, object]) -> None:
-    """Refuse objects that are no callbacks, or derive from one of Lightning's that cannot work here."""
+    """Refuse objects that are not callbacks, and callbacks of Lightning that cannot work here."""
     for name, callback in callbacks.items():
         setting = f"callbacks.{name}._target_"
         if not isinstance(callback, Callback):

@@ -37,7 +37,7 @@ def check_sample_coupling(module: BaseModel, config: DictConfig, data: ImageData
 
 
 def check_batch_norms(module: BaseModel, config: DictConfig, parts: int, ranks: int) -> None:
-    """Batch norms are synchronized over ranks on GPUs only, and never over micro-batches."""
+    """Refuse batch norm with micro-batches, and batch norm that must be synchronized over CPU processes."""
     names = [
         name for name, net in module.named_children() if any(isinstance(each, _BatchNorm) for each in net.modules())
     ]

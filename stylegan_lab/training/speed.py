@@ -27,7 +27,7 @@ KERNEL_SETTINGS = ("fused", "foreach", "capturable")  # of an optimizer's parame
 
 
 def speed_callbacks(config: DictConfig, module: nn.Module) -> list[L.Callback]:
-    """Callbacks for the speed settings. They come before those that read or average the weights."""
+    """Return the callbacks for the settings of speed. They must come before callbacks that read or average the weights."""
     callbacks: list[L.Callback] = [OptimizerKernels()]
     if uses_channels_last(config, module):
         callbacks.append(ChannelsLast())

@@ -70,7 +70,7 @@ def pair_name_issues(parts: Sequence[LayoutPart]) -> Iterator[DataIssue]:
 def pair_issues(
     pairs: Sequence[tuple[Path, Path]], missing: Sequence[IssueItem], probes: Probes
 ) -> Iterator[DataIssue]:
-    """Issues of pairs. `missing` are the images without a counterpart."""
+    """Yield the issues of image pairs: images without a counterpart (`missing`), different shapes, and identical images."""
     advice = "without a counterpart; give both images of a pair the same name, or remove the image"
     yield from _issue("missing_pairs", True, missing, "image", advice)
     readable = [
