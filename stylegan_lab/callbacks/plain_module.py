@@ -11,7 +11,7 @@ ATTRIBUTES = ("iteration", "max_iterations", "latest_scores", "latest_losses", "
 
 
 class PlainModule(L.Callback):
-    """Has to be the first callback. `config` is saved in every checkpoint.
+    """Adapts a plain LightningModule to the other callbacks, so it has to be the first one. `config` is saved in every checkpoint.
 
     Metrics that the module logs with `self.log` are written by Lightning, with the iteration as the step.
     """
@@ -28,7 +28,7 @@ class PlainModule(L.Callback):
         pl_module.log("step", float(pl_module.iteration))  # the name by which Lightning finds the step of a row
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
-        """Find the losses for NaNGuard: what the step returned, and logged metrics called loss. Else it sees the weights."""
+        """Collect the losses that NaNGuard checks: the returned loss and logged metrics named loss, or else the weights' norm."""
         losses = {name: value for name, value in trainer.callback_metrics.items() if "loss" in name.lower()}
         returned = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(returned, Tensor) and returned.numel() == 1:

@@ -55,7 +55,7 @@ def usage() -> str:
 
 
 def check(arguments: list[str]) -> int:
-    """Exit code 1 if there are problems."""
+    """Check image folders. Returns the exit code, which is 1 if there are problems."""
     parser = CommandParser(
         prog="stylegan-lab data check",
         description="Read every image below a folder once, and report the layout, problems, and which models fit. Settings as for "

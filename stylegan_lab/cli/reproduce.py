@@ -173,7 +173,7 @@ def recorded_status(baseline: Baseline, results: BaselineResults) -> BaselineSta
 
 
 def check_batch(baseline: Baseline, ranks: int, each: int) -> None:
-    """Refuse another global batch size than the baseline's, whatever the number of devices."""
+    """Refuse a global batch size (devices x data.batch_size) other than that of the baseline."""
     config = compose_with_overrides(baseline, baseline.seeds[0])
     asked = world_size(config) * config.data.get("batch_size", 1)
     if ranks * each != asked:

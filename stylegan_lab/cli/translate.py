@@ -34,7 +34,7 @@ CPU_BATCH_PIXELS = 65_536  # of a batch: with more, feature maps leave the proce
 
 
 class Translator(Protocol):
-    """Translates images (N, C, H, W), uint8 or floats in [-1, 1]. `whole_pixels` is the size above which it takes them apart."""
+    """Translates images (N, C, H, W), uint8 or floats in [-1, 1]. Images above `whole_pixels` are computed in parts."""
 
     notes: list[str]
     whole_pixels: int

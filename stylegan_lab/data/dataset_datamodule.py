@@ -64,7 +64,7 @@ class DatasetDataModule(ImageDataModule):
         return self._samples(split)
 
     def has_keys_of(self, required: BatchType) -> bool:
-        """Samples with further keys are fine."""
+        """Return whether the samples have at least the keys of a batch type."""
         return set(batch_type_keys(required)) <= set(self.keys)
 
     @property

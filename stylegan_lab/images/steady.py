@@ -57,9 +57,10 @@ class Steadier:
 
 
 def similarity(x: Tensor, moved: Tensor) -> Tensor:
-    """From 1 where two images (N, C, H, W) are the same but for noise, to 0.
+    """Return how similar two images (N, C, H, W) are at each pixel: 1 if they differ only by noise, 0 if much.
 
-    Noise is what the calmest quarter of the pixels differs by. It has no mean, so a shift of the mean, as in a fade, counts too.
+    The noise is measured on the quarter of the pixels that differ least. It has no mean, so a shift of the mean, as in a
+    fade, counts as a difference.
     """
     rest = (x - moved) * LEVELS
     difference = box(rest.abs().mean(1, keepdim=True), WINDOW)

@@ -40,7 +40,7 @@ def import_av(path: Path) -> Any:
 
 
 def converter(av: Any) -> Callable[..., Any]:
-    """What converts frames between formats of pixels. FFmpeg's default is twice as fast, and 1 level in 255 off."""
+    """Return a function that converts frames between pixel formats. FFmpeg's faster default is inexact by 1 level of 255."""
     return partial(av.video.reformatter.VideoReformatter().reformat, interpolation=ACCURATE)
 
 
@@ -101,7 +101,7 @@ class VideoReader:
 
     @property
     def num_frames(self) -> int | None:
-        """As the header says, or estimated from the duration."""
+        """The number of frames: from the header, or else estimated from the duration. None if neither is known."""
         if self.stream.frames or self.container.duration is None:
             return self.stream.frames or None
         return round(Fraction(self.container.duration, self.av.time_base) * self.rate)

@@ -241,7 +241,7 @@ class Audio:
         self.packets = self.reader.packets(streams) if streams else iter(())
 
     def copy(self, until: Fraction | None) -> None:
-        """Write what is due up to a time in seconds, or all that is left."""
+        """Write the sound up to a time in seconds, or all the rest."""
         for packet in self.packets:
             index = packet.stream.index
             if index in self.encoders:

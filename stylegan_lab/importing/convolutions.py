@@ -45,7 +45,7 @@ def read_convolution(tensors: Tensors, name: str, norm: str | None, used: set[st
 
 
 def decide_norm(layers: Sequence[ConvolutionWeights], options: ImportOptions) -> tuple[str, list[str]]:
-    """The norm behind all of these convolutions, and sentences on what the weights leave open."""
+    """Return the norm that follows these convolutions, and notes for the user where the weights fit several norms."""
     kinds = {tuple(sorted(layer.norm)) for layer in layers}
     if len(kinds) > 1:
         names = {kind: next(each.name for each in layers if tuple(sorted(each.norm)) == kind) for kind in sorted(kinds)}

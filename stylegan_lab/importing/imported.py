@@ -15,7 +15,7 @@ NormChoice = Literal["instance", "instance_affine", "batch", "none"]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the weights cannot tell.
+    """Options of an import that the weights do not determine.
 
     Args:
         norm: The norm, where the weights allow several. None: the most common one.
@@ -37,7 +37,7 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class ImportedGenerator:
-    """A generator of another program, in our terms.
+    """A generator of another program, described with the configs and names of this package.
 
     Args:
         architecture: Its name, for people.

@@ -82,7 +82,7 @@ class PerceptualLoss:
         return self.network(image, self._layers)
 
     def notes(self) -> list[str]:
-        """For the log: the scale that trained weights had."""
+        """Return a sentence for the log on the original scale of trained weights."""
         if not self.mean_activations:
             return []
         listed = ", ".join(f"{name} {self.mean_activations[name]:.3g}" for name in self._layers)

@@ -222,7 +222,10 @@ class BaseModel(L.LightningModule):
     test_step = validation_step
 
     def on_validation_epoch_start(self) -> None:
-        """In a plain Lightning script. With `stylegan-lab train`, the Validation callback scores the EMA weights."""
+        """Collect predictions for `val/...` metrics in a plain Lightning script.
+
+        With `stylegan-lab train`, the Validation callback scores the EMA weights instead.
+        """
         from stylegan_lab.evaluation.collected_scores import CollectedImages  # which takes time to import
 
         data = getattr(self.trainer, "datamodule", None)

@@ -52,12 +52,12 @@ def num_micro_batches(arguments: Any, wanted: int) -> int:
 
 
 def micro_batch(arguments: Any, index: int, count: int) -> Any:
-    """Part `index` of `count`: of tensors and lists with a value for each sample. Other values are in every part."""
+    """Return part `index` of `count` of the arguments. Tensors and lists with a value per sample are split; others are copied."""
     return arguments if count == 1 else _part(arguments, num_rows(arguments), index, count)
 
 
 def resolve_shared(arguments: Any, index: int) -> Any:
-    """The arguments with the results of shared forward passes in their place."""
+    """Replace each `SharedForward` in the arguments by its result for micro-batch `index`."""
     return tuple(each.part(index) if isinstance(each, SharedForward) else each for each in arguments)
 
 

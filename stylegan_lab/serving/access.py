@@ -62,8 +62,10 @@ class Access:
         return None if self.token is None else self.check_token(request, self.token)
 
     def is_own(self, host: str) -> bool:
-        """Whether a request is addressed to this server. Another name that leads here belongs to a page elsewhere (DNS
-        rebinding); an IP address cannot be redirected like that."""
+        """Return whether the request names this server as its host.
+
+        The page of another site can let its own name point to this server (DNS rebinding), but not an IP address.
+        """
         try:
             name = urlsplit(f"//{host}").hostname or ""
             return name in self.names or (self.token is not None and bool(ipaddress.ip_address(name)))

@@ -60,7 +60,7 @@ class ServedModel:
         self._job.check()
 
     def describe(self) -> dict[str, Any]:
-        """What the page shows and asks for."""
+        """Return what the page shows about the model, and which inputs it offers."""
         module = self.module
         return {
             "name": self.name,

@@ -16,7 +16,7 @@ REQUEST_SECONDS = 10.0  # from the start of a connection to the head of its firs
 
 
 class Connection(H11Protocol):
-    """Ends if no request comes. A request has `state.abort`, with which the app ends its connection."""
+    """An HTTP connection, which is closed if no request comes. The app can close it with `state.abort` of a request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -125,7 +125,7 @@ class SweepPlan:
 
     @property
     def num_trials(self) -> int:
-        """Points times seeds."""
+        """The number of trials: points times seeds."""
         return (self.settings.n_trials or prod(len(axis.values) for axis in self.axes)) * len(self.seeds)
 
     def lines(self) -> list[str]:

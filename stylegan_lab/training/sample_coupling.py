@@ -18,6 +18,7 @@ from stylegan_lab.training.hardware import strategy_arguments, world_size
 
 
 def check_sample_coupling(module: BaseModel, config: DictConfig, data: ImageDataModule) -> None:
+    """Refuse micro-batches and devices that would change the result of layers and losses that compare samples."""
     parts, ranks = int(config.micro_batches), world_size(config)
     batch = data.batch_size
     check_batch_norms(module, config, parts, ranks)

@@ -171,7 +171,7 @@ def compile_network(network: nn.Module, mode: str, device: torch.device) -> None
         assert compiled is not None
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            """A CUDA graph's next run overwrites its outputs, and fakes and logits are kept for longer."""
+            """Copy the outputs: the next run of a CUDA graph overwrites them, but fakes and logits are used for longer."""
             return tree_map_only(Tensor, torch.clone, compiled(*args, **kwargs))
 
         network._compiled_call_impl = call

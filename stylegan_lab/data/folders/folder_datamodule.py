@@ -300,7 +300,7 @@ class FolderDataModule(ImageDataModule):
 
 
 def raise_together(*checks: Callable[[], None], faults: Sequence[UserError] = ()) -> None:
-    """Run all checks, so that everything that is wrong can be corrected at once. `faults` are known already."""
+    """Run all checks and raise one error for all problems found. `faults` are problems known before."""
     found = list(faults)
     for check in checks:
         try:

@@ -108,7 +108,7 @@ def single_pair_issues(parts: Sequence[LayoutPart], probes: Probes) -> Iterator[
 
 
 def split_issues(parts_by_name: Mapping[str, Sequence[LayoutPart]]) -> Iterator[DataIssue]:
-    """Domains of which training cannot hold images out, by the rules that training itself splits by."""
+    """Yield an issue for each domain that has too few images to be split, by the rules of training."""
     for name, parts in parts_by_name.items():
         try:
             SplitSettings().split(parts, name, {path: path for part in parts for path in part.files})

@@ -147,7 +147,7 @@ class PairedFoldersDataModule(FolderDataModule):
         )
 
     def check_sizes(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
-        """Resizing would hide that two images of a pair show different parts."""
+        """Refuse pairs with different aspect ratios: resizing would hide that the images show different parts of a scene."""
         self._check_halves(sizes)
         odd = []
         for domains in self.files.values():

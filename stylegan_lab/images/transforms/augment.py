@@ -13,7 +13,7 @@ from stylegan_lab.images.value_range import apply_in_unit_range
 
 
 class Augmentation(Protocol):
-    """Also the interface of degradations."""
+    """The interface of augmentations and of degradations."""
 
     def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Transform the K images of one sample (K, C, H, W), uint8 or floats in [-1, 1], to the same type and not in place."""

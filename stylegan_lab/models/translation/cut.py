@@ -82,7 +82,7 @@ class CUT(AdversarialModel):
 
     @property
     def compilable_networks(self) -> Sequence[nn.Module]:
-        """The generator's residual blocks in its place: the features are read between its layers, which are called one by one."""
+        """The networks to compile: the residual blocks in place of the generator, since its layers are called one by one."""
         blocks = [layer for layer in self.generator.layers if isinstance(layer, ResNetBlock)]  # type: ignore[union-attr]
         return [*blocks, *(network for network in super().compilable_networks if network is not self.generator)]
 
@@ -100,7 +100,7 @@ class CUT(AdversarialModel):
     def generator_losses(
         self, a: Tensor, b: Tensor, translation: Translation, flipped: bool = False
     ) -> Iterator[Losses]:
-        """First those of the translation of `a`, then that of `b`: in the memory of one."""
+        """Yield the losses of the translation of `a`, then of `b`. Only one graph is in memory at a time."""
         losses = self.adversarial_loss.generator_loss(self.discriminator, b, translation.fake)
         weight = self.nce_weight / (2 if self.identity_nce else 1)
         if weight > 0:

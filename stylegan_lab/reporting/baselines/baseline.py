@@ -81,7 +81,7 @@ class Baseline:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with everything that a result is compared with, so that a tolerance cannot be chosen after the fact."""
+        """A hash of everything that results are compared with. If the tolerance changes, for example, old results are outdated."""
         return _digest({name: value for name, value in asdict(self).items() if name not in DESCRIPTIVE_FIELDS})
 
     @property
@@ -162,7 +162,8 @@ LATER_GENERATOR_SETTINGS = {
 
 
 def settings_fingerprint(baseline: Baseline) -> str:
-    """Of the composed config without settings that do not affect the scores, and of the EMA, whose weights are evaluated.
+    """Return a hash of the composed config, without the settings that do not affect the scores but with those of the EMA.
+
     Interpolations are kept as written: their values can depend on the machine."""
     try:
         composed = compose_baseline(baseline, baseline.seeds[0])
