@@ -81,7 +81,7 @@ def check(arguments: list[str]) -> int:
 
 
 def checked_folders(arguments: Sequence[str]) -> list[Path]:
-    """The folders that the arguments name, or that the settings among them make a training read."""
+    """Return the folders to check: the arguments themselves, or those that settings such as data.root name."""
     if not any("=" in each and not Path(each).exists() for each in arguments):
         return [Path(each) for each in arguments]
     from stylegan_lab.config.compose import compose_config

@@ -45,7 +45,7 @@ class TranslationFiles:
 
 
 def list_files(inputs: Sequence[str], target: str) -> list[TranslationFiles]:
-    """What to read and to write. All path errors are found before any image is translated.
+    """Return the files to read and to write. All path errors are found before any image is translated.
 
     A file or the images and videos of a folder go to the folder `target`, with the subfolders of the input. Several folders keep
     their names. Videos keep theirs too, and images become PNG files.

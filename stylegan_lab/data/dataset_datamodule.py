@@ -22,7 +22,7 @@ CHECKED_SAMPLES = 8
 
 
 class DatasetDataModule(ImageDataModule):
-    """`dataset` and the held-out ones are indexed by integers. Their samples are dicts such as {"a": image, "b": image}.
+    """Trains on a Dataset of your own. The samples are dicts such as {"a": image, "b": image}, indexed by integers.
 
     Images are (C, H, W), uint8 or floats in [-1, 1]. Random numbers that a dataset draws from torch, numpy or `random` depend on
     the seed, the epoch and the index only, so that a resumed training continues exactly. `paired` says that `b` is the true

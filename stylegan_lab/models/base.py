@@ -392,7 +392,7 @@ class BaseModel(L.LightningModule):
         return min(1.0, max(fractions))
 
     def sync_buffers(self) -> None:
-        """Make what each rank has computed from its own images the same on all: called before an evaluation or a checkpoint."""
+        """Synchronize buffers that each rank has computed from its own images. Called before an evaluation or a checkpoint."""
         sync_batch_norm_buffers(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ def num_rows(arguments: Any) -> int:
 
 
 def num_micro_batches(arguments: Any, wanted: int) -> int:
-    """How many equal parts the arguments are split into: `wanted`, or what divides the number of their samples."""
+    """Return the number of equal parts to split into: `wanted`, or the largest divisor of it that the samples allow."""
     shared = [each for each in tree_leaves(arguments) if isinstance(each, SharedForward)]
     return shared[0].micro_batches if shared else math.gcd(num_rows(arguments) or 1, wanted)
 
@@ -98,7 +98,7 @@ def merge(parts: Sequence[Any]) -> Any:
 
 
 def merge_losses(parts: Sequence[Losses]) -> Losses:
-    """The losses of all micro-batches, each already divided by their number: sums of losses, means of scalar statistics."""
+    """Merge the losses of all micro-batches: sum losses (already divided by their number), and average scalar statistics."""
     if len(parts) == 1:
         return parts[0]
     losses = {name: torch.stack([each.losses[name] for each in parts]).sum() for name in parts[0].losses}

@@ -163,7 +163,7 @@ def last_log_lines(folder: Path, count: int) -> list[str]:
 
 
 def read_text(run: Run, name: str) -> str:
-    """One of the files that the run wrote when it started."""
+    """Return the text of a file that the run wrote when it started."""
     try:
         return (run.folder / name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -52,7 +52,7 @@ class Access:
         await app(scope, receive, send_with_headers)
 
     def answer(self, request: Request) -> Response | None:
-        """The response to a request that the app must not see."""
+        """Return the response that refuses a request, or None if the app may answer it."""
         host = request.headers.get("host", "")
         if not self.is_own(host):
             return _refused(403, f"{host or 'a request without a host'} is not a name of this server")

@@ -134,7 +134,7 @@ class LoadedModel:
             direction: `a2b`, `b2a`, or the name of the target domain for a model between several domains.
             reference: An image of the target domain whose style is taken (stargan2), of any of these types.
             size: Resize the shorter side to this before; the result then has that size.
-            seed: Of what the model draws: styles where no reference is given (stargan2), or noise (unsb).
+            seed: The seed of random styles, where no reference is given (stargan2), or of the noise (unsb).
         """
         self.check_translates()
         choices = (*self.directions, *self.domains)
