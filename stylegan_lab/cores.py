@@ -11,7 +11,10 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def num_cores() -> int:
-    """The cores of this process: its CPU affinity, limited by a container's quota and by its share of a sweep."""
+    """Return the number of CPU cores that this process may use.
+
+    It is the CPU affinity, limited by the quota of a container and, in a sweep, by the share of a trial.
+    """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = os.environ.get(CORES_VARIABLE) or allowed
     return max(1, int(min(allowed, float(share), cpu_quota())))

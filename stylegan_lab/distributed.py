@@ -31,7 +31,7 @@ def gather_to_rank_zero(value: Value) -> list[Value]:
 
 
 def own_value(values: list[Value]) -> Value:
-    """This rank's entry of a gathered list, which may come from a run with fewer ranks."""
+    """Return this rank's entry of a list that was gathered from all ranks, perhaps by a run with fewer ranks."""
     return values[rank() % len(values)]
 
 

@@ -37,12 +37,12 @@ class BatchPosition:
     rows: int = 0
 
     def next_generator(self, device: Device) -> torch.Generator:
-        """The generator of the next draw. All ranks and micro-batches draw in the same order and get the same one."""
+        """Return the seeded generator for the next random draw. It is the same on all ranks and for all micro-batches."""
         self.draws += 1
         return torch.Generator(device).manual_seed(_hash(f"{self.seed} {self.iteration} {self.draws}"))
 
     def dropout_seed(self) -> int:
-        """A seed for what draws from torch's global generator, such as dropout; another for each micro-batch and rank."""
+        """Return a seed for layers that draw from torch's global generator, such as dropout. It differs by micro-batch and rank."""
         return _hash(f"dropout {self.seed} {self.iteration} {self.draws} {self.micro_batch} {self.rank}")
 
     def take(self, draw: Callable[[int], Tensor], count: int) -> Tensor:

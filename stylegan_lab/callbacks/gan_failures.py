@@ -22,7 +22,7 @@ MIN_LOGGED = 3  # iterations by which discriminators are judged at the first val
 class GANFailureWarnings(L.Callback):
     """Writes a warning to the log when a failure begins, and again if it comes back.
 
-    Short trainings end before the first regular check, so the first validation is one too.
+    The first validation is a check as well, because short trainings end before the first regular one.
     """
 
     needs: ClassVar = ("latest_stats", "fake_and_real")  # of the module

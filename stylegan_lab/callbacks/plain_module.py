@@ -11,7 +11,7 @@ ATTRIBUTES = ("iteration", "max_iterations", "latest_scores", "latest_losses", "
 
 
 class PlainModule(L.Callback):
-    """Has to be the first callback. `config` is saved in every checkpoint.
+    """Adapts a plain LightningModule to the other callbacks, so it has to be the first one. `config` is saved in every checkpoint.
 
     Metrics that the module logs with `self.log` are written by Lightning, with the iteration as the step.
     """

@@ -71,7 +71,7 @@ class Preemption(L.Callback):
 
 @contextmanager
 def exit_on_signal(trainer: L.Trainer) -> Iterator[None]:
-    """Within the block, signals only request a stop. A request that is open at its end, or made it fail, exits the process."""
+    """Within the block, a signal only requests a stop. The process exits at the end of the block if one was requested."""
     preemption = find_callback(trainer, Preemption) or Preemption()
     with handle_signals(preemption.request_stop):
         try:

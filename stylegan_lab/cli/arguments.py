@@ -42,7 +42,7 @@ def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]
 
 
 def add_sweep_overrides(flags: list[str], overrides: list[str]) -> tuple[list[str], list[str]]:
-    """The same with one spelling of -m, and with the overrides that a sweep implies: sweep, sweeper and folder."""
+    """Return the flags with `-m` for a sweep, and the overrides with the ones that a sweep needs: sweep, sweeper, folder."""
     if any(override.startswith("seeds=") for override in overrides):
         flags = [*flags, "-m"]
     is_sweep = bool({"-m", "--multirun"} & set(flags))

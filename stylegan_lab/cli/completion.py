@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
 
 
 def completions(words: list[str]) -> Iterable[str]:
-    """The words that can take the place of the last, unfinished one."""
+    """Return the words that can complete the last, unfinished word of a command."""
     if words[:1] != ["data"] or len(words) < 2:
         return COMMANDS
     if len(words) == 2:

@@ -55,7 +55,7 @@ def usage() -> str:
 
 
 def check(arguments: list[str]) -> int:
-    """Exit code 1 if there are problems."""
+    """Check image folders. Returns the exit code, which is 1 if there are problems."""
     parser = CommandParser(
         prog="stylegan-lab data check",
         description="Read every image below a folder once, and report the layout, problems, and which models fit. Settings as for "
@@ -81,7 +81,7 @@ def check(arguments: list[str]) -> int:
 
 
 def checked_folders(arguments: Sequence[str]) -> list[Path]:
-    """The folders that the arguments name, or that the settings among them make a training read."""
+    """Return the folders to check: the arguments themselves, or those that settings such as data.root name."""
     if not any("=" in each and not Path(each).exists() for each in arguments):
         return [Path(each) for each in arguments]
     from stylegan_lab.config.compose import compose_config
@@ -142,7 +142,9 @@ def prepare(arguments: list[str]) -> int:
     from stylegan_lab.data.folders.folder_datamodule import FolderDataModule
 
     if not isinstance(data, FolderDataModule):
-        reason = "reads no files, so there is nothing to prepare; choose data=unpaired or another"
+        reason = (
+            "reads no image files, so there is nothing to prepare; choose a config that does, such as data=unpaired"
+        )
         raise UserError("data.nothing_to_prepare", f"{type(data).__name__} {reason}")
     folder = data.prepare()
     for note in data.plan_notes:

@@ -154,7 +154,9 @@ def translate(arguments: list[str]) -> Namespace:
     add("--steady", metavar="STRENGTH", nargs="?", type=float, const=DEFAULT_STEADY, help=help_steady)
     options = _checked(parser.parse_intermixed_args(arguments), size=1, batch_size=1)
     if options.steady is not None and not 0 <= options.steady < 1:
-        raise UserError("cli.out_of_range", f"--steady={options.steady:g}: a number from 0 to below 1 is expected")
+        raise UserError(
+            "cli.out_of_range", f"--steady={options.steady:g}: a number of at least 0 and below 1 is expected"
+        )
     return options
 
 

@@ -52,12 +52,12 @@ def main(options: Namespace) -> int:
         allowed = ", ".join(MACHINE_SETTINGS)
         raise UserError(
             "baseline.setting_not_allowed",
-            f"{changed[0]} would make it another experiment; these settings can be given: {allowed}",
+            f"{changed[0]} cannot be changed, because it may change the scores; these settings can be given: {allowed}",
         )
     if options.run:
         if len(baselines) > 1:
             raise UserError(
-                "baseline.several_names", f"--run is a training of one baseline; give only one of {', '.join(names)}"
+                "baseline.several_names", f"--run records one run for one baseline; give only one of {', '.join(names)}"
             )
         record_run(baselines[0], find_run(options.run)[0], results)
         statuses = [recorded_status(baselines[0], results)]
@@ -121,11 +121,12 @@ def record_result(
     print(evaluation)
     scores = evaluation.document
     if baseline.num_images not in (None, scores["n"]):
-        counts = f"{scores['n']} images were evaluated, but its protocol requires {baseline.num_images}"
-        raise UserError("baseline.image_count_differs", f"{baseline.name}: {counts}; give a data set of that size")
+        counts = f"its protocol requires {baseline.num_images} images, but {scores['n']} were evaluated"
+        raise UserError("baseline.image_count_differs", f"{baseline.name}: {counts}; use the data set of the baseline")
     if missing := [name for name in baseline.metrics if name not in metric_values(scores)]:
         raise UserError(
-            "baseline.metric_not_computed", f"{baseline.name}: {', '.join(missing)} cannot be computed for this data"
+            "baseline.metric_not_computed",
+            f"{baseline.name}: {', '.join(missing)} cannot be computed; check that the data set is the one of the baseline",
         )
     print(f"recorded   {results.record(BaselineResult.from_run(baseline, seed, run, scores, seconds))}", flush=True)
 
@@ -138,7 +139,7 @@ def record_run(baseline: Baseline, run: Run, results: BaselineResults) -> None:
     if seed not in baseline.seeds:
         raise UserError(
             "baseline.other_seed",
-            f"{run.folder} has seed={seed}; {baseline.name} requires {', '.join(map(str, baseline.seeds))}",
+            f"{run.folder} has seed={seed}; give a run with a seed of {baseline.name}: {', '.join(map(str, baseline.seeds))}",
         )
     if differ := settings_that_differ(
         run, config_to_record(compose_with_overrides(baseline, seed)), IRRELEVANT_SETTINGS
@@ -146,7 +147,8 @@ def record_run(baseline: Baseline, run: Run, results: BaselineResults) -> None:
         listed = ", ".join(differ[:5]) + (" and more" if len(differ) > 5 else "")
         raise UserError(
             "baseline.other_experiment",
-            f"{run.folder} is another experiment than {baseline.name} requires; these settings differ: {listed}",
+            f"{run.folder} is not a run of {baseline.name}: these settings differ: {listed}. Train with "
+            f"stylegan-lab reproduce {baseline.name}",
         )
     ranks = read_environment(run)["world_size"]
     check_batch(baseline, ranks, recorded_config(run)["data"].get("batch_size", 1))
@@ -171,7 +173,7 @@ def recorded_status(baseline: Baseline, results: BaselineResults) -> BaselineSta
 
 
 def check_batch(baseline: Baseline, ranks: int, each: int) -> None:
-    """Refuse another global batch size than the baseline's, whatever the number of devices."""
+    """Refuse a global batch size (devices x data.batch_size) other than that of the baseline."""
     config = compose_with_overrides(baseline, baseline.seeds[0])
     asked = world_size(config) * config.data.get("batch_size", 1)
     if ranks * each != asked:
@@ -179,8 +181,8 @@ def check_batch(baseline: Baseline, ranks: int, each: int) -> None:
         fitting = "choose a number of devices that divides it" if asked % ranks else size
         raise UserError(
             "baseline.other_batch_size",
-            f"{ranks} x {each} samples (devices x data.batch_size) would make it another experiment: a step of {baseline.name} "
-            f"sees {asked}; {fitting}",
+            f"{ranks} x {each} samples (devices x data.batch_size) are not the batch of {baseline.name}, which has {asked}; "
+            f"{fitting}",
         )
 
 

@@ -78,7 +78,7 @@ class ImageFolder:
         self.folder, self.size, self.batch_size, self.half = folder, size, batch_size, half
         self.paths = images_below(folder)
         if not self.paths:
-            raise UserError("data.no_images", f"{display_name(folder)} contains no images")
+            raise UserError("data.no_images", f"{display_name(folder)} contains no images; give a folder of images")
 
     @cached_property
     def sizes(self) -> Counter[tuple[int, int]]:
@@ -154,7 +154,7 @@ def _build_metrics(options: Namespace) -> dict[str, Metric]:
         if weights and "weights" not in signature(build).parameters:
             raise UserError(
                 "evaluation.weights_not_used",
-                f"--weights {options.weights}: --features {options.features} uses no weights file",
+                f"--weights {options.weights}: --features {options.features} uses no weights file; leave out --weights",
             )
         resize = lookup("--resize", options.resize, dict.fromkeys(FILTERS, options.resize), "cli.unknown_choice")
         metrics |= feature_metrics(build(resize=resize, **weights), others)

@@ -34,7 +34,7 @@ CPU_BATCH_PIXELS = 65_536  # of a batch: with more, feature maps leave the proce
 
 
 class Translator(Protocol):
-    """Translates images (N, C, H, W), uint8 or floats in [-1, 1]. `whole_pixels` is the size above which it takes them apart."""
+    """Translates images (N, C, H, W), uint8 or floats in [-1, 1]. Images above `whole_pixels` are computed in parts."""
 
     notes: list[str]
     whole_pixels: int
@@ -269,7 +269,7 @@ def _load_onnx(options: Namespace) -> tuple[Translator, str | None, int]:
     if given:
         raise UserError(
             "translate.run_needed",
-            f"--{given[0]} needs a run; {options.run} holds one network, which was chosen when it was exported",
+            f"--{given[0]} needs a run, but {options.run} is an exported network; leave it out or give the run",
         )
     translator = OnnxTranslator(Path(options.run))
     return translator, source_half(OmegaConf.create(translator.config["data"]), translator.direction), 8

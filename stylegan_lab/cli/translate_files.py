@@ -45,7 +45,7 @@ class TranslationFiles:
 
 
 def list_files(inputs: Sequence[str], target: str) -> list[TranslationFiles]:
-    """What to read and to write. All path errors are found before any image is translated.
+    """Return the files to read and to write. All path errors are found before any image is translated.
 
     A file or the images and videos of a folder go to the folder `target`, with the subfolders of the input. Several folders keep
     their names. Videos keep theirs too, and images become PNG files.
@@ -55,7 +55,7 @@ def list_files(inputs: Sequence[str], target: str) -> list[TranslationFiles]:
     if target == STANDARD or is_file:
         if len(sources) > 1 or (sources[0] is not None and sources[0].is_dir()):
             shown = f"{inputs[0]} is a folder" if len(inputs) == 1 else f"{len(sources)} inputs are given"
-            raise UserError("translate.output_not_a_folder", f"{shown}, so OUT must be a folder, and not {target}")
+            raise UserError("translate.output_not_a_folder", f"{shown}, so OUT must be a folder, not {target}")
         files = [_to_file(sources[0], None if target == STANDARD else Path(target))]
     else:
         folders = [source for source in sources if source is not None and source.is_dir()]

@@ -45,7 +45,7 @@ def to_user_error(error: Exception, arguments: Sequence[str]) -> UserError:
         key = error.full_key
         return UserError(
             "config.missing_in_data",
-            f"{key} is taken from data.{found[1]}, which these data do not have{hint}; or set {key} itself",
+            f"{key} is copied from data.{found[1]}, which this data config does not have{hint}; or set {key}=VALUE",
         )
     return UserError("config.composition_failed", " ".join(str(error).split("\n\n")[0].split()))
 
@@ -66,7 +66,8 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> UserError:
     known = list(_known_keys([argument for argument in arguments if not argument.startswith(f"{key}=")]))
     if key in known:
         return UserError(
-            "config.plus_missing", f"{key} has no setting of that name to change; add it with +{key}={{NAME: VALUE}}"
+            "config.plus_missing",
+            f"{key} does not contain the setting that you give; add a new one with a plus: +{key}={{NAME: VALUE}}",
         )
     if error := synonym_error(key):
         return error

@@ -125,7 +125,8 @@ def _targets(config: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(config, str) and "${" in config:
         raise UserError(
             "security.hidden_interpolation",
-            f"{where}={config} is an interpolation that is hidden by another one or by a backslash; write its value instead",
+            f"{where}={config} contains an interpolation inside another one or after a backslash; "
+            "write the value instead",
         )
     if isinstance(config, dict):
         if isinstance(config.get("_target_"), str):
@@ -166,7 +167,7 @@ def _allowed(where: str, target: str, trusted: set[str]) -> Any:
     why = f"{setting} is not allowed to be built from a config"
     if package == HOME:
         raise UserError(
-            "security.not_buildable", f"{why}; these may be: {', '.join(f'{HOME}.{part}' for part in BUILT_FROM)}"
+            "security.not_buildable", f"{why}; only classes of {', '.join(f'{HOME}.{part}' for part in BUILT_FROM)} are"
         )
     raise UserError(
         "security.untrusted_package", f"{why}. If it is your own code, trust its package: trust=[{package}]"

@@ -233,7 +233,7 @@ def _init_worker(_: int) -> None:
 
 
 def default_num_workers(decoding: bool, batch_bytes: int) -> int:
-    """Loader workers for each training process. `batch_bytes` is the size of one batch.
+    """Return the default number of loader workers of each training process. `batch_bytes` is the size of one batch.
 
     On a CPU the model needs the cores itself, and copying from a cache is fast; a GPU has to be kept busy. The number is
     limited by the free cores and by the shared memory that the prefetched batches take."""

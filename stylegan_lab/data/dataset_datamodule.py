@@ -22,7 +22,7 @@ CHECKED_SAMPLES = 8
 
 
 class DatasetDataModule(ImageDataModule):
-    """`dataset` and the held-out ones are indexed by integers. Their samples are dicts such as {"a": image, "b": image}.
+    """Trains on a Dataset of your own. The samples are dicts such as {"a": image, "b": image}, indexed by integers.
 
     Images are (C, H, W), uint8 or floats in [-1, 1]. Random numbers that a dataset draws from torch, numpy or `random` depend on
     the seed, the epoch and the index only, so that a resumed training continues exactly. `paired` says that `b` is the true
@@ -64,7 +64,7 @@ class DatasetDataModule(ImageDataModule):
         return self._samples(split)
 
     def has_keys_of(self, required: BatchType) -> bool:
-        """Samples with further keys are fine."""
+        """Return whether the samples have at least the keys of a batch type."""
         return set(batch_type_keys(required)) <= set(self.keys)
 
     @property
@@ -102,9 +102,11 @@ class DatasetDataModule(ImageDataModule):
                 "give a Dataset with __getitem__ and __len__",
             )
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise UserError("data.not_a_dataset", f"{name} is not a Dataset with __getitem__ and __len__")
+            raise UserError(
+                "data.not_a_dataset", f"{name} is not a map-style Dataset; give one with __getitem__ and __len__"
+            )
         if not (count := len(dataset)):
-            raise UserError("data.dataset_empty", f"{name} is empty")
+            raise UserError("data.dataset_empty", f"{name} is empty; give a Dataset with at least one sample")
         samples = [seeded_sample(dataset, 0, (0, index)) for index in range(min(count, CHECKED_SAMPLES))]
         for sample in samples:
             if not isinstance(sample, Mapping):

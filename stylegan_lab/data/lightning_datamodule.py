@@ -31,13 +31,18 @@ class WrappedDataModule(DatasetDataModule):
     ) -> None:
         self.name = f"data.datamodule ({type(datamodule).__name__})"
         if not isinstance(datamodule, L.LightningDataModule):
-            raise UserError("data.not_a_datamodule", f"{self.name} is not a LightningDataModule")
+            raise UserError(
+                "data.not_a_datamodule",
+                f"{self.name} is not a LightningDataModule; set data.datamodule._target_ to a class that is one",
+            )
         datamodule.prepare_data()
         for stage in ("fit", "test"):
             datamodule.setup(stage)
         train = self._loader(datamodule, "train")
         if train is None:
-            raise UserError("data.no_train_dataloader", f"{self.name} has no train_dataloader")
+            raise UserError(
+                "data.no_train_dataloader", f"{self.name} has no train_dataloader; give a class that defines it"
+            )
         self._check_order(train)
         val, test = (self._loader(datamodule, split) for split in ("val", "test"))
         super().__init__(

@@ -139,7 +139,7 @@ class MetricFeatures:
     @torch.no_grad()
     @use_tf32(False)
     def vectors(self, images: Tensor) -> Tensor:
-        """Return a row for each image, on the CPU."""
+        """Return the feature vectors of images (N, D), on the CPU."""
         rgb, size = rgb_on_device(images).float(), (self.size, self.size)
         with torch.autocast(rgb.device.type, enabled=False):
             resized = rgb if rgb.shape[-2:] == size else RESIZES[self.resize](rgb, size)

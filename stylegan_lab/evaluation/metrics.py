@@ -101,10 +101,12 @@ def check_metric_inputs(name: str, metric: Metric, size: int, *counts: int) -> N
         found = " and ".join(map(str, dict.fromkeys(counts)))
         raise UserError(
             "evaluation.too_few_images",
-            f"{name} needs at least {metric.min_images} images and as many references; there are {found}",
+            f"{name} needs at least {metric.min_images} images and as many references; there are {found}. Use more "
+            "images, or leave this metric out",
         )
     if size < metric.min_size:
         raise UserError(
             "evaluation.images_too_small",
-            f"{name} needs images of at least {metric.min_size}x{metric.min_size} pixels; their side is {size}",
+            f"{name} needs images of at least {metric.min_size}x{metric.min_size} pixels; their side is {size}. Use "
+            "larger images, or leave this metric out",
         )

@@ -26,7 +26,7 @@ MAX_SIDE = 65_536
 
 @dataclass(frozen=True)
 class Exportable:
-    """`module` computes what `reference`, the trained model, computes for the same inputs. None: no graph can do that.
+    """A model to export. `module` computes the same outputs as `reference`, the trained model; it is None if no graph can.
 
     Attributes:
         input_names: The names of the inputs. Images and latents are batches.
@@ -199,7 +199,7 @@ def _described(model: LoadedModel, license_id: str) -> dict[str, str]:
 
 
 def shareable_config(model: LoadedModel) -> Any:
-    """The config of the training. Of absolute paths only the last part is left: the others say whose machine it was."""
+    """Return the config of the training. Absolute paths are cut to their last part, because they reveal the machine."""
 
     def share(value: Any) -> Any:
         if isinstance(value, dict):

@@ -35,7 +35,7 @@ def export_safetensors(exported: Exportable, path: Path) -> Compute:
 
 
 def export_pt2(exported: Exportable, path: Path) -> Compute:
-    """A program of torch.export, which `torch.export.load` reads without this package."""
+    """Write a program of torch.export, which `torch.export.load` reads without this package."""
     program = trace(exported)
     about = dict(exported.metadata)
     if "min_size" in about:
@@ -90,7 +90,7 @@ def export_file(exported: Exportable, kind: str, target: Path) -> float:
         if not difference <= TOLERANCE:
             raise UserError(
                 "export.outputs_differ",
-                f"{target} is not written: its outputs differ from the model's by {difference:.2g}",
+                f"{target} is not written, because its outputs differ from the model's by {difference:.2g}; choose another --to",
             )
     return difference
 
@@ -107,8 +107,8 @@ def trace(exported: Exportable) -> Any:
     if exported.module is None:
         raise UserError(
             "export.several_steps",
-            f"{exported.model.description}, which draws new random numbers in each of several steps, so that it cannot be exported "
-            "as one network; export --to safetensors or hub keeps its weights",
+            f"{exported.model.description}, which runs its network several times with new random numbers, so it cannot be exported "
+            "as one graph; use --to safetensors or --to hub, which keep its weights",
         )
     try:
         with torch.no_grad():
@@ -122,7 +122,7 @@ def trace(exported: Exportable) -> Any:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             "export.no_graph",
-            f"{exported.metadata['model']} cannot be exported as a graph: {reason}; --to safetensors keeps its weights",
+            f"{exported.metadata['model']} cannot be exported as a graph: {reason}; use --to safetensors to keep its weights",
         ) from error
     graphs = (each for each in program.graph_module.modules() if isinstance(each, torch.fx.GraphModule))
     for node in chain.from_iterable(each.graph.nodes for each in graphs):

@@ -57,7 +57,7 @@ def download(urls: Sequence[str], place: Path, expected: ExpectedChecksum = UNCH
     if wrong := checksum_mismatch(place, expected):
         raise UserError(
             "download.checksum_mismatch",
-            f"{place} is not the published file ({wrong}); delete it, fetch {urls[0]} and put it there",
+            f"{place} is not the published file ({wrong}); delete it, and download {urls[0]} to this path",
         )
     return place
 
@@ -101,8 +101,10 @@ def _download(urls: Sequence[str], place: Path, expected: ExpectedChecksum) -> N
                 download.forget()
     try:
         if wrong := checksum_mismatch(download.partial, expected):
-            advice = f"fetch it elsewhere and put it at {place}"
-            raise UserError("download.checksum_mismatch", f"{url} is not the file that is expected ({wrong}); {advice}")
+            advice = f"download it in another way and save it as {place}"
+            raise UserError(
+                "download.checksum_mismatch", f"the file at {url} is not the expected one ({wrong}); {advice}"
+            )
         download.partial.replace(place)
     finally:
         download.forget()
@@ -184,7 +186,7 @@ class _Download:
         needed, free = (self.total or 0) - self.done, shutil.disk_usage(self.place.parent).free
         if needed > free - RESERVED_BYTES:
             why = f"{self.place} needs {format_amount(needed)}; {format_amount(free)} are free there"
-            raise UserError("download.disk_full", f"{why}. Make room, or name a folder on another disk")
+            raise UserError("download.disk_full", f"{why}. Free some space, or choose a folder on another disk")
         tag, modified = answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", "")
         self.of.write_text(f"{self.url}\n{modified if tag.startswith('W/') else tag or modified}")
 
@@ -227,10 +229,10 @@ class _Download:
         return self._unreachable(str(reason))
 
     def _unreachable(self, why: str, code: str = "download.unreachable") -> UnreachableError:
-        do = f"fetch it elsewhere and put it at {self.place}"
+        do = f"download it in another way and save it as {self.place}"
         if self.resumable():
             of = f" of {format_amount(self.total)}" if self.total else ""
-            do = f"{format_amount(self.partial.stat().st_size)}{of} are kept: repeat the command to resume, or {do}"
+            do = f"{format_amount(self.partial.stat().st_size)}{of} are saved: repeat the command to resume, or {do}"
         return UnreachableError(code, f"{self.url} cannot be fetched ({why}); {do}")
 
 
@@ -238,7 +240,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if urlsplit(newurl).scheme not in {"https", urlsplit(req.full_url).scheme}:
             fp.close()
-            raise URLError(UserError("download.not_encrypted", f"it redirects to {newurl}, which is not encrypted"))
+            raise URLError(
+                UserError("download.not_encrypted", f"the server redirects to {newurl}, which is not encrypted")
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

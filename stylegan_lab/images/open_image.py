@@ -137,7 +137,7 @@ def _check_size(path: Path, width: int, height: int, limit: int) -> None:
 
 
 def limit_text(limit: int) -> str:
-    """The limit, and where it is set unless a caller has set one of its own."""
+    """Return the pixel limit for a message, with the variable that sets it unless the caller set its own."""
     return f"at most {limit:,} are read" + (f" ({MAX_PIXELS_VARIABLE})" if limit == pixel_limit() else "")
 
 

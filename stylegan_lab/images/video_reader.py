@@ -40,7 +40,7 @@ def import_av(path: Path) -> Any:
 
 
 def converter(av: Any) -> Callable[..., Any]:
-    """What converts frames between formats of pixels. FFmpeg's default is twice as fast, and 1 level in 255 off."""
+    """Return a function that converts frames between pixel formats. FFmpeg's faster default is inexact by 1 level of 255."""
     return partial(av.video.reformatter.VideoReformatter().reformat, interpolation=ACCURATE)
 
 
@@ -82,7 +82,7 @@ class VideoReader:
             self.container = opened.enter_context(self._open())
             self.stream = self.container.streams.best("video")
             if self.stream is None:
-                raise UnreadableVideoError(path, "has no video that can be read", "video.no_video_stream")
+                raise UnreadableVideoError(path, "has no video stream that can be read", "video.no_video_stream")
             width, height = self.stream.width, self.stream.height
             if width * height > pixel_limit():
                 raise UnreadableVideoError(
@@ -101,7 +101,7 @@ class VideoReader:
 
     @property
     def num_frames(self) -> int | None:
-        """As the header says, or estimated from the duration."""
+        """The number of frames: from the header, or else estimated from the duration. None if neither is known."""
         if self.stream.frames or self.container.duration is None:
             return self.stream.frames or None
         return round(Fraction(self.container.duration, self.av.time_base) * self.rate)
@@ -122,7 +122,9 @@ class VideoReader:
             for decoded in self.decode(packet):
                 if (decoded.width, decoded.height) != size:
                     raise UnreadableVideoError(
-                        self.path, f"changes its size from {size[0]}x{size[1]} pixels", "video.size_changes"
+                        self.path,
+                        f"has frames that differ in size from the first ({size[0]}x{size[1]} pixels); convert it to one size",
+                        "video.size_changes",
                     )
                 time = decoded.pts
                 if last is not None and (time is None or time <= last.time):

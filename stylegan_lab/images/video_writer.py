@@ -214,9 +214,9 @@ class GIFEncoder(Encoder):
 
 
 class Audio:
-    """Copies the packets of all sound of a video. It is encoded again where the container cannot hold it as it is.
+    """Copies the sound of a video to the output. Sound that the container cannot hold is encoded again.
 
-    The file is read a second time, so that nothing has to wait in memory until the frames of its time are done.
+    The source is opened a second time for its sound, so that no sound waits in memory until its frames are written.
     """
 
     def __init__(self, writer: VideoWriter, source: VideoReader) -> None:
@@ -241,7 +241,7 @@ class Audio:
         self.packets = self.reader.packets(streams) if streams else iter(())
 
     def copy(self, until: Fraction | None) -> None:
-        """Write what is due up to a time in seconds, or all that is left."""
+        """Write the sound up to a time in seconds, or all the rest."""
         for packet in self.packets:
             index = packet.stream.index
             if index in self.encoders:

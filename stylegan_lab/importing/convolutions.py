@@ -30,7 +30,9 @@ def read_convolution(tensors: Tensors, name: str, norm: str | None, used: set[st
     if weight is None:
         raise UserError("import.tensor_missing", f"{name}.weight is missing in the file")
     if weight.ndim != 4:
-        raise UserError("import.shape_mismatch", f"{name}.weight is not the weight of a convolution")
+        raise UserError(
+            "import.shape_mismatch", f"{name}.weight has {weight.ndim} dimensions; the 4 of a convolution are expected"
+        )
     used |= {f"{name}.weight", f"{name}.bias"}
     norm_tensors = {}
     for each, tensor in () if norm is None else tensors.items():
@@ -48,25 +50,32 @@ def decide_norm(layers: Sequence[ConvolutionWeights], options: ImportOptions) ->
     if len(kinds) > 1:
         names = {kind: next(each.name for each in layers if tuple(sorted(each.norm)) == kind) for kind in sorted(kinds)}
         described = "; ".join(f"{name}: {', '.join(kind) or 'nothing'}" for kind, name in names.items())
-        raise UserError("import.norms_differ", f"the norms of this network differ from layer to layer ({described})")
+        raise UserError(
+            "import.norms_differ", f"the norms differ from layer to layer ({described}), which is not supported"
+        )
     (kind,) = kinds or {()}
     affine, tracked = {"weight", "bias"} <= set(kind), {"running_mean", "running_var"} <= set(kind)
     if set(kind) - {"weight", "bias", "running_mean", "running_var"} or ("weight" in kind) != ("bias" in kind):
         raise UserError(
             "import.unknown_norm",
-            f"the norms have {', '.join(kind)}; weight and bias, and running_mean and running_var, are expected",
+            f"the norms have {', '.join(kind)}; only weight with bias, and running_mean with running_var, are supported",
         )
     biased = any(layer.bias is not None for layer in layers)
     if options.norm is not None:
         if options.norm == "batch" and not tracked:
-            raise UserError("import.norm_mismatch", "--norm batch: the file has no running_mean and running_var")
+            raise UserError(
+                "import.norm_mismatch",
+                "--norm batch: the file has no running_mean and running_var; leave it out or choose another",
+            )
         if options.norm == "instance_affine" and not affine:
             raise UserError(
-                "import.norm_mismatch", "--norm instance_affine: the norms of the file have no weight and bias"
+                "import.norm_mismatch",
+                "--norm instance_affine: the norms of the file have no weight and bias; leave it out or choose another",
             )
         if affine and options.norm not in ("batch", "instance_affine"):
             raise UserError(
-                "import.norm_mismatch", f"--norm {options.norm}: the norms of the file have weight and bias"
+                "import.norm_mismatch",
+                f"--norm {options.norm}: the norms of the file have weight and bias; leave it out",
             )
         return options.norm, []
     if affine:
@@ -98,7 +107,8 @@ def move_weights(layers: Sequence[ConvolutionWeights], network: nn.Module) -> di
             weights[f"{name}.bias"] = torch.zeros(len(convolution.bias)) if layer.bias is None else layer.bias
         elif norm is None and layer.bias is not None and layer.bias.any():
             raise UserError(
-                "import.unexpected_bias", f"{layer.name}.bias: this convolution has no bias in networks with batch norm"
+                "import.unexpected_bias",
+                f"{layer.name}.bias: a network with batch norm has no bias here, so the file is not supported",
             )
         if norm is not None:
             moved = _norm_weights(layer, norm, folded_bias=layer.bias if convolution.bias is None else None)

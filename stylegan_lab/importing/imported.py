@@ -15,7 +15,7 @@ NormChoice = Literal["instance", "instance_affine", "batch", "none"]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the weights cannot tell.
+    """Options of an import that the weights do not determine.
 
     Args:
         norm: The norm, where the weights allow several. None: the most common one.
@@ -29,12 +29,15 @@ class ImportOptions:
         """Refuse the options for a generator that they do not concern."""
         if self.norm is not None or self.train_mode:
             name = "--train-mode" if self.norm is None else "--norm"
-            raise UserError("import.option_unused", f"{name} is for image-to-image generators")
+            raise UserError(
+                "import.option_unused",
+                f"{name} has no meaning for this generator; it is for image-to-image generators. Leave it out",
+            )
 
 
 @dataclass(frozen=True)
 class ImportedGenerator:
-    """A generator of another program, in our terms.
+    """A generator of another program, described with the configs and names of this package.
 
     Args:
         architecture: Its name, for people.
@@ -76,7 +79,10 @@ def check_all_used(tensors: Tensors, used: set[str], architecture: str) -> None:
     """Refuse weights that the architecture has no place for: without them the output would differ."""
     if left := [name for name in tensors if name not in used]:
         more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-        raise UserError("import.tensors_left_over", f"{architecture} has no place for {', '.join(left[:5])}{more}")
+        raise UserError(
+            "import.tensors_left_over",
+            f"the file has tensors that {architecture} does not use: {', '.join(left[:5])}{more}",
+        )
 
 
 def check_filter(name: str, found: Tensor, taps: Sequence[float], gain: float = 1.0) -> None:
@@ -84,4 +90,7 @@ def check_filter(name: str, found: Tensor, taps: Sequence[float], gain: float = 
     row = torch.tensor(taps, dtype=torch.float32) / sum(taps)
     expected = torch.outer(row, row) * gain
     if found.shape[-2:] != expected.shape or not torch.allclose(found.float(), expected.expand_as(found), atol=1e-3):
-        raise UserError("import.unknown_filter", f"{name}: the filter is not {', '.join(f'{tap:g}' for tap in taps)}")
+        raise UserError(
+            "import.unknown_filter",
+            f"{name} is not the filter {', '.join(f'{tap:g}' for tap in taps)}, the only one supported",
+        )

@@ -209,7 +209,7 @@ def _down(prefix: str, starts: Sequence[int], filters: Sequence[int]) -> dict[st
         return {}  # without norm layers
     raise UserError(
         "import.unsupported_layers",
-        f"the layers from {prefix}{starts[0]} to {prefix}{starts[-1]} are not known downsamplings",
+        f"the layers from {prefix}{starts[0]} to {prefix}{starts[-1]} are not a supported downsampling",
     )
 
 
@@ -229,7 +229,8 @@ def _up(
         return {"up": "nearest" if gap == 2 else "resize"}
     raise UserError(
         "import.unsupported_layers",
-        f"{prefix}{after[0]}.weight is {shape_text(ups[0].weight)}, {gap} layers after the blocks: not a known upsampling",
+        f"{prefix}{after[0]}.weight is {shape_text(ups[0].weight)}, {gap} layers after the blocks: not a "
+        "supported upsampling",
     )
 
 
@@ -240,14 +241,14 @@ def _read_block(
     found = {rest: IN_BLOCK.fullmatch(rest) for rest in layer}
     if not all(found.values()):
         unknown = next(rest for rest, match in found.items() if match is None)
-        raise UserError("import.unsupported_layers", f"{prefix}{unknown} is not a numbered layer of a residual block")
+        raise UserError("import.unsupported_layers", f"{prefix}{unknown} is not a supported layer of a residual block")
     inner = {match["inner"] for match in found.values() if match}
     numbers = sorted(int(match["index"]) for rest, match in found.items() if match and layer[rest].ndim == 4)
     if len(inner) != 1 or tuple(numbers) not in BLOCK_LAYOUTS:
         places = ", ".join(map(str, numbers)) or "nowhere"
         raise UserError(
             "import.unsupported_layers",
-            f"{prefix.rstrip('.')} has convolutions at {places}; a residual block with two is expected",
+            f"{prefix.rstrip('.')} has convolutions at positions {places}; a residual block with two of them is expected",
         )
     layout = BLOCK_LAYOUTS[tuple(numbers)]  # type: ignore[index]
     name = prefix + inner.pop()

@@ -122,7 +122,7 @@ class _Mover:
         if z_dim < 1:
             raise UserError(
                 "import.shape_mismatch",
-                f"mapping.fc0.weight takes {in_features} values; latents and {w_dim} of the class are expected",
+                f"mapping.fc0.weight has {in_features} inputs; more than the {w_dim} of the class embedding are expected",
             )
         if classes:
             self._linear("mapping.embedding", "mapping.embed", (w_dim, classes))

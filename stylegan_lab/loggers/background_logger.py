@@ -16,10 +16,10 @@ PATIENCE = 5.0  # seconds to finish logging at the end; the process is to end te
 
 
 class BackgroundLogger(Logger):
-    """Passes calls to the logger that `make` builds in the thread.
+    """Passes calls to a logger that `make` builds in a thread, so that the training does not wait for it.
 
-    After its first error, a warning, nothing more is logged there. `abandon` ends what a logger that hangs would leave
-    running, and the exit of this process would wait for.
+    After its first error, a warning is written and nothing more is logged. `abandon` ends the work of a logger that hangs;
+    otherwise the exit of this process would wait for it.
     """
 
     name, version = "", None

@@ -50,11 +50,11 @@ def _arguments(name: str, loss: ExtraLoss, available: Sequence[str]) -> list[str
     required = [key for key, each in parameters.items() if each.default is each.empty and each.kind not in OPTIONAL]
     missing = [key for key in required if key not in available]
     if missing or "fake" not in parameters:
-        problem = f"takes {', '.join(missing)}" if missing else "does not take fake"
+        problem = f"has the unknown arguments {', '.join(missing)}" if missing else "has no argument fake"
         raise UserError(
             "loss.unknown_argument",
-            f"model.extra_losses.{name} {problem}; its arguments are called after the images it is given, which for this "
-            f"model are {', '.join(available)}",
+            f"model.extra_losses.{name} {problem}; its required arguments must be fake and other images of this model: "
+            f"{', '.join(available)}",
         )
     return [key for key in available if key in parameters]
 

@@ -41,8 +41,8 @@ class LPIPSLoss(PerceptualLoss):
         if head.shape[1] != square.shape[1]:
             raise UserError(
                 "weights.network_mismatch",
-                f"features: LPIPS has {head.shape[1]} weights for {layer}, but the network has {square.shape[1]} "
-                "channels; use the network that the heads were trained for, at its full width",
+                f"features: LPIPS expects {head.shape[1]} channels in {layer}, but the network has {square.shape[1]}; use the "
+                "network that its weights were trained for, at full width",
             )
         return (square * head).sum(dim=1).mean()
 

@@ -18,7 +18,7 @@ UNTRAINED = ("random", "none")  # weights whose scale does not vary
 
 
 def gram_matrix(maps: Tensor) -> Tensor:
-    """The Gram matrix over C * H * W, as Johnson et al. (2016) divide; Gatys et al. divide by H * W."""
+    """Return the Gram matrix, divided by C * H * W as in Johnson et al. (2016); Gatys et al. divide it by H * W."""
     batch, channels, height, width = maps.shape
     flat = to_float32(maps).reshape(batch, channels, height * width)
     with torch.autocast(maps.device.type, enabled=False):  # autocast would multiply in half precision
@@ -82,7 +82,7 @@ class PerceptualLoss:
         return self.network(image, self._layers)
 
     def notes(self) -> list[str]:
-        """For the log: the scale that trained weights had."""
+        """Return a sentence for the log on the original scale of trained weights."""
         if not self.mean_activations:
             return []
         listed = ", ".join(f"{name} {self.mean_activations[name]:.3g}" for name in self._layers)

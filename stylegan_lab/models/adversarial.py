@@ -47,7 +47,7 @@ class AdversarialModel(BaseModel):
 
     @property
     def compilable_networks(self) -> Sequence[nn.Module]:
-        """Without discriminators, if the loss penalizes their gradients."""
+        """The networks to compile, without the discriminators if the loss penalizes their gradients."""
         left_out = self._discriminators if self.adversarial_loss.needs_double_backward else []
         return [network for network in super().compilable_networks if network not in left_out]
 

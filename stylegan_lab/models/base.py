@@ -235,7 +235,10 @@ class BaseModel(L.LightningModule):
     test_step = validation_step
 
     def on_validation_epoch_start(self) -> None:
-        """In a plain Lightning script. With `stylegan-lab train`, the Validation callback scores the EMA weights."""
+        """Collect predictions for `val/...` metrics in a plain Lightning script.
+
+        With `stylegan-lab train`, the Validation callback scores the EMA weights instead.
+        """
         from stylegan_lab.evaluation.collected_scores import CollectedImages  # which takes time to import
 
         data = getattr(self.trainer, "datamodule", None)
@@ -406,7 +409,7 @@ class BaseModel(L.LightningModule):
         return min(1.0, max(fractions))
 
     def sync_buffers(self) -> None:
-        """Make what each rank has computed from its own images the same on all: called before an evaluation or a checkpoint."""
+        """Synchronize buffers that each rank has computed from its own images. Called before an evaluation or a checkpoint."""
         sync_batch_norm_buffers(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ class GradScaler(torch.amp.GradScaler):
             super().unscale_(optimizer)
 
     def step(self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> float | None:
-        """Step unless a gradient is infinite or NaN. The optimizer may step again in the same iteration."""
+        """Take the optimizer step, unless a gradient is infinite or NaN. An optimizer may take several steps in an iteration."""
         result = super().step(optimizer, *args, **kwargs)
         self._found_inf += self._per_optimizer_states.pop(id(optimizer))["found_inf_per_device"].values()
         return result

@@ -18,10 +18,11 @@ from stylegan_lab.losses.losses import Losses
 
 
 class SharedForward:
-    """A forward pass that several losses use: `BaseModel.shared` makes it, and `optimize` passes its result to the losses.
+    """A forward pass whose result several losses use.
 
-    A whole batch is computed once, with its graph. Micro-batches are computed at first without a graph, and again with it
-    for each loss function that gets them. `detached` is the result for the whole batch without its graph.
+    `BaseModel.shared` creates it, and `optimize` passes its result to the loss functions. A whole batch is computed once, with
+    gradients. Micro-batches are computed once without gradients, and again with gradients for each loss function that needs
+    them. `detached` is the result for the whole batch without gradients.
     """
 
     def __init__(self, compute: Callable[[int], Any], micro_batches: int) -> None:
@@ -45,18 +46,18 @@ def num_rows(arguments: Any) -> int:
 
 
 def num_micro_batches(arguments: Any, wanted: int) -> int:
-    """How many equal parts the arguments are split into: `wanted`, or what divides the number of their samples."""
+    """Return the number of equal parts to split into: `wanted`, or the largest divisor of it that the samples allow."""
     shared = [each for each in tree_leaves(arguments) if isinstance(each, SharedForward)]
     return shared[0].micro_batches if shared else math.gcd(num_rows(arguments) or 1, wanted)
 
 
 def micro_batch(arguments: Any, index: int, count: int) -> Any:
-    """Part `index` of `count`: of tensors and lists with a value for each sample. Other values are in every part."""
+    """Return part `index` of `count` of the arguments. Tensors and lists with a value per sample are split; others are copied."""
     return arguments if count == 1 else _part(arguments, num_rows(arguments), index, count)
 
 
 def resolve_shared(arguments: Any, index: int) -> Any:
-    """The arguments with the results of shared forward passes in their place."""
+    """Replace each `SharedForward` in the arguments by its result for micro-batch `index`."""
     return tuple(each.part(index) if isinstance(each, SharedForward) else each for each in arguments)
 
 
@@ -70,7 +71,7 @@ def _part(value: Any, rows: int, index: int, count: int) -> Any:
             raise UserError(
                 "model.tensor_not_splittable",
                 "micro_batches: a tensor that was computed with gradients before `optimize` cannot be split; compute it "
-                "inside of the loss function, or with self.shared(function, ...)",
+                "inside the loss function, or with self.shared(function, ...)",
             )
         return value[index::count]
     if isinstance(value, list) and len(value) == rows and not any(isinstance(each, Tensor) for each in value):
@@ -97,7 +98,7 @@ def merge(parts: Sequence[Any]) -> Any:
 
 
 def merge_losses(parts: Sequence[Losses]) -> Losses:
-    """The losses of all micro-batches, each already divided by their number: sums of losses, means of scalar statistics."""
+    """Merge the losses of all micro-batches: sum losses (already divided by their number), and average scalar statistics."""
     if len(parts) == 1:
         return parts[0]
     losses = {name: torch.stack([each.losses[name] for each in parts]).sum() for name in parts[0].losses}

@@ -23,7 +23,7 @@ STYLES = {"running": "cyan", "finished": "green", "failed": "red", "missing": "r
 
 
 def frame(snapshot: RunSnapshot, console: Console, height: int | None = None) -> RenderableType:
-    """The run. With a `height`, lines are cut at the console's width, and curves that would not fit are only counted."""
+    """Render a run for the terminal. With a `height`, lines are cut at the console's width and surplus curves are counted."""
     lines = [*(f"! {each}" for each in snapshot.warnings), *snapshot.log[-LOG_LINES:]]
     limit = None if height is None else max(MIN_CURVES, height - OTHER_LINES - len(lines))
     parts: list[RenderableType] = [

@@ -41,7 +41,7 @@ class RunSnapshot:
 
     @property
     def reason(self) -> str:
-        """Why the latest session ended. Empty while it lasts."""
+        """The reason why the latest session ended, or an empty text while it runs."""
         return (self.record.sessions[-1].reason or "") if self.record.sessions else ""
 
     @property

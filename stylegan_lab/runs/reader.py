@@ -36,7 +36,7 @@ def find_run(path: str | Path) -> tuple[Run, str]:
     if place.is_dir() and (runs := sorted(place.glob("**/config.yaml"), key=lambda file: file.stat().st_mtime)):
         raise UserError(
             "run.folder_of_runs",
-            f"{path} is not a run; it contains {len(runs)} runs, of which the newest is {runs[-1].parent}",
+            f"{path} is not a run but a folder of {len(runs)} runs; give one of them, such as the newest: {runs[-1].parent}",
         )
     raise UserError(
         "run.not_found",
@@ -163,7 +163,7 @@ def last_log_lines(folder: Path, count: int) -> list[str]:
 
 
 def read_text(run: Run, name: str) -> str:
-    """One of the files that the run wrote when it started."""
+    """Return the text of a file that the run wrote when it started."""
     try:
         return (run.folder / name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -57,7 +57,7 @@ class Run:
         return CheckpointIndex.read(self.checkpoints).path_of("last")
 
     def log(self, sentence: str) -> None:
-        """Print a sentence and append it to log.txt. A full disk is reported elsewhere."""
+        """Print a sentence and append it to log.txt. Errors of writing, such as a full disk, are ignored here."""
         with suppress(OSError):  # the terminal may be gone
             print(sentence, flush=True)
         with suppress(OSError), (self.folder / "log.txt").open("a", encoding="utf-8") as file:

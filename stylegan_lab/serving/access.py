@@ -52,7 +52,7 @@ class Access:
         await app(scope, receive, send_with_headers)
 
     def answer(self, request: Request) -> Response | None:
-        """The response to a request that the app must not see."""
+        """Return the response that refuses a request, or None if the app may answer it."""
         host = request.headers.get("host", "")
         if not self.is_own(host):
             return _refused(403, f"{host or 'a request without a host'} is not a name of this server")
@@ -62,8 +62,10 @@ class Access:
         return None if self.token is None else self.check_token(request, self.token)
 
     def is_own(self, host: str) -> bool:
-        """Whether a request is addressed to this server. Another name that leads here belongs to a page elsewhere (DNS
-        rebinding); an IP address cannot be redirected like that."""
+        """Return whether the request names this server as its host.
+
+        The page of another site can let its own name point to this server (DNS rebinding), but not an IP address.
+        """
         try:
             name = urlsplit(f"//{host}").hostname or ""
             return name in self.names or (self.token is not None and bool(ipaddress.ip_address(name)))

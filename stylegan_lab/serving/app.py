@@ -27,7 +27,7 @@ CHUNK = 65536  # bytes
 
 
 class App:
-    """Nothing that is uploaded or made is kept: results are only in the responses."""
+    """The web application. It keeps no uploaded or generated images: results are only in the responses."""
 
     def __init__(self, models: Sequence[ServedModel], limits: Limits) -> None:
         self.images = ImageEndpoint(models, limits)

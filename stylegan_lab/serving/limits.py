@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """The flags of `stylegan-lab serve` set them.
+    """The limits of one server, which flags of `stylegan-lab serve` set.
 
     Args:
         upload_bytes: The size of one request: of the image and the style image together.

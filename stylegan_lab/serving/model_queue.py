@@ -22,7 +22,7 @@ class QueueFullError(Exception):
 
 
 class ClientGoneError(Exception):
-    """Nobody waits for the result."""
+    """The client has disconnected, so nobody waits for the result."""
 
 
 class TimeLimitError(Exception):
@@ -49,7 +49,10 @@ class Job:
 
 
 class ModelQueue:
-    """Its methods are called in the event loop; the work is done in one thread, in the order in which uploads are complete."""
+    """Runs the requests one at a time, in the order in which their uploads are complete.
+
+    Its methods are called in the event loop; the work is done in one thread.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

@@ -60,7 +60,7 @@ class ServedModel:
         self._job.check()
 
     def describe(self) -> dict[str, Any]:
-        """What the page shows and asks for."""
+        """Return what the page shows about the model, and which inputs it offers."""
         module = self.module
         return {
             "name": self.name,
@@ -93,12 +93,12 @@ class ServedModel:
         strength = _number(form, "strength", 1.0, 0.0, 1.0)
         size = _integer(form, "size", 0, 1, MAX_SIDE) or None
         if "seed" in form.texts and not self.module.translates_at_random:
-            raise UserError("serve.field_unsupported", f"seed: {self.name} draws no random numbers")
+            raise UserError("serve.field_unsupported", f"seed: {self.name} uses no random numbers; leave it out")
         seed = _integer(form, "seed", 0, 0, MAX_SEED)
         if not form.files.get("image"):
             raise UserError("serve.no_image", "choose an image first")
         if form.files.get("reference") and not self.takes_references:
-            raise UserError("serve.field_unsupported", f"reference: {self.name} takes no style image")
+            raise UserError("serve.field_unsupported", f"reference: {self.name} uses no style image; leave it out")
 
         def translate(job: Job) -> tuple[bytes, Sequence[str]]:
             photograph = read_photograph(Path("the image"), form.files["image"], self.limits.pixels)
@@ -119,7 +119,7 @@ class ServedModel:
     def _generation(self, form: Form) -> Work:
         _check_names(form, ("seed", "truncation", "label"), ())
         if "truncation" in form.texts and not self.truncates:
-            raise UserError("serve.field_unsupported", f"truncation: {self.name} has no mapping network")
+            raise UserError("serve.field_unsupported", f"truncation: {self.name} has no mapping network; leave it out")
         truncation = _number(form, "truncation", 1.0, -2.0, 2.0) if "truncation" in form.texts else None
         seed, label = _integer(form, "seed", 0, 0, MAX_SEED), form.texts.get("label") or None
         generator = self.model.image_generator(label, seed, truncation)

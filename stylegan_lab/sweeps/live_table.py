@@ -97,7 +97,7 @@ class LiveTable:
 
 
 def time_left(trial: Trial) -> str:
-    """Extrapolated from the mean time per iteration, which includes the start of the process."""
+    """Return the estimated time left, from the mean time per iteration so far. This includes the start of the process."""
     if not trial.max_iterations or not trial.iteration:
         return "?"
     return format_seconds(trial.seconds / trial.iteration * (trial.max_iterations - trial.iteration))

@@ -201,8 +201,8 @@ class OptunaStudy:
             if before[key] != now:
                 raise UserError(
                     "sweep.definition_changed",
-                    f"{self._plan.folder} contains a search with other {key}: {_plain(before[key])}, now {_plain(now)}; "
-                    "use the same again (only sweep.n_trials may grow), or another output_dir",
+                    f"{self._plan.folder} contains a search with other {key}: {_plain(before[key])} before, {_plain(now)} now; "
+                    "use the same settings (only sweep.n_trials may grow), or another output_dir",
                 )
 
 

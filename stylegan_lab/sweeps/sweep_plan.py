@@ -125,11 +125,11 @@ class SweepPlan:
 
     @property
     def num_trials(self) -> int:
-        """Points times seeds."""
+        """The number of trials: points times seeds."""
         return (self.settings.n_trials or prod(len(axis.values) for axis in self.axes)) * len(self.seeds)
 
     def lines(self) -> list[str]:
-        """What is printed before the first trial, and by a dry run."""
+        """Return the summary lines that are printed before the first trial, or by a dry run."""
         settings = self.settings
         seeds = [] if self.seeds == [None] else [f"seeds      {' '.join(map(str, self.seeds))}"]
         return [

@@ -66,7 +66,7 @@ class Trial:
         self.update(MetricsFollower(self.folder))
 
     def why_unfinished(self) -> str:
-        """How far the run is if it has not reached its budget: someone may have resumed it with a longer one. Else empty."""
+        """How far the run is if it has not reached its budget, which may have been extended on resume. Else empty."""
         state = read_state(self.folder)
         if state is None or state.is_finished:
             return ""

@@ -19,7 +19,7 @@ LIGHTNING_SECTIONS = {"epoch": 0, "global_step": 0, "pytorch-lightning_version":
 
 
 def check_sections(path: Path, contents: Mapping[str, Any], experiment: Experiment) -> None:
-    """Refuse a checkpoint without a section: the training would take another course, or fail half-way."""
+    """Refuse a checkpoint that lacks a section: the resumed training would have other results, or fail half-way."""
     missing = [*_missing(expected_sections(contents, experiment), contents), *_wrong_counts(contents, experiment)]
     if missing:
         listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")

@@ -82,7 +82,7 @@ def check_values(config: DictConfig) -> None:
     for group in ("trainer", "strategy"):
         for key in config[group]:
             if (instead := TRAINER_REPLACEMENTS.get(str(key))) is not None:
-                raise UserError("config.unsupported_setting", f"{group}.{key} is for a single optimizer: {instead}")
+                raise UserError("config.unsupported_setting", f"{group}.{key} is not used here; remove it: {instead}")
     named = str(config.strategy.strategy)
     if why := next((why for name, why in UNSUPPORTED_STRATEGIES.items() if named.startswith(name)), None):
         advice = "Use ddp, and micro_batches=2 if the GPU's memory is too small"
@@ -128,8 +128,8 @@ def check_extra_draws(module: BaseModel, model: str) -> None:
             have = f"the keys of its batch_type are {', '.join(keys)}"
             raise UserError(
                 "model.invalid_extra_draws",
-                f"model={model}: extra_draws={{{name!r}: {source!r}}} draws {name} from {source}; {have}. "
-                "Draw a new key from one of them",
+                f"model={model}: extra_draws={{{name!r}: {source!r}}} must map a new key to a key of its batches; {have}. "
+                "Correct the class of the model",
             )
 
 

@@ -78,7 +78,7 @@ class Experiment:
 
 
 def build_experiment(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
-    """`choices` are the names chosen per config group, for messages."""
+    """Build and check everything that a training needs. `choices` are the chosen names of config groups, for messages."""
     check_values(config)
     ranks = world_size(config)
     data = build_data(config)

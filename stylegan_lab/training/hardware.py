@@ -48,7 +48,8 @@ def check_hardware(config: DictConfig) -> None:
     if has_gpu and accelerator != "cpu" and isinstance(devices, int) and devices > torch.cuda.device_count():
         raise UserError(
             "device.too_few_gpus",
-            f"strategy.devices={devices}: only {torch.cuda.device_count()} GPUs are visible here; give at most this number",
+            f"strategy.devices={devices}: only {torch.cuda.device_count()} GPUs are visible here; "
+            "set at most this number, or -1 to use all",
         )
 
 
@@ -117,7 +118,7 @@ def shared_run_folder(parent: Path) -> Path | None:
     if (store := _torchrun_store()) is None:
         raise UserError(
             "cluster.no_common_store",
-            "torchrun's processes have no common store for the run folder's name; give output_dir=FOLDER",
+            "the processes that torchrun started cannot agree on a name for the run's folder; set output_dir=FOLDER",
         )
     if is_rank_zero() and not store.check([STORE_KEY]):
         store.set(STORE_KEY, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
@@ -157,8 +158,8 @@ def check_launched_processes(config: DictConfig) -> None:
     if started != wanted:
         raise UserError(
             "cluster.wrong_process_count",
-            f"{by} started {started} processes, and strategy.devices x strategy.num_nodes is {wanted}; "
-            "give strategy=cluster with strategy.devices=PROCESSES_PER_NODE and strategy.num_nodes=NODES",
+            f"{by} started {started} processes, but strategy.devices x strategy.num_nodes is {wanted}; "
+            "set strategy=cluster strategy.devices=PROCESSES_PER_NODE and strategy.num_nodes=NODES",
         )
 
 

@@ -86,7 +86,7 @@ class ImageTranslator:
 
 
 class ModelTranslator(ImageTranslator):
-    """Translates with a model, in one of its directions: large images in strips, with the result of the whole image.
+    """Translates images with a model in one direction. Large images are computed in strips, with the same result.
 
     Args:
         reference: An image (C, H, W) of the target domain whose style is taken.
@@ -104,7 +104,7 @@ class ModelTranslator(ImageTranslator):
         self.reference = None if reference is None else reference[None].to(module.device)
 
     def translate_padded(self, padded: Tensor) -> Tensor:
-        """Outputs of another size than a multiple of the input's are refused."""
+        """Translate, and refuse an output whose size is not a multiple of the input's."""
         try:
             translated = self.translate(padded)
         except torch.OutOfMemoryError:
@@ -123,7 +123,7 @@ class ModelTranslator(ImageTranslator):
 
     @cached_property
     def network(self) -> TranslationNetwork | None:
-        """The network that does it all, if it is one."""
+        """The network whose single call is the whole translation, or None if the translation does more."""
         return find_translation_network(self.module, self.translate)
 
     def parts(
@@ -152,8 +152,8 @@ class ModelTranslator(ImageTranslator):
         )
         return UserError(
             "translate.size_unsupported",
-            f"{networks} cannot translate an image of {size} ({reason}). If its sides have to be multiples of N, set "
-            "multiple_of = N in its class, and images will be padded",
+            f"{networks} cannot translate an image of {size} ({reason}). Resize the image; or, if sides must be multiples of N, "
+            "set multiple_of = N in the class of the network, and images are padded",
         )
 
 

@@ -63,7 +63,10 @@ def _read_exported_weights(path: Path, trust: Sequence[str]) -> tuple[BaseModel,
     config = config_from_checkpoint(contents, trust)
     module = build_module(config)
     if not isinstance(module, BaseModel):
-        raise UserError("export.not_an_export", f"{path} is not an export of a model of this package")
+        raise UserError(
+            "export.not_an_export",
+            f"{path} is an export of a plain LightningModule; give an export of a model of this package",
+        )
     model = LoadedModel(module, config, str(path))
     try:
         rest = {name: value for name, value in module.state_dict().items() if name not in model.used_weights()}
@@ -131,7 +134,7 @@ class LoadedModel:
             direction: `a2b`, `b2a`, or the name of the target domain for a model between several domains.
             reference: An image of the target domain whose style is taken (stargan2), of any of these types.
             size: Resize the shorter side to this before; the result then has that size.
-            seed: Of what the model draws: styles where no reference is given (stargan2), or noise (unsb).
+            seed: The seed of random styles, where no reference is given (stargan2), or of the noise (unsb).
         """
         self.check_translates()
         choices = (*self.directions, *self.domains)

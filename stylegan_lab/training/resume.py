@@ -47,7 +47,7 @@ RESUME_MAY_NOT_CHANGE = ("callbacks.ema",)  # translation and evaluation use the
 
 
 def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
-    """The arguments, after the overrides of the run that `resume=` or `output_dir=` points to."""
+    """Return the overrides of the run that `resume=` or `output_dir=` names, followed by the arguments."""
     given = {override_key(each): each.value() for each in parse_arguments(arguments) if not each.is_delete()}
     output, resume = (None if given.get(key) is None else str(given[key]) for key in ("output_dir", "resume"))
     if "resume" not in given and output is not None and given.get("overwrite") is not True:
@@ -109,7 +109,7 @@ def _quoted(path: str) -> str:
 
 
 def add_search_path(message: UserError, error: Exception, arguments: Sequence[str]) -> UserError:
-    """The message, and the search path that the run was started with if a config is missing: its folder cannot bring one."""
+    """Return the message. If a config is missing, it names the search path that the resumed run was started with."""
     resumed = next((each.value() for each in parse_arguments(arguments) if override_key(each) == "resume"), None)
     if resumed is None or not isinstance(error, MissingConfigException):
         return message

@@ -41,24 +41,25 @@ def overrides_of_run(run: Run, replaced: Container[str] = ()) -> list[Override]:
         if roots & REFUSED:
             raise UserError(
                 "security.hydra_setting",
-                f"{where} would change how Hydra itself runs, which a run's folder may not do; remove the line, and give it on the "
-                "command line if you need it",
+                f"{where} would change how Hydra itself runs, which the settings of a run may not do; remove the line, and give it "
+                "on the command line if you need it",
             )
         if not _is_plain_choice(override):
             raise UserError(
                 "security.config_path",
-                f"{where} would load a config by its path; a run's folder may only name choices. Remove the line",
+                f"{where} would load a config file by its path, which the settings of a run may not do; remove the line",
             )
         if roots & ONLY_ON_COMMAND_LINE or override_key(override) in replaced:
             continue
-        again = "which a run's folder may not do; give the setting on the command line again, or remove the line"
+        again = "which the settings of a run may not do; give this setting on the command line, or remove the line"
         if "${" in NODE.sub("", line):
             raise UserError(
-                "security.resolver", f"{where} reads an environment variable or calls another resolver, {again}"
+                "security.resolver",
+                f"{where} reads an environment variable or uses another OmegaConf resolver, {again}",
             )
         if "logger" in roots and ("_target_" in line or "${" in line):
             raise UserError(
-                "security.logger_class", f"{where} names a logger by its class or by an interpolation, {again}"
+                "security.logger_class", f"{where} gives a logger a class (_target_) or an interpolation, {again}"
             )
         overrides.append(override)
     return overrides

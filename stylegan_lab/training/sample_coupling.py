@@ -18,6 +18,7 @@ from stylegan_lab.training.hardware import strategy_arguments, world_size
 
 
 def check_sample_coupling(module: BaseModel, config: DictConfig, data: ImageDataModule) -> None:
+    """Refuse micro-batches and devices that would change the result of layers and losses that compare samples."""
     parts, ranks = int(config.micro_batches), world_size(config)
     batch = data.batch_size
     check_batch_norms(module, config, parts, ranks)
@@ -25,27 +26,27 @@ def check_sample_coupling(module: BaseModel, config: DictConfig, data: ImageData
         if parts > 1 and coupled(batch // parts, batch):
             raise UserError(
                 "training.coupled_micro_batches",
-                f"micro_batches={parts}: {name} compares the samples of a batch, and gives something else for "
-                f"{batch // parts} of them than for {batch}; use micro_batches=1",
+                f"micro_batches={parts}: {name} compares the samples of a batch, so its result for {batch // parts} samples "
+                f"differs from that for {batch}; set micro_batches=1",
             )
         if ranks > 1 and coupled(batch, batch * ranks):
             raise UserError(
                 "training.coupled_devices",
-                f"strategy.devices: {name} compares the samples of a batch, and gives something else for data.batch_size={batch} "
-                f"on each of {ranks} devices than for {batch * ranks} on one; use another data.batch_size, or one device",
+                f"strategy.devices: {name} compares the samples of a batch, so its result for {batch} samples on each of {ranks} "
+                f"devices differs from that for {batch * ranks} on one; set another data.batch_size, or use one device",
             )
 
 
 def check_batch_norms(module: BaseModel, config: DictConfig, parts: int, ranks: int) -> None:
-    """Batch norms are synchronized over ranks on GPUs only, and never over micro-batches."""
+    """Refuse batch norm with micro-batches, and batch norm that must be synchronized over CPU processes."""
     names = [
         name for name, net in module.named_children() if any(isinstance(each, _BatchNorm) for each in net.modules())
     ]
     if names and parts > 1:
         raise UserError(
             "training.batch_norm_micro_batches",
-            f"micro_batches={parts}: the statistics of batch norm in {', '.join(names)} would be those of a micro-batch; use "
-            "another norm (such as generator.norm=instance), or micro_batches=1",
+            f"micro_batches={parts}: the statistics of batch norm in {', '.join(names)} would be computed over each "
+            "micro-batch instead of the whole batch; use another norm (such as generator.norm=instance), or micro_batches=1",
         )
     is_left_to_us = config.strategy.get("sync_batchnorm") == "auto"
     if names and ranks > 1 and is_left_to_us and not strategy_arguments(config)["sync_batchnorm"]:

@@ -27,7 +27,7 @@ KERNEL_SETTINGS = ("fused", "foreach", "capturable")  # of an optimizer's parame
 
 
 def speed_callbacks(config: DictConfig, module: nn.Module) -> list[L.Callback]:
-    """Callbacks for the speed settings. They come before those that read or average the weights."""
+    """Return the callbacks for the settings of speed. They must come before callbacks that read or average the weights."""
     callbacks: list[L.Callback] = [OptimizerKernels()]
     if uses_channels_last(config, module):
         callbacks.append(ChannelsLast())
@@ -172,7 +172,7 @@ def compile_network(network: nn.Module, mode: str, device: torch.device) -> None
         assert compiled is not None
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            """A CUDA graph's next run overwrites its outputs, and fakes and logits are kept for longer."""
+            """Copy the outputs: the next run of a CUDA graph overwrites them, but fakes and logits are used for longer."""
             return tree_map_only(Tensor, torch.clone, compiled(*args, **kwargs))
 
         network._compiled_call_impl = call

@@ -87,7 +87,7 @@ def _check(overrides: Sequence[str]) -> None:
         if root == "hydra" and each.key_or_group != "hydra.searchpath":
             raise UserError(
                 "config.hydra_setting_from_python",
-                f"{each.input_line} has no effect from Python; of Hydra's own settings, only hydra.searchpath has one",
+                f"{each.input_line} cannot be set from Python; remove it (hydra.searchpath is the only setting of Hydra that can)",
             )
 
 
@@ -98,7 +98,7 @@ def _explained(stopped: SystemExit) -> BaseException:
     if stopped.code == TIME_LIMIT_EXIT_CODE:
         return UserError(
             "training.time_limit_reached",
-            "time_limit was reached before the budget; the last line of the training says how to resume",
+            "time_limit was reached before the training was complete; its last line of output shows how to resume",
         )
     if isinstance(stopped.code, int) and stopped.code > 128:
         return stopped  # a signal asked the whole process to leave

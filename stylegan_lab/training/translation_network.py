@@ -42,7 +42,7 @@ def required_size(module: BaseModel) -> tuple[int, int]:
 def find_translation_network(
     module: BaseModel, translate: Callable[[Tensor], Tensor], channels: int = 3
 ) -> TranslationNetwork | None:
-    """The network of a model whose `translate` is one call of it. None if it does more than that, such as several steps."""
+    """Return the network of a model whose `translate` calls it exactly once, or None if `translate` does more than that."""
     multiple, smallest = required_size(module)
     side = max(smallest, -(-PROBE_SIZE // multiple) * multiple)
     probe = torch.rand(1, channels, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1

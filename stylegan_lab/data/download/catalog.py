@@ -52,7 +52,7 @@ class PaperDataset:
 
     @property
     def limits(self) -> ExtractionLimits:
-        """For its archive: a multiple of the images that it is known to hold."""
+        """Limits for extracting the archive; the number of entries depends on the known number of images."""
         entries = 1000 + ENTRIES_PER_IMAGE * self.num_images if self.num_images else ENTRIES_OF_UNKNOWN
         return ExtractionLimits(entries=entries)
 

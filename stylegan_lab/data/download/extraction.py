@@ -80,7 +80,8 @@ def gunzip(archive: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise UserError(
             "download.archive_too_large",
-            f"{archive} expands to more than the {limit:,} bytes that are expected; it was not extracted",
+            f"{archive} expands to more than the {limit:,} bytes that are expected, so it was not extracted; "
+            "delete it and download it again",
         )
     return content
 
@@ -156,7 +157,7 @@ class _EntryChecks:
         if self.entries > self.limits.entries:
             raise UserError(
                 "download.archive_too_large",
-                f"{self.archive} has more than {self.limits.entries:,} entries; it was not extracted",
+                f"{self.archive} has more than {self.limits.entries:,} entries, so it was not extracted; check where it comes from",
             )
         parts = self._parts(name)
         for end in range(1, len(parts) + is_folder):
@@ -178,7 +179,8 @@ class _EntryChecks:
         if self.bytes > limit:
             raise UserError(
                 "download.archive_too_large",
-                f"{self.archive} expands to more than {limit:,} bytes, probably an archive bomb; it was not extracted",
+                f"{self.archive} expands to more than {limit:,} bytes, so it was not extracted; it is probably an archive bomb, "
+                "so check where it comes from",
             )
 
     def _parts(self, name: str) -> list[str]:

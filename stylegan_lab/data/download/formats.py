@@ -183,7 +183,7 @@ def _mnist_splits(files: list[Path], root: Path) -> Mapping[str, WriteSplit]:
         if missing := [kind for kind in ("images", "labels") if (split, kind) not in named]:
             raise UserError(
                 "data.file_missing",
-                f"{root} has no {split}-{missing[0]}-idx{1 if missing == ['labels'] else 3}-ubyte.gz",
+                f"{root} has no {split}-{missing[0]}-idx{1 if missing == ['labels'] else 3}-ubyte.gz; download it again",
             )
         write = partial(write_digits, named[split, "images"], named[split, "labels"])
         splits["train" if split == "train" else "test"] = write

@@ -92,7 +92,7 @@ def _list_files(root: Path) -> tuple[list[Path], list[Path]]:
         details = "".join(f"; {issue.message}" for issue in find_other_files(root, others))
         raise UserError(
             "data.no_images",
-            f"{display_name(root)} holds no images ({', '.join(sorted(SUFFIXES))}){display_name(details)}",
+            f"{display_name(root)} contains no images ({', '.join(sorted(SUFFIXES))}){display_name(details)}",
         )
     return images, others
 

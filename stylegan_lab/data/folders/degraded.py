@@ -61,7 +61,7 @@ class DegradedFolderDataModule(FolderDataModule):
         if self.factor > 1 and not self.restore:
             raise UserError(
                 "data.restore_needed",
-                "data.restore=false: degrade makes images smaller, and no model maps large images to smaller ones; "
+                "data.restore=false needs degraded images of the original size, but degrade makes them smaller; "
                 "set data.restore=true, or degrade.downscale.keep_size=true",
             )
 

@@ -293,13 +293,14 @@ class FolderDataModule(ImageDataModule):
             left = [[path for path in domain if path not in bad] for domain in domains]
         if not all(left):
             raise UserError(
-                "data.no_readable_images", f"{self.tree.name} has no readable image left in one of its domains"
+                "data.no_readable_images",
+                f"{self.tree.name} has no readable image left in one of its domains; repair some of its images, or add others",
             )
         return left
 
 
 def raise_together(*checks: Callable[[], None], faults: Sequence[UserError] = ()) -> None:
-    """Run all checks, so that everything that is wrong can be corrected at once. `faults` are known already."""
+    """Run all checks and raise one error for all problems found. `faults` are problems known before."""
     found = list(faults)
     for check in checks:
         try:

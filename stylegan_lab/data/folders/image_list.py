@@ -23,7 +23,7 @@ class PixelBlocks(Protocol):
 
 
 class ImageList:
-    """Each block is one image, or the two halves of a side-by-side pair."""
+    """Images of one domain by their index: each is one image, or the two halves of a side-by-side pair."""
 
     def __init__(self, paths: Sequence[Path], reading: ImageReading) -> None:
         self.paths, self.reading = list(paths), reading
@@ -60,7 +60,7 @@ class ImagePairs:
 
 
 class BadFileReplacingImages:
-    """Replaces a block that can no longer be read by the next one, with one message per process and block."""
+    """Replaces images that can no longer be read by the next ones, and prints one message per process and image."""
 
     def __init__(self, blocks: PixelBlocks) -> None:
         self.blocks = blocks
@@ -79,4 +79,7 @@ class BadFileReplacingImages:
                     self.skipped.add(position)
                     total = f"{len(self.skipped)} so far, other images are used instead"
                     print(f"skipped    {error}; {total}", file=sys.stderr)
-        raise UserError("data.no_readable_images", f"none of the {len(self)} images can be read")
+        raise UserError(
+            "data.no_readable_images",
+            f"none of the {len(self)} images can be read; check them with stylegan-lab data check",
+        )

@@ -70,7 +70,7 @@ def pair_name_issues(parts: Sequence[LayoutPart]) -> Iterator[DataIssue]:
 def pair_issues(
     pairs: Sequence[tuple[Path, Path]], missing: Sequence[IssueItem], probes: Probes
 ) -> Iterator[DataIssue]:
-    """Issues of pairs. `missing` are the images without a counterpart."""
+    """Yield the issues of image pairs: images without a counterpart (`missing`), different shapes, and identical images."""
     advice = "without a counterpart; give both images of a pair the same name, or remove the image"
     yield from _issue("missing_pairs", True, missing, "image", advice)
     readable = [
@@ -108,7 +108,7 @@ def single_pair_issues(parts: Sequence[LayoutPart], probes: Probes) -> Iterator[
 
 
 def split_issues(parts_by_name: Mapping[str, Sequence[LayoutPart]]) -> Iterator[DataIssue]:
-    """Domains of which training cannot hold images out, by the rules that training itself splits by."""
+    """Yield an issue for each domain that has too few images to be split, by the rules of training."""
     for name, parts in parts_by_name.items():
         try:
             SplitSettings().split(parts, name, {path: path for part in parts for path in part.files})

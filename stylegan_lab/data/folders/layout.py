@@ -109,7 +109,7 @@ def parse_image_path(path: Path) -> ImageLocation:
 
 
 def matched_pairs(parts: Sequence[LayoutPart]) -> Iterator[tuple[str, tuple[Path | None, Path | None]]]:
-    """(split, (a, b)) for two domains, matched by name without suffix. A missing counterpart is None."""
+    """Yield the split and the pair (a, b) of two domains, matched by name without suffix. A missing counterpart is None."""
     a, b = dict.fromkeys(part.domain for part in parts if part.domain)
     for split in dict.fromkeys(part.split for part in parts):
         here = {part.domain: {_stem(path): path for path in part.files} for part in parts if part.split == split}

@@ -147,7 +147,7 @@ class PairedFoldersDataModule(FolderDataModule):
         )
 
     def check_sizes(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
-        """Resizing would hide that two images of a pair show different parts."""
+        """Refuse pairs with different aspect ratios: resizing would hide that the images show different parts of a scene."""
         self._check_halves(sizes)
         odd = []
         for domains in self.files.values():
@@ -160,7 +160,7 @@ class PairedFoldersDataModule(FolderDataModule):
             more = f", and {len(odd) - 3:,} more pairs" if len(odd) > 3 else ""
             raise UserError(
                 "data.pair_aspects_differ",
-                f"{len(odd):,} pair{'s' * (len(odd) > 1)} of different aspect ratios: {'; '.join(odd[:3])}{more}. "
+                f"{len(odd):,} pair{'s' * (len(odd) > 1)} with images of different aspect ratios: {'; '.join(odd[:3])}{more}. "
                 "The two images of a pair must show the same part of the same scene; crop them in the same way",
             )
 

@@ -23,7 +23,10 @@ VERSION = 1  # increase when the same file gives other pixels, so that caches ar
 
 @dataclass(frozen=True)
 class ImageReading:
-    """`halves`: 0 reads one image; 1 the left half, then the right half; -1 the right half, then the left half."""
+    """How an image file is read: its resizing, channels, bit depth and halves.
+
+    With `halves` = 0 the file is one image. With 1 it gives the left half and then the right half, with -1 the reverse.
+    """
 
     resize: ResizePolicy
     channels: int = 3

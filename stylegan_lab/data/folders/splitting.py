@@ -92,7 +92,7 @@ def split_by_lists(
             if split_of.setdefault(path, split) != split:
                 raise UserError(
                     "data.image_in_two_lists",
-                    f"{display_name(path)} is in data.{split_of[path]}_list and in data.{split}_list",
+                    f"{display_name(path)} is in data.{split_of[path]}_list and in data.{split}_list; remove it from one of them",
                 )
     rest = next((split for split in ("train", "test") if split not in lists), None)
     return {split: [path for path in names if split_of.get(path, rest) == split] for split in SPLITS}
@@ -130,7 +130,8 @@ class SplitSettings:
         if sum(self.fractions.values()) >= 1:
             both = "data.val_fraction and data.test_fraction"
             raise UserError(
-                "data.fractions_too_large", f"{both} leave nothing for training; together they must be below 1"
+                "data.fractions_too_large",
+                f"{both} leave no images for training; set them so that their sum is below 1",
             )
 
     def split(
@@ -156,7 +157,10 @@ class SplitSettings:
 
 def _filled(splits: Mapping[str, list[Path]], name: str, how: str) -> tuple[dict[str, list[Path]], str]:
     if not splits.get("train"):
-        raise UserError("data.no_training_images", f"{name} has no images for training: all are held out ({how})")
+        raise UserError(
+            "data.no_training_images",
+            f"{name} has no images for training: all are held out ({how}); leave some for training",
+        )
     train, val, test = (splits.get(split, []) for split in SPLITS)
     if not val and not test:
         how += "; val and test use training images"

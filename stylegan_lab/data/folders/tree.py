@@ -27,7 +27,7 @@ class FolderTree:
             found = [folder] if folder.is_file() else images_below(folder)
             if not found:
                 raise UserError(
-                    "data.no_images", f"{display_name(folder)} holds no images ({', '.join(sorted(SUFFIXES))})"
+                    "data.no_images", f"{display_name(folder)} contains no images ({', '.join(sorted(SUFFIXES))})"
                 )
             self.files |= {top / (path.name if path == folder else path.relative_to(folder)): path for path in found}
         self.num_read = 0

@@ -27,8 +27,11 @@ class WorkerLost(NamedTuple):
 def map_in_workers(
     function: Callable[[Task], Result], tasks: Sequence[Task], num_workers: int, timeout: float
 ) -> Iterator[tuple[int, Result | WorkerLost]]:
-    """(index, result) of each task in the order of completion. A task whose worker died, or took longer than `timeout` seconds,
-    gives WorkerLost; the worker is replaced, and its other tasks are redistributed."""
+    """Yield the index and the result of each task, in the order of completion.
+
+    A task whose worker died, or took longer than `timeout` seconds, gives WorkerLost; the worker is replaced, and its other
+    tasks are redistributed.
+    """
     waiting = deque(enumerate(tasks))
     workers = [_Worker(function) for _ in range(min(num_workers, len(tasks)))]
     try:

@@ -180,7 +180,8 @@ class SuperResolutionScenesDataModule(PairedScenesDataModule):
         check_at_least("data.factor", self.factor, 2)
         if self.size % self.factor:
             raise UserError(
-                "data.size_not_divisible", f"data.size={self.size} is not a multiple of data.factor={self.factor}"
+                "data.size_not_divisible",
+                f"data.size={self.size} is not a multiple of data.factor={self.factor}; change one of them",
             )
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:

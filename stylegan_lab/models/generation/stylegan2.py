@@ -94,7 +94,7 @@ class StyleGAN2(GenerativeModel):
 
     @property
     def compilable_networks(self) -> Sequence[nn.Module]:
-        """Of the generator only the mapping network: path length regularization differentiates the synthesis twice."""
+        """The networks to compile. Of the generator only the mapping network: path length needs second derivatives of the rest."""
         return [self.generator.mapping, *(each for each in super().compilable_networks if each is not self.generator)]
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> None:

@@ -55,7 +55,7 @@ class AdaIN(BaseModel):
         if side * 2**n_upsample != PROBE_SIZE:
             raise UserError(
                 "model.network_mismatch",
-                f"features: the encoder turns {PROBE_SIZE} pixels into {side}, which the decoder cannot undo by doubling; "
+                f"features: the encoder reduces a side of {PROBE_SIZE} pixels to {side}, but the decoder can only double sides; "
                 "use features=vgg19_adain, vgg16, or untrained",
             )
         self.generator = generator(in_channels=channels, n_upsample=n_upsample)

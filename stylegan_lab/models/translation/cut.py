@@ -150,7 +150,7 @@ def _nce_layers(generator: nn.Module, setting: Sequence[int] | None) -> list[int
     if not isinstance(chain, nn.Sequential) or not hasattr(generator, "nce_layers"):
         raise UserError(
             "model.network_mismatch",
-            f"model=cut needs a generator that is a sequence of layers, and {type(generator).__name__} is not; "
+            f"model=cut reads features between the layers of its generator, which {type(generator).__name__} does not allow; "
             "use generator=resnet9, resnet6 or resnet_small",
         )
     layers = list(dict.fromkeys(setting if setting is not None else generator.nce_layers))  # type: ignore[arg-type]

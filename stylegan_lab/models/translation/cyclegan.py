@@ -85,7 +85,7 @@ class CycleGAN(AdversarialModel):
         self.optimize_discriminators(self.discriminators, self.discriminator_losses, a, b, pooled_a, pooled_b)
 
     def generator_losses(self, a: Tensor, b: Tensor) -> Iterator[Losses]:
-        """A cycle or an identity loss at a time: the same gradients as for all at once, in the memory of one cycle."""
+        """Yield one cycle or identity loss at a time. The gradients are the same, but only one graph is in memory at a time."""
         yield self._cycle_losses("a", a, self.a_to_b(a), self.b_to_a, self.discriminator_b, real=b)
         yield self._cycle_losses("b", b, self.b_to_a(b), self.a_to_b, self.discriminator_a, real=a)
         if (weight := self.cycle_weight * self.identity_weight) > 0:

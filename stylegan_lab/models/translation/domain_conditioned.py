@@ -51,8 +51,8 @@ class DomainConditionedModel(AdversarialModel):
         except TypeError:
             raise UserError(
                 "model.network_mismatch",
-                "a model between many domains needs a generator that takes condition_channels, and this one does not; "
-                "use generator=stargan2, or one of the resnet and unet family",
+                "this model translates between several domains, so its generator needs a parameter condition_channels, which it "
+                "does not have; use generator=stargan2, or a resnet or unet generator",
             ) from None
 
     def conditioned_discriminator(self, label: Tensor) -> Discriminator:

@@ -35,7 +35,7 @@ class BridgeStep(NamedTuple):
     fake2: Tensor
 
     def pairs(self) -> tuple[Tensor, Tensor]:
-        """(x_t, prediction) of both source images."""
+        """Return x_t and the prediction, concatenated along the channels, for each of the two source images."""
         return torch.cat([self.noisy, self.fake], dim=1), torch.cat([self.noisy2, self.fake2], dim=1)
 
 

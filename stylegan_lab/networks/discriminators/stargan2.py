@@ -87,7 +87,7 @@ def _label_channels(image_channels: int, data_channels: int, domains: Sequence[s
     if label_channels not in (0, len(domains)):
         raise UserError(
             "model.network_mismatch",
-            f"this discriminator has one logit for each of {len(domains)} domains, but its input has {label_channels} channels "
-            "in addition to the image; use it with model=stargan2 or model=multidomain, or give discriminator=patch",
+            f"this discriminator has one output for each of {len(domains)} domains, but this model adds {label_channels} "
+            "channels to its images; use model=stargan2 or model=multidomain, or set discriminator=patch",
         )
     return label_channels

@@ -12,7 +12,10 @@ from stylegan_lab.precision import to_float32
 def forward_with_features(
     layers: nn.Sequential, x: Tensor, indices: Sequence[int], to_the_end: bool = False
 ) -> tuple[Tensor, list[Tensor]]:
-    """The outputs of the last layer that was computed, which is the last index unless `to_the_end`, and of those at `indices`."""
+    """Return the output of the last computed layer, and the outputs at `indices`.
+
+    Layers after the last index are computed only with `to_the_end`.
+    """
     features = {}
     for index in range(len(layers) if to_the_end else max(indices) + 1):
         x = layers[index](x)

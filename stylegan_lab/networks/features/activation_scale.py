@@ -43,7 +43,8 @@ def _mean_activation(maps: Tensor, index: int) -> float:
     if not 0 < mean < float("inf"):
         raise UserError(
             "weights.damaged",
-            f"features.weights: the mean activation after features.{index} is {mean}; the weights are damaged",
+            f"features.weights: the mean activation after features.{index} is {mean}, so the weights are damaged; "
+            "give another file",
         )
     return mean
 

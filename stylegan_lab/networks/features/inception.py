@@ -40,10 +40,11 @@ class InceptionConv(nn.Module):
 
 
 class InceptionBlock(nn.Module):
-    """Concatenates a pool and branches, which are chains of convolutions, given by their channels and kernel size.
+    """Concatenates the outputs of a pooling layer and of several branches, each a chain of convolutions.
 
-    Two kernel sizes fork the end of a branch. A 1x1 convolution to `pool_channels` follows the pool; without it the block
-    downsamples, and the last convolutions and the pool have a stride of 2.
+    Each convolution is given by its channels and kernel size, such as (64, "5x5"). Two kernel sizes, as in "1x3 3x1", stand for
+    two parallel convolutions whose outputs are concatenated. A 1x1 convolution to `pool_channels` follows the pooling; without
+    it the block downsamples, and the last convolutions and the pooling have a stride of 2.
     """
 
     def __init__(

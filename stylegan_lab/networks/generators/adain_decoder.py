@@ -27,8 +27,8 @@ class AdaINDecoder(nn.Module):
         if not 1 <= n_upsample < len(STAGES):
             raise UserError(
                 "model.network_mismatch",
-                f"generator=adain_decoder mirrors an encoder that halves the image one to {len(STAGES) - 1} times, but the layers "
-                f"of this one halve it {n_upsample} times; give features=vgg19_adain or untrained, or remove the deepest layers "
+                f"generator=adain_decoder inverts an encoder that halves the image 1 to {len(STAGES) - 1} times, but the layers "
+                f"of this encoder halve it {n_upsample} times; set features=vgg19_adain or untrained, or remove the deepest layers "
                 "from features.style",
             )
         check_at_least("generator.width", width, 0.01)

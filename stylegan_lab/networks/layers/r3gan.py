@@ -121,6 +121,7 @@ def stage_widths(
         if expanded % min(group_size, expanded):
             raise UserError(
                 "network.group_size_mismatch",
-                f"{role}.group_size={group_size} does not divide the {expanded} channels of a block",
+                f"{role}.group_size={group_size} does not divide the {expanded} channels of a block; "
+                f"set another {role}.group_size or {role}.channels",
             )
     return widths

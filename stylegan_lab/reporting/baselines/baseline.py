@@ -163,7 +163,8 @@ LATER_GENERATOR_SETTINGS = {
 
 
 def settings_fingerprint(baseline: Baseline) -> str:
-    """Of the composed config without settings that do not affect the scores, and of the EMA, whose weights are evaluated.
+    """Return a hash of the composed config, without the settings that do not affect the scores but with those of the EMA.
+
     Interpolations are kept as written: their values can depend on the machine."""
     try:
         composed = compose_baseline(baseline, baseline.seeds[0])

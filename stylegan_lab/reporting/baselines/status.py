@@ -51,7 +51,7 @@ def baseline_status(baseline: Baseline, results: Sequence[BaselineResult], why_n
 
 
 def why_not_run(baseline: Baseline, why_outdated: str) -> str:
-    """The reason that holds on any machine; empty if there is none."""
+    """Return why a baseline cannot be run, whatever the machine, or an empty text."""
     if not baseline.metrics:
         return "the paper reports no score"
     requires = f"requires {', '.join(baseline.requires)}" if baseline.requires else ""
@@ -59,7 +59,7 @@ def why_not_run(baseline: Baseline, why_outdated: str) -> str:
 
 
 def baselines_as_text(statuses: Sequence[BaselineStatus]) -> str:
-    """For a terminal: the reasons follow below the table."""
+    """Return a table of baselines for the terminal, followed by the reasons of those that were not reproduced."""
     rows = [list(HEADER), *(row for each in statuses for row in _rows(each, each.status))]
     reasons = [f"{each.baseline.name}: {each}" for each in statuses if each.reason]
     return "\n".join([*format_table(rows), *reasons])
