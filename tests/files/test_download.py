@@ -67,7 +67,7 @@ def test_a_file_arrives_whole_and_is_fetched_once(server: Server) -> None:
 )
 def test_each_trouble_is_named_and_leaves_nothing(behaviour: Any, code: str, named: str, server: Server) -> None:
     url = server.add_file("/file.zip", DATA, behaviour)
-    with refused(code, url, named, f"put it at {TARGET}"):
+    with refused(code, url, named, str(TARGET)):
         download([url], TARGET, SHA256)
     assert files_in_folder() == []
 
@@ -118,7 +118,7 @@ def test_a_part_of_another_version_is_not_gone_on_with(server: Server) -> None:
 
 def test_a_part_that_nothing_vouches_for_is_not_kept(server: Server) -> None:
     url = server.add_file("/file.zip", DATA, truncated_response(70_000, tag=""))
-    with refused("download.interrupted", url, f"put it at {TARGET}"):
+    with refused("download.interrupted", url, str(TARGET)):
         download([url], TARGET)
     assert files_in_folder() == []
 
@@ -169,7 +169,7 @@ def test_more_than_is_expected_is_not_taken(server: Server) -> None:
 @pytest.mark.parametrize("expected", [SHA256, ExpectedChecksum(md5=hashlib.md5(DATA).hexdigest())])
 def test_wrong_bytes_of_the_right_length_leave_nothing(expected: ExpectedChecksum, server: Server) -> None:
     url = server.add_file("/file.zip", DATA[::-1])
-    with refused("download.checksum_mismatch", url, f"put it at {TARGET}"):
+    with refused("download.checksum_mismatch", url, str(TARGET)):
         download([url], TARGET, expected)
     assert files_in_folder() == []
 
