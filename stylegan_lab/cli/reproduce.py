@@ -57,7 +57,8 @@ def main(options: Namespace) -> int:
     if options.run:
         if len(baselines) > 1:
             raise UserError(
-                "baseline.several_names", f"--run records one run for one baseline; give only one of {', '.join(names)}"
+                "baseline.several_names",
+                f"--run can record a run for one baseline only; give only one of {', '.join(names)}",
             )
         record_run(baselines[0], find_run(options.run)[0], results)
         statuses = [recorded_status(baselines[0], results)]
@@ -178,11 +179,11 @@ def check_batch(baseline: Baseline, ranks: int, each: int) -> None:
     asked = world_size(config) * config.data.get("batch_size", 1)
     if ranks * each != asked:
         size = f"set data.batch_size={asked // ranks}"
-        fitting = "choose a number of devices that divides it" if asked % ranks else size
+        fitting = f"choose a number of devices that divides {asked}" if asked % ranks else size
         raise UserError(
             "baseline.other_batch_size",
-            f"{ranks} x {each} samples (devices x data.batch_size) are not the batch of {baseline.name}, which has {asked}; "
-            f"{fitting}",
+            f"the global batch is {ranks} x {each} samples (devices x data.batch_size), but a step of {baseline.name} sees "
+            f"{asked}; {fitting}",
         )
 
 

@@ -167,7 +167,8 @@ def _allowed(where: str, target: str, trusted: set[str]) -> Any:
     why = f"{setting} is not allowed to be built from a config"
     if package == HOME:
         raise UserError(
-            "security.not_buildable", f"{why}; only classes of {', '.join(f'{HOME}.{part}' for part in BUILT_FROM)} are"
+            "security.not_buildable",
+            f"{why}; of this package, only the classes in {', '.join(f'{HOME}.{part}' for part in BUILT_FROM)} are allowed",
         )
     raise UserError(
         "security.untrusted_package", f"{why}. If it is your own code, trust its package: trust=[{package}]"

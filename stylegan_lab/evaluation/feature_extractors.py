@@ -75,7 +75,7 @@ MAX_CACHED_SETS = 8  # in memory, per extractor
 
 
 def tensorflow_resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize bilinearly as the graph of 2015 does: pixel i is read at i * old / new, without half a pixel's shift."""
+    """Resize bilinearly as TensorFlow 1 does: output pixel i is read at i * old / new, without a shift by half a pixel."""
     for dim, new in zip((-2, -1), size, strict=True):
         old = images.shape[dim]
         positions = torch.arange(new, device=images.device, dtype=images.dtype) * (old / new)
@@ -126,7 +126,7 @@ class MetricFeatures:
         self._in_memory(content_hash(images), lambda: FeatureSet(vectors))
 
     def cached(self, images: ImageSet) -> FeatureSet:
-        """Return the features of images that are used again, such as the real ones: cached on disk too."""
+        """Return the features, cached in memory and on disk. For images that later runs use again, such as real images."""
         return self.cached_by_hash(content_hash(images), lambda: self.extract(images.split(BATCH)))
 
     def cached_by_hash(self, content: str, extract: Callable[[], FeatureSet]) -> FeatureSet:

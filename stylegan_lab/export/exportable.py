@@ -132,7 +132,8 @@ def _side(name: str, multiple: int, smallest: int) -> Any:
 
 
 class NetworkWithCondition(nn.Module):
-    """A network with its condition, without dropout. Batch norms that use the statistics of each image become group norms."""
+    """A copy of a network without dropout, which appends its condition, if it has one, to each image. Batch norms that use the
+    statistics of each image become group norms."""
 
     condition: Tensor | None
 

@@ -49,7 +49,7 @@ def make_writable(folder: Path) -> None:
 
 
 def check_writable(option: str, path: Path) -> None:
-    """Refuse a path that cannot be written, before the work whose result goes there is done."""
+    """Refuse a path that cannot be written. Called before long work, whose result would otherwise be lost at its end."""
     if path.is_dir():
         raise UserError(
             "cli.output_is_folder",

@@ -63,7 +63,7 @@ def _read_npz(path: Path) -> Mapping[str, Any]:
     except Exception as error:  # zipfile, NumPy and torch raise many kinds
         raise UserError(
             "weights.unreadable",
-            f"{path} cannot be read as weights: it is damaged, or holds more than arrays of numbers",
+            f"{path} cannot be read as weights: it is damaged, or contains objects other than arrays of numbers",
         ) from error
 
 

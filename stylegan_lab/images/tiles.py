@@ -20,7 +20,8 @@ def apply_in_tiles(
     """Yield the output (1, C, rows, W) from top to bottom. `read(top, bottom, left, right)` returns that part of the input.
 
     Weights rise linearly across an overlap, so there is no edge where two tiles meet. Outputs may be a multiple of the input's
-    size. A function of `overlap` / 2 pixels around each pixel, or fewer, is given what it depends on nearly everywhere.
+    size. If an output pixel depends on the input up to `overlap` / 2 pixels away, the tile with the larger weight at this pixel
+    contains all of this input.
     """
     carried: Tensor | None = None  # the weighted rows that the next band of tiles overlaps
     bands = tile_ranges(height, tile_size, overlap)

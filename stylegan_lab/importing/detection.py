@@ -96,5 +96,7 @@ def _nothing_found(contents: Mapping[str, Any]) -> UserError:
         "ResNet and U-Net generators (CycleGAN, pix2pix, CUT), fast style transfer networks, StyleGAN2 (ada) and R3GAN"
     )
     beginning = ", ".join(names[:4])
-    message = f"no known architecture has these {len(names)} tensors ({beginning}, ...); known are {known}"
+    message = (
+        f"no known architecture has these {len(names)} tensors ({beginning}, ...); the known architectures are {known}"
+    )
     return UserError("import.unknown_architecture", message)

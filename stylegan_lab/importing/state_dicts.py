@@ -13,7 +13,8 @@ COMPILED = "_orig_mod."
 
 
 def state_dicts(contents: Mapping[str, Any]) -> dict[str, dict[str, Tensor]]:
-    """Every dict of tensors below, by the path of its keys, the outermost first. The tensors are in float32."""
+    """Every dict of tensors in `contents`, at any level down to MAX_DEPTH, by its dotted path of keys. A dict comes before the
+    dicts inside it. The tensors are converted to float32."""
     return dict(_state_dicts(contents, "", 0))
 
 

@@ -110,8 +110,11 @@ class BaseModel(L.LightningModule):
 
     @property
     def compilable_networks(self) -> Sequence[nn.Module]:
-        """The networks that `compile=true` compiles: those of all players. torch.compile cannot differentiate twice, so a
-        model leaves out those of which a loss takes the gradient of a gradient, and names parts that it calls one by one."""
+        """The networks that `compile=true` compiles: those of all players, unless a model overrides this.
+
+        torch.compile does not support second derivatives, so a model leaves out networks that need them, such as
+        discriminators with a gradient penalty. Of a network whose layers it calls one by one, it returns parts instead.
+        """
         return [network for player in self._players for network in player.networks]
 
     def configure_optimizers(self) -> list[OptimizerLRSchedulerConfig]:

@@ -34,5 +34,5 @@ class ImagePool:
         self.images = list(state)
 
     def to(self, device: torch.device) -> None:
-        """Move the images that were restored to the device of the training."""
+        """Move the images to the training device, after `restore` has loaded them from a checkpoint."""
         self.images = [image.to(device) for image in self.images]

@@ -58,7 +58,7 @@ class RunRecord:
 
 
 def sample_grids(folder: Path) -> dict[int, Path]:
-    """The sample grids of the run in a folder by iteration, in order."""
+    """The sample grids of a run by iteration, in ascending order. `folder` is the run's."""
     found = {int(path.stem): path for path in (folder / "samples").glob("*.png") if path.stem.isdigit()}
     return dict(sorted(found.items()))
 

@@ -55,8 +55,8 @@ def scores_by_name(evaluation: Json) -> dict[str, ProtocolScore]:
 
 
 def reference_scores(evaluation: Json) -> dict[str, float]:
-    """Scores reached without a model: by the inputs of a translation, by training images for a generator, or, if generated
-    images are compared with the training set, by the held-out images."""
+    """Scores that need no model, to compare with those of the model. A translation is compared with its untranslated inputs,
+    and a generator with training images, or with held-out images if its scores are measured on the training set."""
     scores = evaluation.get("untranslated") or evaluation.get("training") or evaluation.get("held_out") or {}
     return {name: float(value) for name, value in scores.items() if isinstance(value, int | float) and value == value}
 

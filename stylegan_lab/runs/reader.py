@@ -117,7 +117,7 @@ def read_overrides(run: Run) -> list[str]:
 
 
 def read_environment(run: Run) -> dict[str, Any]:
-    """Versions, hardware, number of processes, and the commit of the code of every session, the latest last."""
+    """The recorded versions, hardware and number of processes, and the commits of the code, one for each session in order."""
     environment: dict[str, Any] = json.loads(read_text(run, "environment.json"))
     return environment
 

@@ -145,7 +145,7 @@ class Run:
 
 
 def new_run(parent: Path, prefix: str = "") -> Run:
-    """A new folder below `parent`, also when several runs start in the same second."""
+    """Make a new folder below `parent`. Its name is unique even if several runs start in the same second."""
     while True:
         folder = parent / f"{prefix}{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         try:

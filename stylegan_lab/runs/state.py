@@ -54,7 +54,7 @@ class RunState:
         return replace(self, status="running", budget=budget, iteration=iteration, sessions=[*self.sessions, session])
 
     def update_session(self, **changes: Any) -> "RunState":
-        """The state with changes to the latest session, whose last iteration is the run's."""
+        """The state with changes to the latest session. The run's iteration is set to the last iteration of this session."""
         session = replace(self.sessions[-1], **changes)
         return replace(self, iteration=session.last_iteration, sessions=[*self.sessions[:-1], session])
 

@@ -20,7 +20,7 @@ MAX_SAMPLES = 12  # points with images, the best first
 
 @dataclass(frozen=True)
 class PointSamples:
-    """The last image of the first trial of a point that has one."""
+    """The image that represents a point: the last one of its first trial that has images."""
 
     trial: Trial
     label: str

@@ -233,7 +233,7 @@ def check_monitor(
             setting = f"callbacks.checkpointing.higher_is_better={str(direction == 'higher').lower()}"
             raise UserError(
                 "checkpoint.monitor_direction",
-                f"callbacks.checkpointing.monitor={monitor} is better {direction}; set {setting}",
+                f"callbacks.checkpointing.monitor={monitor} is better when {direction}; set {setting}",
             )
 
 

@@ -192,7 +192,7 @@ def _newest_intact_for_all_ranks(run: Run) -> Path | None:
 
 
 def check_config_unchanged(run: Run, config: dict[str, Any]) -> None:
-    """Refuse, by name, every setting that would make it another experiment."""
+    """Refuse to resume with changed settings that would make the run another experiment, and name them."""
     _check_batch(run, recorded_config(run), config)
     if changed := settings_that_differ(run, config, RESUME_MAY_CHANGE):
         raise UserError(

@@ -182,7 +182,7 @@ class StyleGAN2(GenerativeModel):
 
 
 def mix_styles(styles: Tensor, others: Tensor, crossing: int) -> Tensor:
-    """The first `crossing` layers of `styles` and the others of `others`."""
+    """Take the first `crossing` layers from `styles`, and the remaining layers from `others`."""
     return torch.cat([styles[:, :crossing], others[:, crossing:]], dim=1)
 
 

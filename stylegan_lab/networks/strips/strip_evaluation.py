@@ -89,7 +89,7 @@ class StripNetwork:
 
         Args:
             read_input: Returns rows of the input (1, C, rows, W).
-            on_strip: Called after each strip with the number of all of them.
+            on_strip: Called after each strip, with the total number of strips.
         """
         self.read_input = read_input
         passes = [node for node in self.nodes if node in self.stored or self._needs_moments_of(node)]

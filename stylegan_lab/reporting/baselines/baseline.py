@@ -53,7 +53,7 @@ class ExpectedScore:
     direction: Direction
 
     def is_reached(self, score: float) -> bool:
-        """Whether a score is worse than expected by no more than the tolerance."""
+        """Whether a score is at least as good as expected, or worse by at most the tolerance."""
         return self.improvement(score) >= -self.tolerance
 
     def improvement(self, score: float) -> float:
@@ -163,9 +163,10 @@ LATER_GENERATOR_SETTINGS = {
 
 
 def settings_fingerprint(baseline: Baseline) -> str:
-    """Return a hash of the composed config, without the settings that do not affect the scores but with those of the EMA.
+    """Return a hash of the composed config without the settings that do not affect the scores.
 
-    Interpolations are kept as written: their values can depend on the machine."""
+    The settings of callbacks are left out too, except those of the EMA. Interpolations are kept as written: their values
+    can depend on the machine."""
     try:
         composed = compose_baseline(baseline, baseline.seeds[0])
     except (HydraException, OmegaConfBaseException) as error:

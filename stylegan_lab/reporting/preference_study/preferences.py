@@ -54,7 +54,8 @@ class Preferences:
 
 
 def compute_preferences(votes: Sequence[Vote], row_of: Mapping[str, int], num_rows: int) -> Preferences:
-    """`row_of` maps the id of a run to its row."""
+    """Compute the win rate and strength of each row of runs. `row_of` maps the id of a run to its row; votes about other runs,
+    or about two runs of one row, are ignored."""
     wins = [[0.0] * num_rows for _ in range(num_rows)]
     known = [vote for vote in votes if vote.first in row_of and vote.second in row_of]
     counted = [vote for vote in known if row_of[vote.first] != row_of[vote.second]]

@@ -76,7 +76,7 @@ def sample_questions(
     groups: Sequence[Sequence[int]], cells: Sequence[CellPosition], num_questions: int, rng: random.Random
 ) -> list[PreferenceQuestion]:
     """The same number of questions for each pair of groups. The runs of a group occur equally often, cells are drawn without
-    repetition, and each group is shown on the left half of the time."""
+    repetition, and each group of a pair is on the left in half of the questions."""
     pairs = list(combinations(groups, 2))
     per_pair = max(1, num_questions // len(pairs))
     questions = [

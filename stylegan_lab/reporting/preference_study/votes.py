@@ -35,7 +35,8 @@ def read_votes(paths: Sequence[Path]) -> list[Vote]:
         if contents["page"] not in keys:
             raise UserError(
                 "preference_study.key_missing",
-                f"{path}: the key of its page (PAGE.key.json) is not in its folder; put it there or pass it to --votes too",
+                f"{path} needs the key of the page that was voted on (PAGE.key.json), which is not in the same folder; put it "
+                "there, or pass it to --votes too",
             )
         session = contents.get("session") or contents["voter"]
         for answer in contents["votes"]:
