@@ -356,7 +356,7 @@ def test_what_cannot_go_on_is_answered_with_a_sentence(capsys: pytest.CaptureFix
     for overrides, code, *named in [
         (["resume="], "resume.empty", "resume="),
         (["resume=one", "output_dir=two"], "resume.other_folder", "resume=one", "output_dir=two"),
-        (["resume=one", "seed=3", "dry_run=true"], "resume.settings_changed", "resume=one", "seed=3 (was 0)"),
+        (["resume=one", "seed=3", "dry_run=true"], "resume.settings_changed", "one", "seed=3 (was 0)"),
         (["resume=one", "callbacks.ema=null"], "resume.settings_changed", "callbacks.ema"),
         (["resume=one", "optimizer.lr=1"], "resume.settings_changed", "optimizer.lr=1 (was 0.0002)"),
         (["resume=one", "data.batch_size=4"], "resume.batch_changed", "data.batch_size", "1 x 2 samples"),

