@@ -1,4 +1,5 @@
-"""Warnings of GAN failures that no NaN reveals: a discriminator that wins, or a generator whose modes collapse."""
+"""Warnings of GAN failures that cause no NaN: the discriminator overpowers the generator, or the generator collapses to few
+modes."""
 
 from collections import defaultdict, deque
 from typing import Any, ClassVar

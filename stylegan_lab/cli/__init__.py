@@ -1,1 +1,1 @@
-"""The command line. Each command has a file of its own, which is imported only after the command's arguments were parsed."""
+"""The command line. Each command has a file of its own, which is imported only when that command runs."""

@@ -106,8 +106,8 @@ class ImageFolder:
         return whole | ({"half": self.half} if self.half else {})
 
     def sort_like(self, other: "ImageFolder", metric: str) -> None:
-        """Sort the images by name in the order of the other folder's images. Only `metric`, which is named in error messages, needs
-        this order."""
+        """Sort the images like the images of the same names in the other folder. `metric` is the metric that needs this order, for
+        messages."""
         by_name = {self._name(path): path for path in self.paths}
         names = [other._name(path) for path in other.paths]
         if unpaired := sorted(set(names) ^ by_name.keys()):

@@ -204,8 +204,8 @@ def is_disk_full(error: UserError) -> bool:
 
 
 def batches(items: Iterable[Item], size: int, pixels: int | None = None) -> Iterator[list[Item]]:
-    """Group images of the same size and type into batches of up to `size` images and, if `pixels` is given, about `pixels` pixels.
-    Incomplete batches are yielded early if they hold more than PENDING_PIXELS pixels together."""
+    """Group images of the same size and type into batches of up to `size` images and, if `pixels` is given, up to `pixels` pixels.
+    Incomplete batches are yielded as soon as they hold more than PENDING_PIXELS pixels together."""
     pending: dict[tuple[object, ...], list[Item]] = {}
     for item in items:
         colors = item[1].colors

@@ -60,7 +60,7 @@ def instantiate(config: Any, trust: Iterable[str] = (), where: str = "") -> Any:
 
 
 def resolve_fused(called: Any, described: dict[str, Any]) -> None:
-    """Replace `fused: auto` in the config of an optimizer: by true if its class has a fused implementation, which updates all
+    """Replace `fused: auto` in the config of an optimizer by true if its class has a fused implementation, which updates all
     weights in one kernel. For other classes, the setting is removed."""
     if described.get("fused") == "auto":
         described["fused"] = True
