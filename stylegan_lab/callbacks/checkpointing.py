@@ -52,8 +52,8 @@ class Checkpointing(L.Callback):
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: BaseModel) -> None:
-        """Save the last iteration again. If its validation was postponed when it was first saved, the validation may have been run
-        since."""
+        """Save the last iteration, unless this session has saved it. A resumed session that only runs a postponed validation needs
+        this, because its checkpoint still says that the validation is pending."""
         if pl_module.iteration:
             self.save(trainer, pl_module)
 

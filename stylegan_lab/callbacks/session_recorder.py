@@ -111,8 +111,8 @@ def record_end(trainer: L.Trainer, is_evaluated_next: bool = False) -> Iterator[
 
 @contextmanager
 def record_failed_evaluation(run: Run) -> Iterator[None]:
-    """Record why the evaluation within the block, which follows a training, failed. The user can repeat the command to evaluate
-    again."""
+    """Record why the evaluation within the block, which follows a training, failed or was interrupted. Repeating the command
+    evaluates again."""
     try:
         yield
     except BaseException as error:

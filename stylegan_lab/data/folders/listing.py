@@ -1,4 +1,4 @@
-"""Listing the images below a folder, sorted by name. Any file name works, and links are followed once."""
+"""Lists the images below a folder, sorted by name. It accepts any file name, and follows each link once."""
 
 import os
 import unicodedata
@@ -17,12 +17,12 @@ def images_below(folder: Path) -> list[Path]:
 
 
 def relative_name(folder: Path, path: Path) -> str:
-    """The name of an image relative to its folder, with `/` as separator, as in list files."""
+    """Return the name of an image relative to its folder. The separator is `/`, as in list files."""
     return path.relative_to(folder).as_posix()
 
 
 def normalized_name(name: str) -> str:
-    """The NFC form of a name, so that names are equal however their accents are encoded."""
+    """Return the NFC form of a name. Two spellings of a name are then equal, however their accents are encoded."""
     return unicodedata.normalize("NFC", name)
 
 
