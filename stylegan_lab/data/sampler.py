@@ -50,8 +50,8 @@ class WithExtraDraws(Dataset[Any]):
 
 
 class EpochSampler(Sampler[SampleKey]):
-    """Yields the keys of one rank in the shuffled order of each epoch. In the first epoch, `epoch`, the first `start` samples (over
-    all ranks) are skipped.
+    """Yields the keys of one rank in the shuffled order of each epoch. The first epoch is `epoch`, and its first `start` samples
+    (over all ranks) are skipped.
 
     `repeat` restricts training to that many samples, the first of epoch 0, to test whether a model can overfit them.
     """

@@ -180,7 +180,7 @@ class CachedImages:
 
 
 def file_stamp(path: Path) -> Stamp | None:
-    """Return size, times and inode of a file. They change whenever the file changes."""
+    """Return size, times and inode of a file, or None if it does not exist. They change whenever the file changes."""
     try:
         status = path.stat()
     except OSError:

@@ -11,8 +11,9 @@ from stylegan_lab.images.open_image import SUFFIXES, display_name
 
 
 def images_below(folder: Path) -> list[Path]:
-    """All images at any depth, recognized by their suffix in any case. Hidden files and folders are skipped, and a folder that is
-    reached again through a link is not listed twice. A broken link is listed, and fails when it is read."""
+    """Return all images at any depth below a folder, recognized by their suffix in upper or lower case. Hidden files and folders
+    are skipped. A folder that links lead to several times is listed once. A broken link is listed, and raises an error when it is
+    read."""
     return sorted(_below(folder, set()), key=lambda path: path.parts)
 
 

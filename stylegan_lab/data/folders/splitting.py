@@ -73,9 +73,9 @@ def split_by_lists(
 ) -> dict[str, list[Path]]:
     """Split images by list files, which name one image per line.
 
-    `names` are all names by which a list may refer to each image; `other_names` are the names of images in other domains. Unlisted
-    images become training images if there is no list for training. Otherwise, they become test images if there is no list for
-    testing.
+    `names` maps each image to all names by which a list may refer to it; `other_names` are the names of images in other domains.
+    Unlisted images become training images if there is no list for training. Otherwise, they become test images if there is no list
+    for testing. With both lists, they are left out.
     """
     known: dict[str, list[Path]] = {}
     for path, its_names in names.items():

@@ -60,7 +60,7 @@ class FolderTree:
         return UserError("data.layout_mismatch", f"data={data} needs {wanted}. In {self.name}: {summary}{hint}")
 
     def side_by_side(self) -> bool:
-        """Return whether the sizes of the images allow that they show pairs side by side."""
+        """Return whether the images may show pairs side by side, judged by their sizes."""
         sizes = [size for path in list(self.files)[:NUM_PROBED] if (size := self._header(path)) is not None]
         return not sizes or any(width > height for width, height in sizes)
 
