@@ -82,7 +82,7 @@ class ImageDataModule(L.LightningDataModule):
         return None
 
     def source_files(self) -> Mapping[str, Path]:
-        """Return the files that the samples are read from. Their names stay the same when the folder is moved."""
+        """Return the files that the samples are read from, by name. The names stay the same when the folder is moved."""
         return {}
 
     def serves(self, required: BatchType) -> bool:

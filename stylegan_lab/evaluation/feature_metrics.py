@@ -71,8 +71,8 @@ def recall(fake: FeatureSet, real: FeatureSet) -> float:
 
 
 def density(fake: FeatureSet, real: FeatureSet) -> float:
-    """Return the average number of real neighborhoods that a fake image lies in, divided by k. It is about 1 if both sets have the
-    same distribution."""
+    """Return how many real neighborhoods a fake image lies in on average, divided by the number of neighbors that defines a
+    neighborhood. It is about 1 if both sets have the same distribution."""
     counts = torch.cat([within.sum(1) for within in _within(fake, real, DENSITY_K)])
     return float(counts.double().mean()) / DENSITY_K
 

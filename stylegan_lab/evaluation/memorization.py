@@ -14,7 +14,8 @@ MIN_DISTANCE = 1e-6  # avoids a division by zero
 
 
 def memorization(generated: Tensor, training: Tensor, held_out: Tensor) -> float:
-    """Return the share of generated images whose ratio of these distances is smaller than that of 95% of the held-out images.
+    """Return the share of generated images that are closer to the training images, in relation to the held-out images, than 95% of
+    the held-out images are.
 
     It is about 0.05 for new images and 1 for copies.
     """
