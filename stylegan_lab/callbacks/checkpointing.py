@@ -1,6 +1,6 @@
-"""Checkpointing: saves the newest states of a run and the best one by a validation score.
+"""Checkpointing: saves the latest states of a run, and the state with the best validation score.
 
-A training can resume from any of them.
+A training can resume from any of these checkpoints.
 """
 
 import time
@@ -52,7 +52,8 @@ class Checkpointing(L.Callback):
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: BaseModel) -> None:
-        """Save the last iteration again: a validation that was pending there may have been run by now."""
+        """Save the last iteration, unless this session has saved it. A resumed session that only runs a postponed validation needs
+        this, because its checkpoint still says that the validation is pending."""
         if pl_module.iteration:
             self.save(trainer, pl_module)
 
@@ -62,7 +63,8 @@ class Checkpointing(L.Callback):
             self.save(trainer, pl_module)
 
     def save(self, trainer: L.Trainer, module: BaseModel, is_best: bool = False) -> bool:
-        """Save this iteration, once, unless a weight is NaN or infinite; return whether it is saved. Every rank must call it."""
+        """Save this iteration, unless it is already saved or a weight is NaN or infinite. Returns whether the iteration is saved.
+        All ranks must call this method."""
         run = Run.from_trainer(trainer)
         if trainer.is_global_zero and not (run.folder / "config.yaml").exists():
             raise UserError(

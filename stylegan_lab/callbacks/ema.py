@@ -1,4 +1,5 @@
-"""EMA: exponential moving averages of the networks that a model lists in `ema_networks`. They are used after training."""
+"""EMA: exponential moving averages of the networks that a model lists in `ema_networks`. After training, models use the
+averages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -20,8 +21,8 @@ Callback = TypeVar("Callback", bound=L.Callback)
 class EMA(L.Callback):
     """Keeps an exponential moving average of the weights. Buffers are copied, not averaged.
 
-    A weight's share of the average halves every `half_life_images` images. Early in the training the half-life is a twentieth of
-    the images trained on (Karras et al., 2020).
+    The share that a weight's value has in the average halves every `half_life_images` images. Early in the training, the half-life
+    is a twentieth of the number of images trained on so far (Karras et al., 2020).
     """
 
     needs: ClassVar = ("ema_networks",)  # of the module
@@ -50,7 +51,7 @@ class EMA(L.Callback):
 
     @contextmanager
     def average_parameters(self, module: BaseModel) -> Iterator[None]:
-        """Within the context, the module's networks have their EMA weights."""
+        """Within the context, the networks of the module hold their EMA weights. Afterwards they hold their own weights again."""
         weights = {name: deepcopy(net.state_dict()) for name, net in _ema_networks(module)}
         load_ema_weights(module, self.averages)
         try:
@@ -99,7 +100,8 @@ def find_callback(trainer: L.Trainer, kind: type[Callback]) -> Callback | None:
 
 @contextmanager
 def evaluation_mode(trainer: L.Trainer, module: BaseModel) -> Iterator[None]:
-    """Evaluate with the EMA weights, if there are any, and without gradients. The random state is restored afterwards."""
+    """Within the context, the module is in evaluation mode, without gradients and with the EMA weights, if there are any.
+    Afterwards, the mode, the weights and the random state are restored."""
     ema, was_training = find_callback(trainer, EMA), module.training
     devices = [module.device] if module.device.type == "cuda" else []
     with (

@@ -1,4 +1,5 @@
-"""Warnings of GAN failures that no NaN reveals: a discriminator that wins, or a generator whose modes collapse."""
+"""Warnings of GAN failures that cause no NaN: the discriminator overpowers the generator, or the generator collapses to few
+modes."""
 
 from collections import defaultdict, deque
 from typing import Any, ClassVar
@@ -22,7 +23,7 @@ MIN_LOGGED = 3  # iterations by which discriminators are judged at the first val
 class GANFailureWarnings(L.Callback):
     """Writes a warning to the log when a failure begins, and again if it comes back.
 
-    The first validation is a check as well, because short trainings end before the first regular one.
+    Failures are also checked at the first validation, because short trainings end before the first regular check.
     """
 
     needs: ClassVar = ("latest_stats", "fake_and_real")  # of the module

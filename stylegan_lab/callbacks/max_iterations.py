@@ -1,4 +1,4 @@
-"""The budget: the number of iterations after which a training stops."""
+"""Stops a training after its budget, which is a number of iterations."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from stylegan_lab.models.base import BaseModel
 
 
 class StopAtMaxIterations(L.Callback):
-    """Sets the module's budget, and stops the training when it is reached."""
+    """Sets `max_iterations` of the module to the budget, and stops the training at that iteration."""
 
     def __init__(self, iterations: int) -> None:
         self.iterations = iterations

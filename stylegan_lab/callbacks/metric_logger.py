@@ -12,10 +12,10 @@ from stylegan_lab.models.base import BaseModel
 
 
 class MetricLogger(L.Callback):
-    """Logs a model's metrics with its iteration as the step, before the callbacks that save or stop.
+    """Logs a model's metrics with its iteration as the step, before other callbacks save or stop the training.
 
-    Without this callback the model logs them with `log_dict`, and Lightning writes them after all callbacks:
-    an iteration that is saved or stopped at would have no line in metrics.jsonl.
+    Without this callback, the model logs the metrics with `log_dict`, and Lightning writes them after all callbacks. If a callback
+    saves or stops at an iteration, metrics.jsonl would then have no line for it.
     """
 
     needs: ClassVar = ("step_metrics",)  # of the module; other modules log through Lightning

@@ -1,5 +1,5 @@
-"""NaNGuard: stops a training whose losses stay NaN or infinite, or rolls it back to the last good checkpoint. In float16 it also
-stops one whose gradients always overflow: its optimizer steps are all skipped, while its losses stay finite."""
+"""NaNGuard: stops a training whose losses stay NaN or infinite, or rolls it back to the last good checkpoint. In float16, it also
+stops a training whose gradients always overflow: all optimizer steps are then skipped, although the losses are finite."""
 
 from collections import deque
 from typing import Any, Literal
@@ -17,7 +17,8 @@ MIN_LOSS_SCALE = 1.0  # it starts at 65536
 
 
 class DivergedError(Exception):
-    """Losses or gradients are NaN or infinite. The message says which, and since when."""
+    """The training has NaN or infinite losses, or gradients that overflow. The message says which losses, and since which
+    iteration."""
 
 
 class NaNGuard(L.Callback):

@@ -1,4 +1,4 @@
-"""Trains a plain LightningModule: counts its batches, and gives the other callbacks what a BaseModel has of its own."""
+"""Trains a plain LightningModule: counts its batches and gives it the attributes that the other callbacks expect of a BaseModel."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +11,10 @@ ATTRIBUTES = ("iteration", "max_iterations", "latest_scores", "latest_losses", "
 
 
 class PlainModule(L.Callback):
-    """Adapts a plain LightningModule to the other callbacks, so it has to be the first one. `config` is saved in every checkpoint.
+    """Gives a plain LightningModule the attributes that other callbacks read, so it has to be the first callback. `config` is saved
+    in every checkpoint.
 
-    Metrics that the module logs with `self.log` are written by Lightning, with the iteration as the step.
+    Lightning writes the metrics that the module logs with `self.log`, with the iteration as the step.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -28,8 +29,8 @@ class PlainModule(L.Callback):
         pl_module.log("step", float(pl_module.iteration))  # the name by which Lightning finds the step of a row
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
-        """Collect the losses that NaNGuard checks: the loss returned by the step, and logged metrics with "loss" in their
-        names. Without any, it checks the norm of the weights."""
+        """Collect the losses that NaNGuard checks: the loss that the training step returns, and logged metrics with "loss" in their
+        names. If there are none, NaNGuard checks the norm of the weights."""
         losses = {name: value for name, value in trainer.callback_metrics.items() if "loss" in name.lower()}
         returned = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(returned, Tensor) and returned.numel() == 1:

@@ -23,7 +23,8 @@ MAX_ITERATIONS_BETWEEN_CHECKS = 100
 
 
 class Preemption(L.Callback):
-    """Stops a training after a complete iteration. It has to be the last callback, so that all others have run before."""
+    """Stops a training after a complete iteration. It has to be the last callback, so that all others have handled this
+    iteration."""
 
     def __init__(self, time_limit: int | str | None = None) -> None:
         self._deadline = None if time_limit is None else PROCESS_START + parse_time_limit(time_limit)
@@ -32,7 +33,7 @@ class Preemption(L.Callback):
         self.requested_exit_code = 0  # 0: nobody has asked to stop
 
     def on_train_start(self, trainer: L.Trainer, pl_module: BaseModel) -> None:
-        """Install the handlers again: Lightning has replaced them by its own, which would exit with code 0."""
+        """Install the signal handlers again, because Lightning has replaced them with handlers that exit with code 0."""
         self._previous_check = self._measured_at = time.monotonic()
         self._checked_iteration = pl_module.iteration
         install_handlers(self.request_stop)
@@ -71,7 +72,8 @@ class Preemption(L.Callback):
 
 @contextmanager
 def exit_on_signal(trainer: L.Trainer) -> Iterator[None]:
-    """Within the block, a signal only requests a stop. The process exits at the end of the block if one was requested."""
+    """Within the block, a signal does not interrupt the process but requests a stop. At the end of the block, the process exits if
+    a stop was requested."""
     preemption = find_callback(trainer, Preemption) or Preemption()
     with handle_signals(preemption.request_stop):
         try:
@@ -86,8 +88,8 @@ def exit_on_signal(trainer: L.Trainer) -> Iterator[None]:
 
 @contextmanager
 def count_time_from_here() -> Iterator[None]:
-    """Within the context, a time limit counts from its start and not from the start of the process, which may be a notebook
-    that has run for hours."""
+    """Within the context, a time limit is counted from the start of the context. Otherwise it is counted from the start of the
+    process, which may be a notebook that has run for hours."""
     global PROCESS_START
     before, PROCESS_START = PROCESS_START, time.monotonic()
     try:
@@ -97,7 +99,7 @@ def count_time_from_here() -> Iterator[None]:
 
 
 def stop_requested(trainer: L.Trainer) -> bool:
-    """Whether long work, such as validation, should be postponed because the training is about to stop."""
+    """Return whether a stop was requested, so that long work such as validation should be postponed."""
     preemption = find_callback(trainer, Preemption)
     return preemption is not None and bool(preemption.requested_exit_code)
 
@@ -114,7 +116,7 @@ def stop_and_exit(trainer: L.Trainer, module: BaseModel, code: int) -> None:
 
 
 def parse_time_limit(time_limit: int | str) -> int:
-    """Parse a time limit, given as seconds, minutes:seconds or hours:minutes:seconds, and return seconds."""
+    """Convert a time limit, given as seconds, minutes:seconds or hours:minutes:seconds, to seconds."""
     parts = str(time_limit).split(":")
     if len(parts) > 3 or not all(part.isdigit() for part in parts):
         raise UserError(

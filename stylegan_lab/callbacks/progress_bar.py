@@ -25,7 +25,7 @@ class TrainingProgressBar(ProgressBar):
         self._enabled = True
 
     def disable(self) -> None:
-        """Lightning calls this on every rank but the first."""
+        """Show no progress bar. Lightning calls this method on every rank but the first."""
         self._enabled = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: BaseModel) -> None:

@@ -1,4 +1,4 @@
-"""Random state: saved in checkpoints, so that a resumed training draws the same random numbers as an uninterrupted one."""
+"""Saves the random state in checkpoints, so that a resumed training draws the same random numbers as an uninterrupted one."""
 
 import os
 import random
@@ -12,7 +12,7 @@ from stylegan_lab.distributed import gather_to_rank_zero, own_value, rank
 
 
 class RNGState(L.Callback):
-    """Saves and restores the random number generators of each rank. Ranks have different states."""
+    """Saves and restores the states of the random number generators. Each rank has its own states."""
 
     _pending: dict[str, Any] | None = None
 
@@ -24,7 +24,7 @@ class RNGState(L.Callback):
         self._pending = own_value(states) if rank() < len(states) else None  # there may be more ranks now
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Restore the state here, after everything that draws random numbers during the setup."""
+        """Restore the state only now, because the setup of the training draws random numbers too."""
         state, self._pending = self._pending, None
         if state is not None:
             set_rng_state(state, pl_module.device)
@@ -34,7 +34,7 @@ class RNGState(L.Callback):
 
 
 def get_rng_state(device: torch.device) -> dict[str, Any]:
-    """Return the state as plain values and tensors, which `torch.load(weights_only=True)` accepts."""
+    """Return the random state as plain values and tensors, which `torch.load(weights_only=True)` can load."""
     version, numbers, gauss = random.getstate()
     _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {

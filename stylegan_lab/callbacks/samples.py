@@ -1,4 +1,4 @@
-"""Sample grids: images of the same held-out inputs at regular intervals, which show the progress of a training."""
+"""Sample grids: at regular intervals, images for the same held-out inputs show the progress of a training."""
 
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from stylegan_lab.runs.run import Run
 
 
 class SampleGrids(L.Callback):
-    """Writes `samples/<iteration>.png` every `every` iterations and at the end. With 0, never."""
+    """Writes `samples/<iteration>.png` every `every` iterations and at the end of the training. With `every=0`, it writes none."""
 
     needs: ClassVar = ("sample_rows",)  # of the module
 

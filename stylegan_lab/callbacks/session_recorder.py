@@ -1,4 +1,4 @@
-"""The record of each session in run.json: when it trained, how far, on what hardware, and why it ended."""
+"""Records each training session in run.json: when and how far it trained, on what hardware, and why it ended."""
 
 import sys
 import time
@@ -27,7 +27,7 @@ WRITE_EVERY_SECONDS = 30.0  # the most that a killed run loses
 
 
 class SessionRecorder(L.Callback):
-    """Writes run.json: at the start of a session, every 30 seconds, and at its end. Only the first rank writes."""
+    """Writes run.json at the start of a session, every 30 seconds, and at the end. Only the first rank writes it."""
 
     def __init__(self) -> None:
         self._state: RunState | None = None
@@ -40,7 +40,8 @@ class SessionRecorder(L.Callback):
         self._write(trainer)
 
     def end_training(self, trainer: L.Trainer, is_evaluated_next: bool = False) -> None:
-        """Record the end of a training that no exception stopped. A run that is still evaluated is not finished."""
+        """Record the end of a training without an exception. If an evaluation of the run follows, the run is not marked as finished
+        yet."""
         if self._state is not None and self._state.iteration < self._state.budget:
             self.end(trainer, "interrupted", "stopped by a callback")
         else:
@@ -97,7 +98,7 @@ class SessionRecorder(L.Callback):
 
 @contextmanager
 def record_end(trainer: L.Trainer, is_evaluated_next: bool = False) -> Iterator[None]:
-    """Record why the training within the block ended."""
+    """Record how the training within the block ended, with the reason if an exception ended it."""
     recorder = find_callback(trainer, SessionRecorder) or SessionRecorder()
     try:
         yield
@@ -110,7 +111,8 @@ def record_end(trainer: L.Trainer, is_evaluated_next: bool = False) -> Iterator[
 
 @contextmanager
 def record_failed_evaluation(run: Run) -> Iterator[None]:
-    """Record why the evaluation after a training, within the block, was stopped. The repeated command evaluates again."""
+    """Record why the evaluation within the block, which follows a training, failed or was interrupted. Repeating the command
+    evaluates again."""
     try:
         yield
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""Validation: scores the validation split at regular intervals, with the weights that are used after training."""
+"""Validation: scores the model on the validation split at regular intervals, with the EMA weights if there are any."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -24,11 +24,12 @@ Predictions = tuple[Tensor, list[Tensor]]  # the images of a batch as uint8, and
 
 
 class ValidationPostponed(Exception):
-    """A stop was requested. The validation is run when the training resumes."""
+    """Raised to leave a validation because a stop of the training was requested. The validation is run when the training
+    resumes."""
 
 
 class Validation(L.Callback):
-    """Logs `val/<metric>` every `every` iterations and at the end. The ranks share the inputs."""
+    """Logs the scores `val/<metric>` every `every` iterations and at the end. Each rank predicts a part of the inputs."""
 
     needs: ClassVar = ("translate", "directions")  # of the module
 
@@ -131,6 +132,7 @@ class Validation(L.Callback):
 
 
 def has_pending_validation(callbacks: Iterable[L.Callback], checkpoint: Mapping[str, Any]) -> bool:
-    """Return whether a training with these callbacks that resumes from the checkpoint starts with a validation."""
+    """Return whether a training that resumes from this checkpoint, with these callbacks, has to run a postponed validation
+    first."""
     pending = checkpoint.get("callbacks", {}).get(Validation.__name__, {}).get("pending")
     return bool(pending) and any(isinstance(each, Validation) for each in callbacks)

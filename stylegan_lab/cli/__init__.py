@@ -1,1 +1,1 @@
-"""The command line: one file per command, each imported only when its arguments are known to be right."""
+"""The command line. Each command has a file of its own, which is imported only when that command runs."""

@@ -17,7 +17,7 @@ FLAGS_THAT_PRINT = {"-h", "--help", "-c", "--cfg", "-i", "--info", "-sc", "--she
 
 
 def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Separate Hydra's flags from the overrides, which may come in any order. Hydra parses them only flags first."""
+    """Separate Hydra's flags from the overrides, which a user may mix in any order. Hydra needs all flags before the overrides."""
     flags, overrides = [], []
     remaining = iter(arguments)
     for argument in remaining:
@@ -42,7 +42,8 @@ def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]
 
 
 def add_sweep_overrides(flags: list[str], overrides: list[str]) -> tuple[list[str], list[str]]:
-    """Return the flags with `-m` for a sweep, and the overrides with the ones that a sweep needs: sweep, sweeper, folder."""
+    """Return the flags, with `-m` if this is a sweep, and the overrides, with the defaults of `sweep` and `hydra/sweeper` added and
+    `seeds` and `output_dir` renamed to the settings that a sweep uses."""
     if any(override.startswith("seeds=") for override in overrides):
         flags = [*flags, "-m"]
     is_sweep = bool({"-m", "--multirun"} & set(flags))

@@ -1,4 +1,4 @@
-"""`stylegan-lab compare`: settings, scores and cost of runs in one table; needs no GPU and no network."""
+"""`stylegan-lab compare`: show the settings, scores and cost of runs in one table. It needs no GPU and no network."""
 
 import json
 import random

@@ -1,4 +1,5 @@
-"""Shell completion: `eval "$(stylegan-lab -sc install=bash)"`; Hydra completes settings, this file commands."""
+"""Shell completion, installed by `eval "$(stylegan-lab -sc install=bash)"`. Hydra completes settings; this file completes
+commands."""
 
 import os
 from collections.abc import Iterable
@@ -8,7 +9,8 @@ from stylegan_lab.cli.main import COMMANDS
 
 
 def main(arguments: list[str]) -> int:
-    """`-sc install=SHELL` prints the code that a shell evaluates; `-sc query=SHELL` answers its queries."""
+    """Print the shell code that installs completion for `-sc install=SHELL`, or the completions that this code asks for with `-sc
+    query=SHELL`."""
     if arguments[1:2] != [] and arguments[1].startswith("query="):
         program, *words = os.environ["COMP_LINE"].split(" ")
         if words[:1] != ["train"] or len(words) < 2:

@@ -55,7 +55,7 @@ def usage() -> str:
 
 
 def check(arguments: list[str]) -> int:
-    """Check image folders. Returns the exit code, which is 1 if there are problems."""
+    """Check image folders. Returns the exit code, which is 1 if the check finds problems."""
     parser = CommandParser(
         prog="stylegan-lab data check",
         description="Read every image below a folder once, and report the layout, problems, and which models fit. Settings as for "
@@ -81,7 +81,7 @@ def check(arguments: list[str]) -> int:
 
 
 def checked_folders(arguments: Sequence[str]) -> list[Path]:
-    """Return the folders to check: the arguments themselves, or those that settings such as data.root name."""
+    """Return the folders to check. The arguments are either these folders, or settings such as data.root that name them."""
     if not any("=" in each and not Path(each).exists() for each in arguments):
         return [Path(each) for each in arguments]
     from stylegan_lab.config.compose import compose_config
@@ -223,7 +223,7 @@ VERBS = {  # function and description
 
 
 def compose_data(arguments: Sequence[str]) -> "ImageDataModule":
-    """The data module that these arguments of `train` describe, without the rest of the experiment."""
+    """Return the data module that these arguments of `train` describe, without building the rest of the experiment."""
     from stylegan_lab.config.compose import compose_config
     from stylegan_lab.training.warning_filters import silence_warnings
 
@@ -263,7 +263,7 @@ def find_dataset(name: str) -> "PaperDataset":
 
 
 def dataset_table(datasets: "Sequence[PaperDataset]", root: Path) -> str:
-    """One line per data set. Those that are downloaded are marked with *."""
+    """Return a table with one line per data set. A * marks data sets that are already downloaded."""
     width = max(len(dataset.name) for dataset in datasets)
     lines = []
     for dataset in datasets:
@@ -274,7 +274,7 @@ def dataset_table(datasets: "Sequence[PaperDataset]", root: Path) -> str:
 
 
 def dataset_text(dataset: "PaperDataset", root: Path) -> str:
-    """All details of a data set."""
+    """Return a text with all details of a data set."""
     fields = {
         "contents": dataset.contents,
         "images": dataset.images or "not published",

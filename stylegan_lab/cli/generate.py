@@ -44,7 +44,7 @@ def main(options: Namespace) -> int:
 
 
 def check_no_other_images(folder: Path, names: Sequence[str]) -> None:
-    """Refuse a folder with images of another command, which could be mistaken for images of this one."""
+    """Refuse a folder that contains images of an earlier command, because they could be mistaken for images of this command."""
     others = sorted({path.name for path in folder.glob("*.png")} - set(names)) if folder.is_dir() else []
     if others:
         more = " and more" if len(others) > 1 else ""

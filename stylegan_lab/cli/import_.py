@@ -1,4 +1,4 @@
-"""`stylegan-lab import`: make a run of a generator that was trained with other code."""
+"""`stylegan-lab import`: create a run from a generator that was trained with other code."""
 
 from argparse import Namespace
 from pathlib import Path

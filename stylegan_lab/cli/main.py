@@ -50,7 +50,7 @@ def main() -> None:
 
 @contextmanager
 def without_empty_compile_cache() -> Iterator[None]:
-    """Delete the folder that torch makes for the kernels of torch.compile when it is imported, unless it has some."""
+    """Delete the cache folder of torch.compile, which torch creates when it is imported, if it is still empty at the end."""
     given = COMPILE_CACHE in os.environ  # by the user, or by the process that started this one
     try:
         yield
@@ -105,7 +105,8 @@ def run_command(name: str, *arguments: str) -> int:
 
 
 class Interrupt:
-    """Raises KeyboardInterrupt and remembers it: libraries that are interrupted half-way may report another error instead."""
+    """A signal handler that raises KeyboardInterrupt and remembers it. A library that is interrupted may raise another error
+    instead."""
 
     def __init__(self) -> None:
         self.received = False

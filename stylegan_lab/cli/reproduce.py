@@ -1,4 +1,4 @@
-"""`stylegan-lab reproduce`: trains a baseline, scores it by its protocol, and reports the difference from the paper."""
+"""`stylegan-lab reproduce`: train a baseline, score it by its protocol, and report the difference from the paper."""
 
 import subprocess
 import sys
@@ -69,9 +69,9 @@ def main(options: Namespace) -> int:
 
 
 def train_and_record(baseline: Baseline, given: Sequence[str], runs: Path, results: BaselineResults) -> BaselineStatus:
-    """Train and score every seed that is not recorded yet, unless something prevents it on this machine.
+    """Train and score every seed that has no recorded result yet, unless the baseline cannot be trained on this machine.
 
-    `given` are settings that say where the data is, and how to train here.
+    `given` are settings of the machine, such as the folder of the data.
     """
     print(baseline.describe(), flush=True)
     missing = [seed for seed in baseline.seeds if results.find(baseline, seed) is None]
@@ -90,7 +90,7 @@ def train_and_record(baseline: Baseline, given: Sequence[str], runs: Path, resul
 
 
 def train(baseline: Baseline, seed: int, run: Run, given: Sequence[str]) -> None:
-    """Train in a process of its own. An interrupted training ends this command with its exit code."""
+    """Train in a separate process. If the training is interrupted, this command ends with the training's exit code."""
     overrides = [*baseline.training_overrides(seed), "evaluate=false", "logger=none", *given]
     with forward_signals() as forwarder:
         process = subprocess.Popen(train_command(overrides, run.folder))
@@ -133,7 +133,7 @@ def record_result(
 
 
 def record_run(baseline: Baseline, run: Run, results: BaselineResults) -> None:
-    """Score and record a run that was trained by hand, if it is the baseline's experiment and finished."""
+    """Score and record a run that was trained by hand. The run must have the settings of the baseline and must be finished."""
     if baseline.unsupported:
         raise UserError("baseline.unsupported", f"{baseline.name} cannot be evaluated yet: {baseline.unsupported}")
     seed = recorded_config(run)["seed"]
@@ -157,7 +157,8 @@ def record_run(baseline: Baseline, run: Run, results: BaselineResults) -> None:
 
 
 def check_one_budget(baseline: Baseline, run: Run) -> None:
-    """Refuse a run that is not finished, or whose budget was changed on the way: learning rates depend on it."""
+    """Refuse a run that is not finished, or whose budget (number of iterations) changed between its sessions: its learning rates
+    depend on the budget."""
     state = check_finished(run)
     if other := [str(each.budget) for each in state.sessions if each.budget != state.budget]:
         raise UserError(
@@ -174,7 +175,7 @@ def recorded_status(baseline: Baseline, results: BaselineResults) -> BaselineSta
 
 
 def check_batch(baseline: Baseline, ranks: int, each: int) -> None:
-    """Refuse a global batch size (devices x data.batch_size) other than that of the baseline."""
+    """Refuse a global batch size (devices x data.batch_size) that differs from the baseline's."""
     config = compose_with_overrides(baseline, baseline.seeds[0])
     asked = world_size(config) * config.data.get("batch_size", 1)
     if ranks * each != asked:
@@ -188,7 +189,7 @@ def check_batch(baseline: Baseline, ranks: int, each: int) -> None:
 
 
 def why_not_trainable(baseline: Baseline, given: Sequence[str]) -> str:
-    """Why the baseline cannot be trained on this machine. Empty if it can."""
+    """Return why the baseline cannot be trained on this machine, or an empty text if it can."""
     if not baseline.metrics:
         return "the paper reports no score"
     if baseline.unsupported:

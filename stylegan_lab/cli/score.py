@@ -69,9 +69,9 @@ def main(options: Namespace) -> int:
 
 
 class ImageFolder:
-    """The images below a folder, read in batches as tensors in [0, 1] and resized to `size`, unless it is None.
+    """The images below a folder, read in batches as tensors in [0, 1]. They are resized to `size`, unless `size` is None.
 
-    Of images that show a pair side by side, `half` is the one to read.
+    If each image shows a pair side by side, `half` selects the half to read.
     """
 
     def __init__(self, folder: Path, size: int | None, batch_size: int, half: str | None = None) -> None:
@@ -106,7 +106,8 @@ class ImageFolder:
         return whole | ({"half": self.half} if self.half else {})
 
     def sort_like(self, other: "ImageFolder", metric: str) -> None:
-        """Sort the images in the order of the images with the same names in the other folder, which `metric` needs."""
+        """Sort the images like the images of the same names in the other folder. `metric` is the metric that needs this order, for
+        messages."""
         by_name = {self._name(path): path for path in self.paths}
         names = [other._name(path) for path in other.paths]
         if unpaired := sorted(set(names) ^ by_name.keys()):

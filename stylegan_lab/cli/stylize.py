@@ -110,7 +110,8 @@ def stylize_by_optimization(options: Namespace, content: Tensor, styles: Sequenc
 
 
 def build_perceptual_loss(options: Namespace) -> PerceptualLoss:
-    """Build the perceptual loss of a choice of the group `features`, optionally with other weights and layers."""
+    """Build the perceptual loss of --features, a choice of the config group `features`. Options can replace its weights and
+    layers."""
     lookup("--features", options.features, config_choices("features"), "cli.unknown_choice")
     features = compose_config([f"features={options.features}"]).features
     if options.weights:

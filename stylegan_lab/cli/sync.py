@@ -1,4 +1,4 @@
-"""`stylegan-lab sync`: upload the W&B records of offline trainings. The parts of a resumed run are uploaded in order, each once."""
+"""`stylegan-lab sync`: upload the W&B records of offline trainings. Each part of a resumed run is uploaded once, in order."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def main(options: Namespace) -> int:
 
 
 class OfflineRun:
-    """The offline W&B records of one run: a part for each training session or evaluation without a server."""
+    """The offline W&B records of one run. Each training session and each evaluation without a server has written one part."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,7 +51,7 @@ class OfflineRun:
 
     @property
     def pending(self) -> list[Path]:
-        """The parts that are not marked as uploaded, in the order of their start."""
+        """The parts that are not marked as uploaded, ordered by their start time."""
         return [part for part in self.parts if not _marker(part).exists()]
 
     @property
@@ -64,13 +64,15 @@ class OfflineRun:
 
     @property
     def missing_folder(self) -> str | None:
-        """The folder in which W&B expects the files of tables and checkpoints, if the run was moved away from there."""
+        """The folder in which W&B expects the files of tables and checkpoints, if this folder no longer exists because the run was
+        moved."""
         folders = Counter(folder for part in self.pending for folder in STAGING_FOLDER.findall(part.read_bytes()))
         paths = [folder.decode(errors="replace") for folder, _ in folders.most_common()]
         return paths[0] if paths and not any(Path(path).is_dir() for path in paths) else None
 
     def upload(self) -> str:
-        """Upload with `wandb sync`, which appends a part to those already uploaded. Returns the URL of the run."""
+        """Upload the pending parts with `wandb sync`, which appends them to the parts already uploaded. Returns the URL of the
+        run."""
         url = "uploaded"
         for part in self.pending:
             output = self._run_sync(part.parent.resolve())
@@ -109,7 +111,7 @@ def format_total(waiting: Sequence[OfflineRun]) -> str:
 
 
 def missing_requirement() -> UserError | None:
-    """The error about a missing API key or a server that does not answer, if there is one."""
+    """Return an error if the API key is missing or the server does not answer, else None."""
     from stylegan_lab.loggers.wandb import has_wandb_key, wandb_is_reachable, wandb_url
 
     if not has_wandb_key():
@@ -120,7 +122,7 @@ def missing_requirement() -> UserError | None:
 
 
 def upload_all(waiting: Sequence[OfflineRun]) -> None:
-    """Upload all runs. Those that fail are reported at the end."""
+    """Upload all runs. Failed uploads do not stop the others and are reported at the end."""
     if missing := missing_requirement():
         raise UserError(missing.code, f"nothing is uploaded: {missing}")
     failed: list[UserError] = []

@@ -50,7 +50,7 @@ def config_groups() -> list[str]:
 
 
 def describe_group(group: str) -> str:
-    """The choices of a config group, each with the first line of its comment."""
+    """Return the choices of a config group, each with the first line of the comment in its file."""
     if group not in (groups := config_groups()):
         raise UserError(
             "config.unknown_group",
@@ -68,7 +68,8 @@ def first_comment(path: Path) -> str:
 
 
 def prints_config(flags: list[str]) -> bool:
-    """Whether the flags are those of `--cfg job`, for the whole config and with its references: they say what is used."""
+    """Return whether the flags print the whole config with `--cfg job`, without `--resolve`. Only then are unused config groups
+    left out."""
     asked = {"--cfg=job", "-c=job"} & set(flags) or any(
         flag in ("--cfg", "-c") and value == "job" for flag, value in pairwise(flags)
     )

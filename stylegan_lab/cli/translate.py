@@ -34,7 +34,8 @@ CPU_BATCH_PIXELS = 65_536  # of a batch: with more, feature maps leave the proce
 
 
 class Translator(Protocol):
-    """Translates images (N, C, H, W), uint8 or floats in [-1, 1]. Images above `whole_pixels` are computed in parts."""
+    """Translates images (N, C, H, W), uint8 or floats in [-1, 1]. Images with more than `whole_pixels` pixels are translated in
+    strips or tiles."""
 
     notes: list[str]
     whole_pixels: int
@@ -76,8 +77,8 @@ Item = tuple[TranslationFiles, Photograph]
 
 
 class TranslateCommand:
-    """Reads, translates and writes. A file that fails is recorded in `failures`, and the others are still translated, unless the
-    disk is full."""
+    """Reads, translates and writes images and videos. If a file fails, its error is added to `failures` and the next files are
+    still translated. Only a full disk stops the command."""
 
     def __init__(self, options: Namespace, translator: Translator, suggested_half: str | None) -> None:
         self.options, self.translator, self.suggested_half = options, translator, suggested_half
@@ -85,7 +86,8 @@ class TranslateCommand:
         self.writing: Future[None] | None = None
 
     def read(self, files: Sequence[TranslationFiles], reader: Executor) -> Iterator[Item]:
-        """The next image is read while this one is translated, unless it is large: two would need twice the memory."""
+        """Yield the images. While one image is translated, the next one is already read, unless the current one is large: two large
+        images would need twice the memory."""
         ahead: Future[Photograph] | None = None
         for index, each in enumerate(files):
             reading, ahead = ahead or reader.submit(_read, each), None
@@ -99,7 +101,7 @@ class TranslateCommand:
             yield each, self._half_of(each, photograph)
 
     def translate(self, batch: list[Item], writer: Executor) -> None:
-        """Images are written while the next ones are translated."""
+        """Translate a batch, and start to write the results while the next batch is translated."""
         colors = [photograph.colors for _, photograph in batch]
         images = torch.stack(colors) if len(colors) > 1 else colors[0][None]  # no copy of a large image
         is_large = images.shape[-2] * images.shape[-1] > self.translator.whole_pixels
@@ -202,8 +204,8 @@ def is_disk_full(error: UserError) -> bool:
 
 
 def batches(items: Iterable[Item], size: int, pixels: int | None = None) -> Iterator[list[Item]]:
-    """Group up to `size` images of one size and type, which have up to `pixels` together. Images that wait for others have up to
-    PENDING_PIXELS together."""
+    """Group images of the same size and type into batches of up to `size` images and, if `pixels` is given, up to `pixels` pixels.
+    Incomplete batches are yielded as soon as they hold more than PENDING_PIXELS pixels together."""
     pending: dict[tuple[object, ...], list[Item]] = {}
     for item in items:
         colors = item[1].colors
@@ -276,7 +278,7 @@ def _load_onnx(options: Namespace) -> tuple[Translator, str | None, int]:
 
 
 def choose_direction(model: LoadedModel, options: Namespace) -> str:
-    """A direction such as a2b, or the name of a domain."""
+    """Return the direction to translate in, such as a2b, or the name of the target domain given with --to."""
     possible = f"this run translates {' and '.join(model.directions)}"
     if options.to is None:
         direction: str = options.direction or "a2b"
@@ -299,7 +301,7 @@ def choose_direction(model: LoadedModel, options: Namespace) -> str:
 
 
 def source_half(data: DictConfig, direction: str) -> str | None:
-    """Which half holds the input if the run was trained on pairs side by side in one image, else None."""
+    """Return which half of an image is the input, if the run was trained on images that show a pair side by side, else None."""
     if "sides" not in data or data.get("a") is not None:
         return None
     return HALVES[(data.sides == "BA") != (direction == "b2a")]

@@ -22,7 +22,7 @@ SUFFIXES_SHOWN = ", ".join(sorted(READABLE))
 
 @dataclass(frozen=True)
 class TranslationFiles:
-    """An image or a video to read and the file to write. None is standard input and output."""
+    """An image or a video to translate: `source` is read and `target` is written. None stands for standard input or output."""
 
     source: Path | None
     target: Path | None
@@ -34,7 +34,7 @@ class TranslationFiles:
 
     @contextmanager
     def open_source(self) -> Iterator[Path]:
-        """The path of the image. Standard input is copied to a temporary file."""
+        """Within the context, return the path of the source. Standard input is first copied to a temporary file."""
         if self.source is not None:
             yield self.source
             return
@@ -45,10 +45,10 @@ class TranslationFiles:
 
 
 def list_files(inputs: Sequence[str], target: str) -> list[TranslationFiles]:
-    """Return the files to read and to write. All path errors are found before any image is translated.
+    """Return the files to read and to write. All path errors are raised before any image is translated.
 
-    A file or the images and videos of a folder go to the folder `target`, with the subfolders of the input. Several folders keep
-    their names. Videos keep theirs too, and images become PNG files.
+    If `target` is a folder, all results are written to it, with the subfolders of the input. If several folders are given, each
+    gets a subfolder of its name. Videos keep their file names, and images become PNG files.
     """
     sources = list(chain.from_iterable(_expand(each) for each in inputs))
     is_file = Path(target).suffix.lower() in READABLE

@@ -1,4 +1,4 @@
-"""`stylegan-lab watch`: the progress of a training in the terminal or on a page. It reads the run's folder and writes nothing."""
+"""`stylegan-lab watch`: show the progress of a training in the terminal or on a web page. It only reads the run's folder."""
 
 import sys
 import time
@@ -29,7 +29,7 @@ def main(options: Namespace) -> int:
 
 
 def follow(run: LiveRun) -> int:
-    """Show the run until its training ends. A last frame remains, which is all that a file or a pipe gets."""
+    """Show the run until its training ends. If the output is a file or a pipe, only the last frame is written."""
     console = Console(file=sys.stdout)
     with Live(console=console, auto_refresh=False) as live:
         while not (snapshot := _show(run, live)).is_over:
@@ -40,7 +40,7 @@ def follow(run: LiveRun) -> int:
 
 
 def serve(run: LiveRun, port: int) -> int:
-    """Serve the page until Ctrl-C, also after the training has ended."""
+    """Serve the web page until Ctrl-C, even after the training has ended."""
     with WatchServer(run, port) as server:
         print(f"{run.folder}\nis shown at {server.url} (end with Ctrl-C; the run itself is not affected)", flush=True)
         server.serve_forever()

@@ -1,4 +1,4 @@
-"""Compose the config of a training outside the command `train`."""
+"""Composes the config of a training without the command `train`."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,8 @@ from stylegan_lab.config.paths import CONF
 
 
 def compose_config(overrides: Sequence[str] = (), with_hydra: bool = False) -> DictConfig:
-    """The config that these overrides make, optionally with Hydra's own part. The Hydra of a calling program stays as it is."""
+    """Compose the config of these overrides; `with_hydra` adds the key `hydra`. The global Hydra state of a calling program is
+    restored."""
     running, config_of_caller = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     GlobalHydra.instance().clear()
     try:

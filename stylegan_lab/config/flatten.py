@@ -1,11 +1,11 @@
-"""A nested config as pairs of dotted keys and values."""
+"""Flattens a nested config into pairs of dotted keys and values."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 
 def flatten(config: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every entry, each before those below it: `{"a": {"b": 1}}` gives `("a", {"b": 1})` and `("a.b", 1)`."""
+    """Yield every entry of a nested config, parents before children: `{"a": {"b": 1}}` gives `("a", {"b": 1})` and `("a.b", 1)`."""
     for name, value in config.items():
         key = f"{prefix}.{name}" if prefix else str(name)
         yield key, value
@@ -14,5 +14,5 @@ def flatten(config: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def flatten_leaves(config: Mapping[Any, Any]) -> dict[str, Any]:
-    """Only the values that are not mappings."""
+    """Return the values that are not mappings, by their dotted keys."""
     return {key: value for key, value in flatten(config) if not isinstance(value, dict)}

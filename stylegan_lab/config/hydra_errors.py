@@ -1,4 +1,4 @@
-"""Turns Hydra's errors into messages that name the setting, what is wrong, and what may have been meant."""
+"""Turns Hydra's errors into messages that name the setting, say what is wrong, and suggest what the user may have meant."""
 
 import re
 from argparse import ArgumentParser

@@ -1,4 +1,5 @@
-"""The only call of Hydra's `instantiate`: a config is checked against what it may build before anything is built."""
+"""The only module that calls Hydra's `instantiate`. Before anything is built, it checks that a config names only allowed
+classes."""
 
 import inspect
 import os
@@ -41,7 +42,7 @@ ALLOWED_IN_GROUP = {"callbacks": "lightning.pytorch.callbacks.", "logger": "ligh
 
 
 def instantiate(config: Any, trust: Iterable[str] = (), where: str = "") -> Any:
-    """Build the object that `config` describes. `where` is its key, for messages."""
+    """Build the object that `config` describes. `where` is the key of this config, for error messages."""
     built = to_plain_container(
         config if OmegaConf.is_config(config) else OmegaConf.create(config, flags={"allow_objects": True})
     )
@@ -59,8 +60,8 @@ def instantiate(config: Any, trust: Iterable[str] = (), where: str = "") -> Any:
 
 
 def resolve_fused(called: Any, described: dict[str, Any]) -> None:
-    """Replace `fused: auto` of an optimizer: true if its class has a fused implementation, which updates all weights in one
-    kernel. Classes without one do not get the setting."""
+    """Replace `fused: auto` in the config of an optimizer by true if its class has a fused implementation, which updates all
+    weights in one kernel. For other classes, the setting is removed."""
     if described.get("fused") == "auto":
         described["fused"] = True
         if "fused" not in inspect.signature(called).parameters:
@@ -68,13 +69,14 @@ def resolve_fused(called: Any, described: dict[str, Any]) -> None:
 
 
 def check_targets(config: Any, trust: Iterable[str] = (), where: str = "") -> list[tuple[str, Any, dict[str, Any]]]:
-    """Every mapping of a plain config that has a `_target_`, with its key and the class or function, if all may be built."""
+    """Return every mapping with a `_target_` in a plain config: its key, the class or function of the target, and the mapping.
+    Raises an error if a target is not allowed."""
     trusted = _trusted(trust)
     return [(key, _allowed(key, each["_target_"], trusted), each) for key, each in _targets(config, where)]
 
 
 def instantiate_each(configs: Mapping[Any, Any], trust: Iterable[str] = (), where: str = "") -> dict[str, Any]:
-    """Build every entry that is not None: `callbacks.ema=null` leaves one out."""
+    """Build every entry that is not None. A user can leave out a callback with `callbacks.ema=null`."""
     entries = {str(name): each for name, each in configs.items() if each is not None}
     for name, each in entries.items():
         check_is_group(f"{where}.{name}", each)
@@ -82,7 +84,7 @@ def instantiate_each(configs: Mapping[Any, Any], trust: Iterable[str] = (), wher
 
 
 def check_is_group(where: str, config: Any) -> None:
-    """Refuse `callbacks.ema=TEXT`: what is built from a config is described by settings below its key."""
+    """Refuse a single value such as `callbacks.ema=TEXT` where settings below the key have to describe the object."""
     if not isinstance(config, Mapping):
         raise UserError(
             "config.wrong_type",
@@ -92,12 +94,13 @@ def check_is_group(where: str, config: Any) -> None:
 
 
 def to_plain_container(config: Any) -> dict[str, Any]:
-    """The config as resolved dicts, lists and values, which every checkpoint reader can load."""
+    """Return the config as resolved dicts, lists and plain values, which `torch.load` can read without this package."""
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
 def config_to_record(config: DictConfig) -> dict[str, Any]:
-    """The config as it may be written to files: resolved, except for environment variables, which may be secret."""
+    """Return the config in the form that is written to files. It is resolved, except for environment variables, which may hold
+    secrets."""
 
     def unresolved(*arguments: str) -> str:
         return f"${{oc.env:{','.join(map(str, arguments))}}}"
@@ -183,5 +186,5 @@ def _is_building_block(resolved: Any) -> bool:
 
 
 def resolve_target(config: Any, trust: Iterable[str], where: str) -> Any:
-    """The class or function that a config names, if it is allowed."""
+    """Return the class or function that a config names in `_target_`. Raises an error if it is not allowed."""
     return _allowed(where, config["_target_"], _trusted(trust))

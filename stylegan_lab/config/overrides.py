@@ -1,4 +1,4 @@
-"""Overrides as users write them, on the command line and in Python, and as Hydra takes them."""
+"""Converts overrides from the form that users write, on the command line or in Python, to the form that Hydra accepts."""
 
 import os
 
@@ -11,7 +11,8 @@ OPEN_ENDED = ("model.extra_losses.",)  # settings below have names of the user's
 
 
 def to_hydra_override(override: str) -> str:
-    """The override as Hydra takes it. Refuses what Hydra answers less clearly."""
+    """Return the override in the form that Hydra accepts. Raises an error for overrides that Hydra would ignore or explain
+    badly."""
     key, _, value = override.partition("=")
     name = key.lstrip("+")
     is_rank = "LOCAL_RANK" in os.environ  # Lightning gives these settings to the ranks that it starts

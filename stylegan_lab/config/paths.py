@@ -1,4 +1,4 @@
-"""The folders of the configs and baselines: next to the package in a checkout, inside it when installed."""
+"""The folders of the configs and baselines. They are next to the package in a checkout, and inside it after an installation."""
 
 from pathlib import Path
 
@@ -8,5 +8,5 @@ BASELINES = CONF.parent / "baselines"
 
 
 def config_choices(group: str) -> dict[str, Path]:
-    """The files of a config group by the name of the choice, sorted."""
+    """Return the config files of a group, by the name of the choice and sorted by it."""
     return {path.stem: path for path in sorted((CONF / group).glob("*.yaml"))}

@@ -1,4 +1,5 @@
-"""The signature of a class or function is the schema of its config: the keys it takes, and the types of their values."""
+"""Checks configs against signatures: the parameters of a class or function say which keys its config may have, and the types of
+their values."""
 
 import inspect
 import types
@@ -14,7 +15,7 @@ SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def check_arguments(where: str, called: Any, given: Mapping[str, Any], complete: bool) -> None:
-    """Refuse keys and values that `called` does not take and, if `complete`, missing ones."""
+    """Refuse keys and values that `called` does not accept. If `complete`, refuse missing required keys too."""
     signature = inspect.signature(called)
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
     name = getattr(called, "__name__", str(called))

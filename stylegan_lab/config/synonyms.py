@@ -1,4 +1,4 @@
-"""Names that users know from other projects, choices as GROUP=CHOICE, and the settings of this project that they stand for."""
+"""A table of names that users know from other projects, of keys or of GROUP=CHOICE, and of the settings to use here instead."""
 
 from stylegan_lab.errors import UserError
 
@@ -69,7 +69,8 @@ REFUSED = {"hydra.run.dir", "hydra.sweep.dir"}
 
 
 def synonym_error(key: str) -> UserError | None:
-    """The error that says what to type instead of a key or GROUP=CHOICE, or None if it is not in the table."""
+    """Return an error that says which setting to use instead of this key or GROUP=CHOICE, or None if the table has no entry for
+    it."""
     sentence = _sentence_for(key)
     return UserError("config.synonym", sentence) if sentence else None
 

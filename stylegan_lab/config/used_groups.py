@@ -1,4 +1,4 @@
-"""The part of a composed config that has an effect: config groups that nothing refers to are left out."""
+"""Reduces a composed config to the part that has an effect. Config groups that nothing refers to are left out."""
 
 import re
 
@@ -9,7 +9,7 @@ ALWAYS_USED = {"model", "data", "callbacks", "trainer", "logger", "strategy", "m
 
 
 def only_used_groups(config: str) -> str:
-    """The YAML of a config without its unused groups, which are named in a comment at the end."""
+    """Return the YAML of a config without unused groups. A comment at the end lists the groups that were left out."""
     blocks = {re.split(r"\W", block)[0]: block for block in re.split(r"^(?=\w)", config, flags=re.MULTILINE) if block}
     groups = {name for name in blocks if (CONF / name).is_dir()}
     used = (blocks.keys() - groups) | ALWAYS_USED

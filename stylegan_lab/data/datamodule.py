@@ -1,4 +1,5 @@
-"""The base class of all data modules: training batches in a reproducible order, held-out batches, and the batch type."""
+"""The base class of all data modules. It provides training batches in a reproducible order, held-out batches, and the batch
+type."""
 
 import multiprocessing
 import os
@@ -29,7 +30,7 @@ MAX_DECODING_WORKERS, MAX_COPYING_WORKERS = 8, 2
 
 
 def check_classes(classes: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The chosen class names. Each must be one of `known` and occur once."""
+    """Return the chosen class names as texts. Each must be one of `known`, and none may occur twice."""
     names = [str(name) for name in classes]
     for name in names:
         lookup("data.classes", name, dict.fromkeys(known))
@@ -42,7 +43,8 @@ def check_classes(classes: Sequence[str], known: Sequence[str]) -> list[str]:
 
 
 class ImageDataModule(L.LightningDataModule):
-    """Data sets return uint8 images. Batches are converted to floats in [-1, 1] on the device."""
+    """The base class of data modules. Their data sets return uint8 images, which are converted to floats in [-1, 1] on the
+    device."""
 
     batch_type: BatchType
     collate_samples: Callable[[Sequence[Any]], Any] = staticmethod(collate)  # makes a batch of samples
@@ -60,30 +62,32 @@ class ImageDataModule(L.LightningDataModule):
 
     @abstractmethod
     def train_samples(self) -> Dataset[Any]:
-        """A data set indexed by keys (epoch, index)."""
+        """Return the training samples, a data set indexed by keys (epoch, index)."""
 
     def unaugmented_samples(self) -> Dataset[Any]:
-        """The training samples prepared like held-out ones: uncropped and without augmentation."""
+        """Return the training samples without augmentation. They are resized like held-out images, and not cropped."""
         return self.train_samples()
 
     @abstractmethod
     def held_out(self, split: str) -> Dataset[Any]:
-        """A data set indexed by integers. `split` is "val" or "test".
+        """Return the samples of `split`, "val" or "test", as a data set indexed by integers.
 
-        A data set that repeats images of its smaller domain has an attribute `num_distinct`: the number of different images
-        of `a` and of `b`."""
+        If the domains differ in size, the data set may repeat images of the smaller one. It then has an attribute `num_distinct`
+        with the numbers of different images in `a` and `b`.
+        """
 
     def reference_pairs(self) -> Dataset[Any] | None:
-        """True pairs of the training domains, used to fit baselines; models never train on them. None if there are none."""
+        """Return true pairs of the training domains, or None if there are none. They are used to fit baselines; models never train
+        on them."""
         return None
 
     def source_files(self) -> Mapping[str, Path]:
-        """The files that the samples are read from, by a name that stays the same when the folder is moved."""
+        """Return the files that the samples are read from, by name. The names stay the same when the folder is moved."""
         return {}
 
     def serves(self, required: BatchType) -> bool:
-        """Whether a model that trains on batches of this type can train on this data. The keys of a batch type of your own
-        cannot say that `b` belongs to `a`; `has_true_pairs` does."""
+        """Return whether a model that trains on batches of this type can train on this data. A custom batch type cannot say in its
+        keys that `b` is the true translation of `a`, so `has_true_pairs` is checked too."""
         has_pairs = self.has_true_pairs or self.batch_type is PairedBatch
         return self.has_keys_of(required) and (required is not PairedBatch or has_pairs)
 
@@ -92,7 +96,7 @@ class ImageDataModule(L.LightningDataModule):
 
     @property
     def batch_description(self) -> str:
-        """What the batches are, for messages."""
+        """A description of the batches, for messages."""
         return describe_batch_type(self.batch_type)
 
     @property
@@ -111,7 +115,7 @@ class ImageDataModule(L.LightningDataModule):
 
     @property
     def batch_bytes(self) -> int:
-        """The approximate size of a batch with two images per sample."""
+        """The approximate size of a batch in bytes, for two images per sample."""
         return 2 * self.batch_size * self.channels * self.size**2
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -148,7 +152,8 @@ class ImageDataModule(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """For Lightning's own validation loop. `stylegan-lab train` scores with the Validation callback instead."""
+        """Return batches for Lightning's own validation loop. `stylegan-lab train` does not use them: the Validation callback
+        scores models."""
         return self._held_out_loader("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
@@ -169,31 +174,32 @@ class ImageDataModule(L.LightningDataModule):
         )
 
     def batches(self, dataset: Dataset[Any]) -> Iterator[dict[str, Any]]:
-        """Held-out samples or reference pairs in order, as batches for a model. No random numbers are drawn."""
+        """Yield held-out samples or reference pairs as batches for a model, in their order. This draws no random numbers."""
         count = len(dataset)  # type: ignore[arg-type]
         for start in range(0, count, self.batch_size):
             yield self.collate(dataset, range(start, min(start + self.batch_size, count)))
 
     def first_batch(self, split: str, count: int) -> dict[str, Any]:
-        """The first images of a held-out split as one batch, always the same."""
+        """Return the first `count` samples of a held-out split as one batch, which is the same in every call."""
         dataset = self.held_out(split)
         return self.collate(dataset, range(min(count, len(dataset))))  # type: ignore[arg-type]
 
     def num_distinct(self, split: str) -> tuple[int, int]:
-        """The number of different held-out images of `a` and of `b`."""
+        """Return the numbers of different held-out images in `a` and in `b`."""
         dataset = self.held_out(split)
         count = len(dataset)  # type: ignore[arg-type]
         return getattr(dataset, "num_distinct", (count, count))
 
     def training_batches(self, count: int, seed: int = 0) -> Iterator[dict[str, Any]]:
-        """Up to `count` training samples without augmentation, in an order that depends on `seed` and not on the data module's."""
+        """Yield up to `count` training samples without augmentation, as batches. Their order depends on `seed`, not on the seed of
+        the training."""
         dataset = self.unaugmented_samples()
         keys = [(0, index) for index in shuffled(self.num_samples, seed, 0)[:count]]
         for start in range(0, len(keys), self.batch_size):
             yield self.collate(dataset, keys[start : start + self.batch_size])
 
     def collate(self, dataset: Dataset[Any], keys: Iterable[Any]) -> dict[str, Any]:
-        """The samples of these keys as one batch for a model."""
+        """Return the samples of these keys as one batch for a model."""
         return self.on_after_batch_transfer(self.collate_samples([dataset[key] for key in keys]), 0)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:

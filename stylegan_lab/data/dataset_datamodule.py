@@ -1,4 +1,4 @@
-"""Any torch Dataset of dicts as training data, with the sample order, resume and scores of all data modules."""
+"""Trains on any torch Dataset whose samples are dicts. Sample order, resuming and scores are the same as for other data modules."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,11 +22,11 @@ CHECKED_SAMPLES = 8
 
 
 class DatasetDataModule(ImageDataModule):
-    """Trains on a Dataset of your own. The samples are dicts such as {"a": image, "b": image}, indexed by integers.
+    """Trains on your own Dataset. The samples are dicts such as {"a": image, "b": image}, indexed by integers.
 
-    Images are (C, H, W), uint8 or floats in [-1, 1]. Random numbers that a dataset draws from torch, numpy or `random` depend on
-    the seed, the epoch and the index only, so that a resumed training continues exactly. `paired` says that `b` is the true
-    translation of `a`; `classes` names the values of `label`.
+    Images are (C, H, W), uint8 or floats in [-1, 1]. Random numbers that the dataset draws from torch, numpy or `random` depend
+    only on the seed, the epoch and the index, so that a resumed training continues exactly. `paired` says that `b` is the true
+    translation of `a`; `classes` are the names of the values of `label`.
     """
 
     setting_names = ("data.dataset", "data.val_dataset", "data.test_dataset")  # for messages
@@ -74,7 +74,7 @@ class DatasetDataModule(ImageDataModule):
         return f"samples with the keys {', '.join(self.keys)} (data.paired={paired}{hint})"
 
     def class_counts(self) -> Tensor:
-        """The number of training images of each class. Every sample is read once."""
+        """The number of training images of each class. The first access reads every sample once."""
         labels = [int(self._sample("train", 0, index)["label"]) for index in range(self.num_samples)]
         return torch.bincount(torch.tensor(labels), minlength=len(self.classes)).double()
 
@@ -145,14 +145,14 @@ class DatasetDataModule(ImageDataModule):
 
 
 def seeded_sample(dataset: Dataset[Any], seed: int, key: SampleKey | int) -> Any:
-    """One sample. The random numbers that the dataset draws depend on the seed and the key only."""
+    """Return one sample. The random numbers that the dataset draws for it depend only on the seed and the key."""
     with seeded(sample_rng(seed, *(key if isinstance(key, tuple) else (0, key))).initial_seed()):
         return dataset[sample_index(key)]
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's generator of the CPU, numpy's and Python's; their states are restored afterwards."""
+    """Within the context, torch's CPU generator, numpy and Python's `random` are seeded. Their states are restored afterwards."""
     with isolate_rng(include_cuda=False):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs too
         np.random.seed(seed % 2**32)

@@ -1,4 +1,4 @@
-"""Any LightningDataModule of samples that are dicts: its datasets, in the sample order of this framework."""
+"""Trains on any LightningDataModule whose samples are dicts. Its datasets are used in the sample order of this framework."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +11,10 @@ from stylegan_lab.errors import UserError
 
 
 class WrappedDataModule(DatasetDataModule):
-    """Takes the datasets out of a data module's loaders. Its `collate_fn` and batch hooks are kept.
+    """Uses the datasets of a LightningDataModule's loaders. The `collate_fn` of the training loader and the batch hooks are kept.
 
-    `data.batch_size`, `data.num_workers` and the order of the samples replace those of its own loaders: an order that depends on
-    the seed and the epoch only is what lets a resumed training continue exactly.
+    `data.batch_size`, `data.num_workers` and the sample order of this framework replace the settings of the loaders. A resumed
+    training can continue exactly only if the order depends on nothing but the seed and the epoch.
     """
 
     setting_names = ("train_dataloader's dataset", "val_dataloader's dataset", "test_dataloader's dataset")

@@ -4,7 +4,7 @@ from omegaconf import OmegaConf
 
 
 def domains_in(root: str | None, index: int | None = None) -> list[str] | str | None:
-    """All domains, or the one at `index`. A missing folder has no domains."""
+    """Return all domains in a folder, or the one at `index`. A missing folder has no domains."""
     from stylegan_lab.data.folders.tree import domains_in  # imports torch
 
     found = domains_in(root)

@@ -1,6 +1,6 @@
-"""Data sets of samples, and the order of training samples.
+"""Data sets of samples, and the order of the training samples.
 
-The order depends on the seed and the epoch only, not on workers, ranks or interruptions.
+This order depends on the seed and the epoch only, not on workers, ranks or interruptions.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +15,7 @@ SampleKey = tuple[int, int]  # epoch, index: a data set derives all random numbe
 
 
 class LambdaDataset(Dataset[Any]):
-    """`count` samples. `make` gives the sample of a key; it is sent to loader workers, so it must be picklable."""
+    """A data set of `count` samples. `make` returns the sample of a key. It is sent to loader workers, so it must be picklable."""
 
     def __init__(self, count: int, make: Callable[[Any], Any]) -> None:
         self.count, self.make = count, make
@@ -28,9 +28,10 @@ class LambdaDataset(Dataset[Any]):
 
 
 class WithExtraDraws(Dataset[Any]):
-    """Adds independent draws to training samples. `draws` maps each new key to the key of which it is another draw.
+    """Adds independent draws to training samples. `draws` maps each new key to an existing key: its value is taken from that key of
+    another random sample.
 
-    The other sample and its augmentation depend on (seed, epoch, index) only, like the sample itself.
+    Like the sample itself, the other sample and its augmentation depend on (seed, epoch, index) only.
     """
 
     def __init__(self, samples: Dataset[Any], draws: Mapping[str, str], seed: int) -> None:
@@ -49,9 +50,11 @@ class WithExtraDraws(Dataset[Any]):
 
 
 class EpochSampler(Sampler[SampleKey]):
-    """The keys of one rank in the shuffled order of each epoch, starting `start` samples (over all ranks) into `epoch`.
+    """Yields the keys of one rank in the shuffled order of each epoch. The first epoch is `epoch`, and its first `start` samples
+    (over all ranks) are skipped.
 
-    `repeat` restricts training to the first samples of epoch 0, to test whether a model can overfit them."""
+    `repeat` restricts training to that many samples, the first of epoch 0, to test whether a model can overfit them.
+    """
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class EpochSampler(Sampler[SampleKey]):
         self.start, self.rank, self.ranks, self.repeat = start, rank, ranks, repeat
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this at the start of each epoch."""
+        """Set the epoch to shuffle for. Lightning calls this method at the start of each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -83,12 +86,12 @@ class EpochSampler(Sampler[SampleKey]):
 
 
 def shuffled(count: int, *key: int) -> list[int]:
-    """A permutation of `range(count)` that depends on the key only."""
+    """Return a permutation of `range(count)` that depends on the key only."""
     return torch.randperm(count, generator=sample_rng(*key)).tolist()
 
 
 def sample_rng(*key: int) -> torch.Generator:
-    """A random generator seeded by integers. Different keys give unrelated streams."""
+    """Return a random generator seeded by the integers of the key. Different keys give unrelated random numbers."""
     mixed = 0x9E3779B97F4A7C15
     for number in key:
         mixed = ((mixed ^ number) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
@@ -97,5 +100,5 @@ def sample_rng(*key: int) -> torch.Generator:
 
 
 def sample_index(key: SampleKey | int) -> int:
-    """The index of a sample that is the same in all epochs."""
+    """Return the index part of a key, which identifies a sample in all epochs."""
     return key if isinstance(key, int) else key[1]

@@ -1,6 +1,7 @@
-"""A small image classifier, trained within the evaluation, that predicts the classes of generated images.
+"""A small image classifier that the evaluation trains itself, to predict the classes of generated images.
 
-The same images, labels and seed give the same classifier. A trained classifier is kept in the cache folder."""
+The same images, labels and seed give the same classifier. A trained classifier is kept in the cache folder.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class SmallClassifier:
 
 
 def train_classifier(images: Tensor, labels: Tensor, classes: int, seed: int = 0) -> SmallClassifier:
-    """Train a classifier on images in [0, 1] with labels below `classes`, or load it from the cache."""
+    """Train a classifier on images in [0, 1] whose labels are below `classes`, or load it from the cache."""
     if len(images) != len(labels) or not len(images) or int(labels.max()) >= classes:
         raise UserError(
             "evaluation.labels_mismatch",
@@ -66,12 +67,12 @@ def train_classifier(images: Tensor, labels: Tensor, classes: int, seed: int = 0
 def classification_accuracy(
     generated: Tensor, labels: Tensor, real: Tensor, real_labels: Tensor, classes: int
 ) -> float:
-    """Return the accuracy on real images of a classifier trained on generated images only (Ravuri & Vinyals, 2019)."""
+    """Train a classifier on generated images only, and return its accuracy on real images (Ravuri & Vinyals, 2019)."""
     return train_classifier(generated, labels, classes).accuracy(real, real_labels)
 
 
 def downscaled(images: ImageSet) -> Tensor:
-    """Return the images at the size the classifier takes, in [0, 1]."""
+    """Return the images in [0, 1], downscaled to the size that the classifier needs."""
     size = _input_size(images)
     resize = partial(F.interpolate, size=(size, size), mode="bilinear", antialias=True)
     return resize_in_chunks(images, size, resize)

@@ -1,7 +1,7 @@
-"""Classifier metrics: scores that need more than two sets of images, such as the training images or a classifier.
+"""Classifier metrics: scores that need more than two sets of images, such as the training images or a trained classifier.
 
-The coverage of 1,000 modes (three stacked digits) and the reverse KL follow Metz et al. (2017), Srivastava et al. (2017)
-and Lin et al. (2018).
+The number of covered modes (of the 1,000 of three stacked digits) and the reverse KL follow Metz et al. (2017), Srivastava et al.
+(2017) and Lin et al. (2018).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -51,7 +51,7 @@ REQUIREMENTS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class ClassifierScore:
-    """A score, or the reason why there is none (`missing`): a classifier that does not read real images."""
+    """A score of a classifier metric. If the classifier fails on real images, `missing` is the reason why the score is left out."""
 
     value: float
     held_out: float  # the same score of real images that were not used for training
@@ -71,10 +71,11 @@ def missing_reasons(scores: Mapping[str, ClassifierScore]) -> dict[str, str]:
 def checked(
     scores: Mapping[str, ClassifierScore], predicted: Tensor, labels: Tensor, classes: int
 ) -> dict[str, ClassifierScore]:
-    """Return the scores, each with the reason to leave it out if the classifier fails on held-out real images.
+    """Return the scores. If the classifier fails on held-out real images, each score gets a reason to leave it out.
 
-    `predicted` are its answers to them and `labels` are right. It has to classify `required_accuracy(classes)` of them
-    correctly, as a mean over the classes, so that a classifier that always gives one answer is at chance.
+    `predicted` are the classifier's predictions for these images and `labels` are their true classes. The accuracy, averaged over
+    the classes, has to be at least `required_accuracy(classes)`. Because of this average, a classifier that always predicts the
+    same class is at chance level.
     """
     predicted, labels = predicted.cpu(), labels.cpu()
     recalls = [(predicted[labels == label] == label).double().mean() for label in labels.unique()]
@@ -100,9 +101,10 @@ def _score(name: str, value: float, held_out: float, protocol: str) -> dict[str,
 
 
 def generation_metrics_available(data: ImageDataModule, conditional: bool, held_out: int) -> set[str]:
-    """Return the names of the metrics `generation_scores` will compute.
+    """Return the names of the metrics that `generation_scores` will compute.
 
-    Memorization is undefined for stacked digits, which share digits within a split: new stacks are further away than the others.
+    Memorization is undefined for stacked digits: all stacks of a split share its digits, so stacks of new digits are further from
+    these stacks than the stacks are from each other.
     """
     of_classes = {"class_consistency", "classification_accuracy"} if conditional else set()
     of_labels = {"modes_covered", "modes_kl"} | of_classes if data.batch_type is LabelledBatch else set()
@@ -111,14 +113,15 @@ def generation_metrics_available(data: ImageDataModule, conditional: bool, held_
 
 
 def translation_metrics_available(data: ImageDataModule) -> set[str]:
-    """Return the names of the metrics `translation_scores` will compute."""
+    """Return the names of the metrics that `translation_scores` will compute."""
     classifiable = data.batch_type in (UnpairedBatch, PairedBatch, DomainBatch) and data.factor == 1
     return {"translation_accuracy"} if classifiable else set()
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Downscaled images in [0, 1] and their labels: the true class of real images, the requested class of generated ones."""
+    """Downscaled images in [0, 1] with labels. The label of a real image is its true class; the label of a generated image is the
+    class that was requested."""
 
     images: Tensor
     labels: Tensor | None
@@ -142,7 +145,7 @@ class ImageClassifier:
 def generation_scores(
     generated: LabelledImages, real: LabelledImages, data: ImageDataModule
 ) -> dict[str, ClassifierScore]:
-    """Score generated images. `real` are the held-out images."""
+    """Score generated images. `real` are the held-out images to compare them with."""
     training = _training_images(data)
     available = generation_metrics_available(data, generated.labels is not None, len(real.images))
     scores = _memorization_score(generated, real, training) if "memorization" in available else {}
@@ -231,7 +234,7 @@ def _image_classifier(data: ImageDataModule, training: LabelledImages) -> ImageC
 
 
 def predict_stacked(digits: SmallClassifier, images: Tensor) -> Tensor:
-    """Return the numbers that images (N, 3, H, W) of stacked digits show. The first channel is the most significant digit."""
+    """Return the number that each image of stacked digits (N, 3, H, W) shows. The first channel is the most significant digit."""
     numbers = torch.zeros(len(images), dtype=torch.long)
     for channel in images.split(1, dim=1):
         numbers = numbers * digits.classes + digits.predict(channel)
@@ -244,8 +247,8 @@ def modes_covered(predicted: Tensor, modes: int) -> int:
 
 
 def reverse_kl(predicted: Tensor, real_counts: Tensor) -> float:
-    """Return KL(samples || real) in nats. A mode without real images counts as one with a single image, since a stray sample
-    would otherwise make the divergence infinite."""
+    """Return KL(samples || real) in nats. A mode without real images counts as if it had one image; otherwise a single sample of
+    that mode would make the divergence infinite."""
     counts, real_counts = _counts(predicted, len(real_counts)), real_counts.double().clamp_min(1)
     samples, real = counts / counts.sum(), real_counts / real_counts.sum()
     return float(torch.where(samples > 0, samples * (samples / real).log(), 0.0).sum())

@@ -1,4 +1,4 @@
-"""Scores of held-out batches that arrive one after the other, as in Lightning's validation and test loops."""
+"""Scores of held-out batches that are passed in one at a time, as in Lightning's validation and test loops."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from stylegan_lab.images.value_range import to_unit
 
 
 class CollectedImages:
-    """Collects batches and a model's images for them. `paired`: `b` of a batch is the true translation of `a`."""
+    """Collects batches and the images that a model makes of them. If `paired`, `b` of a batch is the true translation of `a`."""
 
     def __init__(self, paired: bool) -> None:
         self._paired = paired
@@ -24,7 +24,7 @@ class CollectedImages:
             self._batches.setdefault(name, []).append(to_unit(batch[name]).cpu())
 
     def scores(self) -> dict[str, float]:
-        """The built-in metrics, without those for which the images are too few or too small."""
+        """Return the scores of the built-in metrics. Metrics that need more images or larger ones are left out."""
         fakes = torch.cat(self._fakes)
         real = {name: torch.cat(batches) for name, batches in self._batches.items()}
         if "image" in real:

@@ -1,4 +1,4 @@
-"""The device that the networks of metrics run on."""
+"""The device on which the networks of metrics run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ _chosen: torch.device | None = None
 
 
 def metric_device() -> torch.device:
-    """The device chosen by `metrics_on`; without one, the GPU if there is one."""
+    """Return the device that `metrics_on` has set. If none is set, return the GPU if there is one, else the CPU."""
     return _chosen or torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @contextmanager
 def metrics_on(device: torch.device) -> Iterator[None]:
-    """Within the context, the networks of metrics run on this device."""
+    """Within the context, run the networks of metrics on this device."""
     global _chosen
     before, _chosen = _chosen, device
     try:

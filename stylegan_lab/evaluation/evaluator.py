@@ -1,4 +1,4 @@
-"""Evaluators: the held-out inputs a model is given, the metrics of its predictions, and baselines that need no model."""
+"""Evaluators: they provide the held-out inputs of a model, score its predictions, and compute baselines that need no model."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ EvaluatedModel = TranslationModel | GenerationModel
 def compute_scores(
     images: ImageSet, reference_sets: Mapping[ReferenceSet, ImageSet], metrics: Mapping[str, Metric] = METRICS
 ) -> dict[str, float]:
-    """Score images in [0, 1] with every metric whose reference set is there."""
+    """Score images in [0, 1] with every metric whose reference set is available."""
     possible = {name: metric for name, metric in metrics.items() if metric.reference in reference_sets}
     for name, metric in possible.items():
         references = reference_sets[metric.reference]
@@ -65,9 +65,9 @@ def compute_scores(
 
 @dataclass(frozen=True)
 class TranslationImages:
-    """Held-out images in [0, 1], all of one size per domain.
+    """The held-out images of two domains in [0, 1]. All images of a domain have the same size.
 
-    Those of `b` are larger than those of `a` if the translation enlarges.
+    If the translation enlarges images, the images of `b` are larger than the images of `a`.
     """
 
     a: Tensor
@@ -75,12 +75,12 @@ class TranslationImages:
     paired: bool  # `b[i]` is the true translation of `a[i]`; otherwise the domains may differ in number
 
     def untranslated(self) -> Tensor:
-        """Return `a`, with bicubic upscaling if `b` is larger."""
+        """Return `a`, upscaled bicubically if `b` is larger."""
         size = self.b.shape[-2:]
         return self.a if self.a.shape[-2:] == size else F.interpolate(self.a, size, mode="bicubic").clamp(0, 1)
 
     def reference_sets(self) -> dict[ReferenceSet, ImageSet]:
-        """Return the images that translations of `a` are compared with. There is no `truth` without pairs."""
+        """Return the reference sets that translations of `a` are compared with. Without pairs, there is no set `truth`."""
         references: dict[ReferenceSet, ImageSet] = {"target": self.b, "input": self.untranslated()}
         return references | {"truth": self.b} if self.paired else references
 
@@ -91,9 +91,9 @@ def gather_images(batches: Iterable[Mapping[str, Tensor]], paired: bool) -> Tran
 
 
 class ColorMap:
-    """The best affine color map from `a` to `b`, fitted by least squares to true pairs in [0, 1].
+    """The affine color map from `a` to `b` with the least squared error on true pairs in [0, 1].
 
-    Its scores are what a change of palette can reach.
+    As a baseline, it shows which scores a change of colors alone can reach.
     """
 
     def __init__(self, a: Tensor, b: Tensor) -> None:
@@ -114,7 +114,7 @@ def _with_ones(colors: Tensor) -> Tensor:
 
 
 class TranslationEvaluator:
-    """Evaluates translations of the held-out images. Images are in [0, 1] and quantized to 8 bits, as if they were saved."""
+    """Evaluates translations of the held-out images. Images are in [0, 1] and quantized to 8 bits, as in a saved file."""
 
     name = "translated"  # the predictions, in tables and counts
 
@@ -142,7 +142,8 @@ class TranslationEvaluator:
         return self.domains.reference_sets()
 
     def baselines(self) -> dict[str, ImageSet]:
-        """Return the inputs themselves and, if true pairs of the training domains are known, the best color map of the inputs."""
+        """Return the untranslated inputs and, if the data has true pairs of the training domains, the inputs after the best color
+        map."""
         baselines: dict[str, ImageSet] = {"untranslated": (untranslated := self.domains.untranslated())}
         if (pairs := self._data.reference_pairs()) is not None:
             known = gather_images(self._data.batches(pairs), paired=True)
@@ -160,9 +161,10 @@ class TranslationEvaluator:
 
 
 class GenerationEvaluator:
-    """Evaluates generated images against the real ones of `split`, which is `train` for published Fréchet distances.
+    """Evaluates generated images by comparing them with the real images of `split`. Published Fréchet distances use `train`.
 
-    By default as many are generated as are real. If `conditional`, their classes follow the labels of the real images.
+    By default, it generates as many images as there are real ones. If `conditional`, the requested classes are the labels of the
+    real images.
     """
 
     name = "generated"
@@ -179,7 +181,7 @@ class GenerationEvaluator:
         self._data = data
 
     def inputs(self, batch_size: int) -> Sequence[Tensor]:
-        """Return the indices of the images to generate. The latents of an image are a function of its index."""
+        """Return batches of the indices of the images to generate. The latents of an image depend only on its index."""
         return torch.arange(self.count).split(batch_size)
 
     def predict(self, batch: Tensor, model: EvaluatedModel) -> Tensor:
@@ -195,13 +197,15 @@ class GenerationEvaluator:
         return {"target": self.real}
 
     def baselines(self) -> dict[str, ImageSet]:
-        """Return real images of the other split: no generator should be closer to held-out images than training images are."""
+        """Return real images of another split. Their scores are a limit: no generator should come closer to held-out images than
+        training images do."""
         data = self._data
         batches = data.training_batches(self.count) if self.held_out else data.batches(data.held_out("test"))
         return {"training" if self.held_out else "held out": ImageStore(to_unit(batch["image"]) for batch in batches)}
 
     def classifier_scores(self, predictions: ImageSet) -> dict[str, ClassifierScore]:
-        """Score the predictions; not on the training split, as these metrics need held-out images."""
+        """Score the predictions with the classifier metrics. On the training split there are none, because these metrics need
+        held-out images."""
         if not self.held_out:
             return {}
         generated = LabelledImages.downscale(predictions, self.requested_labels)
@@ -220,14 +224,14 @@ Evaluator = TranslationEvaluator | GenerationEvaluator
 def evaluators(
     model: EvaluatedModel, data: ImageDataModule, split: str, count: int | None = None
 ) -> dict[str, Evaluator]:
-    """Return an evaluator per direction. The first is the main one."""
+    """Return one evaluator for each direction of the model. The first one is the main evaluator."""
     if isinstance(model, GenerationModel):
         return {"generation": GenerationEvaluator(data, split, count, conditional=bool(model.classes))}
     return {direction: TranslationEvaluator(data, split, direction) for direction in model.directions}
 
 
 def image_counts(evaluator: Evaluator) -> dict[str, int]:
-    """Return the number of predictions and of images in each reference set."""
+    """Return the number of predictions, and the number of images in each reference set."""
     references = {name: len(images) for name, images in evaluator.reference_sets.items()}
     return {evaluator.name: evaluator.count} | references
 
@@ -239,7 +243,7 @@ def predict_all(evaluator: Evaluator, model: EvaluatedModel, batch_size: int) ->
 
 
 def available_reference_sets(model: EvaluatedModel, data: ImageDataModule) -> set[ReferenceSet]:
-    """Return the names of the reference sets that a model's images can be compared with on this data."""
+    """Return the names of the reference sets that this data provides for the images of this model."""
     if isinstance(model, GenerationModel):
         return {"target"}
     return {"target", "input", "truth"} if data.has_true_pairs else {"target", "input"}

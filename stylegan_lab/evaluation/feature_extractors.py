@@ -1,6 +1,8 @@
-"""Feature extractors for metrics, and the feature sets they compute.
+"""Feature extractors for metrics, and the feature sets that they compute.
 
-An extractor fixes everything that changes a feature: network, layer, image size, resize filter, and the SHA-256 of the weights."""
+An extractor fixes everything that affects a feature: the network, the layer, the image size, the resize filter, and the SHA-256 of
+the weights.
+"""
 
 import hashlib
 from collections import OrderedDict
@@ -32,7 +34,7 @@ ROWS = 1024  # rows of a distance matrix that are held in memory at a time
 
 
 class FeatureSet:
-    """The feature vectors (N, D) of a set of images, in float64, with the statistics that metrics compare."""
+    """The feature vectors (N, D) of a set of images, in float64, and the statistics of them that metrics compare."""
 
     def __init__(self, vectors: Tensor) -> None:
         self.vectors = vectors.detach().cpu().double()
@@ -53,7 +55,8 @@ class FeatureSet:
 
     @cached_property
     def covariance_root(self) -> Tensor:
-        """R such that R^T R is the unbiased covariance, which is never computed: squaring would lose half of the digits."""
+        """A matrix R such that R^T R is the unbiased covariance. The covariance itself is never computed, because squaring loses
+        half of the digits."""
         centered = (self.vectors - self.mean) / (len(self) - 1) ** 0.5
         return centered if len(self) <= self.vectors.shape[1] else torch.linalg.qr(centered, mode="r").R
 
@@ -75,7 +78,8 @@ MAX_CACHED_SETS = 8  # in memory, per extractor
 
 
 def tensorflow_resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize bilinearly as TensorFlow 1 does: output pixel i is read at i * old / new, without a shift by half a pixel."""
+    """Resize bilinearly as TensorFlow 1 does: output pixel i is read at position i * old / new, without the usual shift by half a
+    pixel."""
     for dim, new in zip((-2, -1), size, strict=True):
         old = images.shape[dim]
         positions = torch.arange(new, device=images.device, dtype=images.dtype) * (old / new)
@@ -99,7 +103,7 @@ FILTERS = {
 
 @dataclass(frozen=True)
 class MetricFeatures:
-    """A feature extractor, whose features are cached in memory, and those of real images on disk too."""
+    """A feature extractor with a cache. Features are cached in memory; features of real images are cached on disk too."""
 
     name: str  # the suffix of the metrics that use it, such as `squeezenet` in `fid_squeezenet`
     layer: str  # the network and the layer, in words
@@ -118,19 +122,21 @@ class MetricFeatures:
         return f"{self.layer} at {self.size}x{self.size} ({FILTERS[self.resize]}), weights' SHA-256 {self.sha256}"
 
     def __call__(self, images: ImageSet) -> FeatureSet:
-        """Return the features of images (N, C, H, W) in [0, 1], cached in memory: all metrics of one set of images share them."""
+        """Return the features of images (N, C, H, W) in [0, 1]. They are cached in memory, so that all metrics of these images
+        share them."""
         return self._in_memory(content_hash(images), lambda: self.extract(images.split(BATCH)))
 
     def add(self, images: ImageSet, vectors: Tensor) -> None:
-        """Cache vectors that were already computed for these images, such as those gathered from other ranks."""
+        """Cache feature vectors of these images that were computed elsewhere, such as on other ranks."""
         self._in_memory(content_hash(images), lambda: FeatureSet(vectors))
 
     def cached(self, images: ImageSet) -> FeatureSet:
-        """Return the features, cached in memory and on disk. For images that later runs use again, such as real images."""
+        """Return the features, cached in memory and on disk. Use this for images that later runs use again, such as real images."""
         return self.cached_by_hash(content_hash(images), lambda: self.extract(images.split(BATCH)))
 
     def cached_by_hash(self, content: str, extract: Callable[[], FeatureSet]) -> FeatureSet:
-        """Return the features cached for images with the hash `content`; if there are none, `extract` computes them."""
+        """Return the cached features of the images with the hash `content`. If there are none, call `extract` and cache its
+        result."""
         return self._in_memory(content, lambda: self._on_disk(content, extract))
 
     def extract(self, batches: Iterable[Tensor]) -> FeatureSet:
@@ -139,7 +145,7 @@ class MetricFeatures:
     @torch.no_grad()
     @use_tf32(False)
     def vectors(self, images: Tensor) -> Tensor:
-        """Return the feature vectors of images (N, D), on the CPU."""
+        """Return the feature vectors (N, D) of images, on the CPU."""
         rgb, size = rgb_on_device(images).float(), (self.size, self.size)
         with torch.autocast(rgb.device.type, enabled=False):
             resized = rgb if rgb.shape[-2:] == size else RESIZES[self.resize](rgb, size)
@@ -159,7 +165,7 @@ class MetricFeatures:
 
 
 def rgb_on_device(images: Tensor) -> Tensor:
-    """Return the images with three channels, on the device of metrics."""
+    """Return the images with three channels, on the device that metrics use."""
     rgb = images[:, : 3 if images.shape[1] >= 3 else 1].expand(-1, 3, -1, -1)
     return rgb.to(metric_device())
 
@@ -215,7 +221,7 @@ def _load_transformers_model(name: str, class_name: str, weights: str) -> Any:
 def inception(
     weights: str = "imagenet", size: int = 299, resize: str = "clean", layer: str = inceptions.POOLED
 ) -> MetricFeatures:
-    """FID's network: `inception` at its last layer, `inception_64`, `inception_192` or `inception_768` at an earlier one."""
+    """The network of FID. `inception` uses its last layer; `inception_64`, `inception_192` and `inception_768` use earlier ones."""
     features = inceptions.inception(weights, layer)
     name, head = f"inception_{layer}", None
     if layer == inceptions.POOLED:
@@ -250,7 +256,8 @@ def alexnet(weights: str = "imagenet", layer: str = "relu5", size: int = 224, re
 
 @cache
 def untrained_vgg16(layer: str = "relu4_3", size: int = 64, resize: str = "clean") -> MetricFeatures:
-    """VGG16 with a quarter of its channels and He initialization from seed 0: it needs no download and is the same everywhere."""
+    """VGG16 with a quarter of the channels and He initialization from seed 0. It needs no download, and its weights are the same on
+    all machines."""
     features = vgg.vgg16("random", "average", 0.25)
     return _spatial_mean("untrained", "a quarter of vgg16", features, "random", layer, size, resize)
 

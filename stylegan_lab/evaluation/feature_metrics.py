@@ -1,6 +1,7 @@
 """Metrics on features: Fréchet distance (FID), kernel distance (KID), precision and recall, density and coverage, inception score.
 
-Each metric is named after the network that computes the features: `fid_squeezenet`, never plain FID."""
+The name of each metric includes the network that computes the features: `fid_squeezenet`, never plain FID.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,10 +17,10 @@ from stylegan_lab.suggestions import lookup
 
 
 def frechet_distance(one: FeatureSet, other: FeatureSet) -> float:
-    """Return the Fréchet distance between two sets as Gaussians (Dowson & Landau, 1982; Heusel et al., 2017).
+    """Return the Fréchet distance between Gaussians fitted to two feature sets (Dowson & Landau, 1982; Heusel et al., 2017).
 
-    |m1 - m2|^2 + tr(C1) + tr(C2) - 2 tr((C1 C2)^1/2). With C = R^T R the last trace is the sum of the singular values of
-    R1 R2^T, which is exact for covariances of any rank and never imaginary.
+    It is |m1 - m2|^2 + tr(C1) + tr(C2) - 2 tr((C1 C2)^1/2). With C = R^T R, the last trace is the sum of the singular values of R1
+    R2^T, which is exact for covariances of any rank and never imaginary.
     """
     shift = (one.mean - other.mean).square().sum()
     spread = one.covariance_root.square().sum() + other.covariance_root.square().sum()
@@ -70,7 +71,8 @@ def recall(fake: FeatureSet, real: FeatureSet) -> float:
 
 
 def density(fake: FeatureSet, real: FeatureSet) -> float:
-    """Return how many real neighborhoods a fake image lies in, over how many a real image does: about 1 for equal distributions."""
+    """Return how many real neighborhoods a fake image lies in on average, divided by the number of neighbors that defines a
+    neighborhood. It is about 1 if both sets have the same distribution."""
     counts = torch.cat([within.sum(1) for within in _within(fake, real, DENSITY_K)])
     return float(counts.double().mean()) / DENSITY_K
 
@@ -91,9 +93,9 @@ INCEPTION_SCORE_SPLITS = 10
 
 
 def inception_score(fake: FeatureSet, _: FeatureSet, head: Tensor) -> float:
-    """Return the inception score (Salimans et al., 2016), averaged over splits.
+    """Return the inception score (Salimans et al., 2016), averaged over splits of the images.
 
-    It is exp of the mean divergence of p(class | image) from p(class). `head` (classes, D) computes the class logits
+    It is the exponential of the mean KL divergence of p(class | image) from p(class). `head` (classes, D) computes the class logits
     without a bias, as the published code does.
     """
     parts = (fake.vectors @ head.double().T).softmax(1).tensor_split(min(INCEPTION_SCORE_SPLITS, len(fake)))
@@ -114,7 +116,7 @@ FEATURE_COMPARISONS: dict[str, Comparison] = {
 
 
 def feature_metrics(features: MetricFeatures, names: Sequence[str] = ("fid", "kid")) -> dict[str, Metric]:
-    """Return the metrics on these features, by name: those of FEATURE_COMPARISONS, and `is` if the network has a classifier."""
+    """Return metrics on these features by name: the metrics of FEATURE_COMPARISONS, and `is` if the network has a classifier."""
     comparisons = dict(FEATURE_COMPARISONS)
     if features.head is not None:
         protocol = f"exp of the divergence of classes, mean of {INCEPTION_SCORE_SPLITS} splits, no bias"

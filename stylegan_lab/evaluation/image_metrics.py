@@ -1,4 +1,4 @@
-"""Metrics computed on pixels in [0, 1], against the ground truth, the input or the target domain."""
+"""Metrics computed on pixels in [0, 1]. They compare images with the ground truth, the input or the target domain."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,10 +17,10 @@ LUMA_WEIGHTS = torch.tensor([0.299, 0.587, 0.114])
 
 
 def edge_correlation(images: Tensor, inputs: Tensor) -> float:
-    """Return how well the edges of images match those of their inputs.
+    """Return how well the edges of images match the edges of their inputs. No ground truth is needed.
 
-    This is the correlation of the Sobel gradient magnitudes of the luminance.
-    1 means that every edge stayed where it was; 0 means that the edges are unrelated. No ground truth is needed.
+    This is the correlation of the Sobel gradient magnitudes of the luminance. It is 1 if every edge stayed in place, and 0 if the
+    edges are unrelated.
     """
     return float(F.cosine_similarity(_edges(images), _edges(inputs), dim=1).mean())
 
@@ -39,9 +39,9 @@ DIVERSITY_SIZE = 16  # pixels; finer detail may differ between images that show 
 
 
 def diversity(images: ImageSet, reference: ImageSet) -> float:
-    """Return the root mean square distance within `images` over that within `reference`.
+    """Return the root mean square distance within `images`, divided by the same distance within `reference`.
 
-    It is about 1 for two samples of one distribution, and 0 if all images are equal.
+    It is about 1 if both sets have the same distribution, and 0 if all images are equal.
     """
     return float(_spread(images) / _spread(reference).clamp_min(1e-12))
 
@@ -69,8 +69,7 @@ def psnr(images: Tensor, truth: Tensor) -> float:
 def ssim(images: Tensor, truth: Tensor) -> float:
     """Return the SSIM (Wang et al., 2004) with a Gaussian window of 11 pixels and sigma 1.5, averaged over channels and images.
 
-    As in torchmetrics, there is a window around each pixel and borders are mirrored. The paper's mean is over the windows
-    within the image.
+    As in torchmetrics, every pixel has a window and borders are mirrored. The paper averages only over windows inside the image.
     """
     return _averaged(partial(ssim_of_batch, data_range=1.0), images, truth)
 

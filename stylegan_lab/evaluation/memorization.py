@@ -1,7 +1,7 @@
 """Memorization: are generated images closer to the training images than held-out real images are?
 
-Smooth images are close to everything, so the distance to the nearest training image is divided by that to the nearest
-held-out one.
+Smooth images are close to all others. Therefore the distance to the nearest training image is divided by the distance to the
+nearest held-out image.
 """
 
 import torch
@@ -14,7 +14,8 @@ MIN_DISTANCE = 1e-6  # avoids a division by zero
 
 
 def memorization(generated: Tensor, training: Tensor, held_out: Tensor) -> float:
-    """Return the share of generated images that are closer to the training images than 95% of the held-out images are.
+    """Return the share of generated images that are closer to the training images, in relation to the held-out images, than 95% of
+    the held-out images are.
 
     It is about 0.05 for new images and 1 for copies.
     """

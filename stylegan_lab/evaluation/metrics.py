@@ -1,4 +1,4 @@
-"""The metrics. Each compares images with their ground truth, with real images of the target domain, or with their inputs."""
+"""The metrics. Each metric compares images with their ground truth, with real images of the target domain, or with their inputs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ ReferenceSet = Literal["truth", "target", "input"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric and the reference set it needs.
+    """A metric and the reference set that it compares images with.
 
-    `compute` takes images and references in [0, 1], quantized to 8 bits, or features.
+    `compute` is called with images and references, or with their features. Images are in [0, 1] and quantized to 8 bits.
     """
 
     compute: Callable[[Any, Any], float]
@@ -88,7 +88,7 @@ MetricEntry = Metric | Mapping[str, Metric]  # an entry of the config group `met
 
 
 def select_metrics(entries: Mapping[str, MetricEntry]) -> dict[str, Metric]:
-    """Return the built-in metrics and those of a config's entries, by name."""
+    """Return the built-in metrics and the metrics of the config's entries, by name."""
     metrics = dict(METRICS)
     for name, entry in entries.items():
         metrics |= {name: entry} if isinstance(entry, Metric) else entry
@@ -96,7 +96,8 @@ def select_metrics(entries: Mapping[str, MetricEntry]) -> dict[str, Metric]:
 
 
 def check_metric_inputs(name: str, metric: Metric, size: int, *counts: int) -> None:
-    """Raise an error if a metric cannot be computed from `counts` images and references of `size` pixels."""
+    """Raise an error if there are too few images or references for a metric (`counts`), or if their shorter side, `size` pixels, is
+    too small."""
     if min(counts) < metric.min_images:
         found = " and ".join(map(str, dict.fromkeys(counts)))
         raise UserError(

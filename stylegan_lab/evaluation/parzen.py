@@ -1,6 +1,7 @@
-"""The Parzen log-likelihood of the first GAN papers: the likelihood of real images under Gaussians around generated images.
+"""The Parzen log-likelihood of the first GAN papers: the likelihood of real images under Gaussians around the generated images.
 
-It ranks models poorly (Theis et al., 2016). It is included because those papers report no other metric."""
+It ranks models poorly (Theis et al., 2016). It is included because those papers report no other metric.
+"""
 
 import math
 from collections.abc import Sequence
@@ -24,13 +25,14 @@ def parzen() -> dict[str, Metric]:
 
 
 def log_likelihood(generated: Tensor, real: Tensor) -> float:
-    """Return the mean log-likelihood of one half of the real images. The kernel width is chosen on the other half."""
+    """Return the mean log-likelihood of one half of the real images. The other half is used to choose the kernel width."""
     best = parzen_log_densities(generated, real[0::2], WIDTHS).mean(dim=0).argmax()
     return float(parzen_log_densities(generated, real[1::2], [WIDTHS[best]]).mean())
 
 
 def parzen_log_densities(generated: Tensor, real: Tensor, widths: Sequence[float]) -> Tensor:
-    """Return the log-density (N, widths) of each real image under Gaussians of each width around the generated images, in nats."""
+    """Return the log-densities (N, widths) of the real images in nats, under Gaussians of each width around the generated
+    images."""
     centers = generated.double().flatten(1)
     count, dimensions = centers.shape
     rows = []

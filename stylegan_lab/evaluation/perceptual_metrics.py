@@ -49,7 +49,7 @@ STYLE_NETS = {
 def lpips(
     net: Heads = "alex", weights: str = "imagenet", reference: Literal["truth", "input"] = "truth"
 ) -> dict[str, Metric]:
-    """Return the metric `lpips_<net>`, the distance to the truth, or `lpips_<net>_input`, the distance to the input."""
+    """Return the metric `lpips_<net>`, the LPIPS distance to the truth, or `lpips_<net>_input`, the distance to the input."""
     build, weights_name, layers, min_size = lookup("metrics: lpips", net, LPIPS_NETS)
     loss = LPIPSLoss(build, weights, net, dict.fromkeys(layers, 1.0), {})
 
@@ -67,9 +67,10 @@ def lpips(
 
 @cache
 def style_distance(net: str = "vgg19", weights: str = "imagenet") -> dict[str, Metric]:
-    """Return the metric `style_<net>`: the squared distance of the mean Gram matrices of two sets, relative to the target's.
+    """Return the metric `style_<net>`: the squared distance between the mean Gram matrices of two sets, relative to the squared
+    norm of the target's.
 
-    It is 0 for equal styles, and about 1 if nothing of the target's style is reached.
+    It is 0 for equal styles, and about 1 if the images have nothing of the target's style.
     """
     build, weights_name, layers, min_size = lookup("metrics: style_distance", net, STYLE_NETS)
     features = build(weights)

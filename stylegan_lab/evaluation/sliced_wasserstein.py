@@ -20,11 +20,9 @@ SEED = 20180226
 
 
 def sliced_wasserstein(images: ImageSet, target: ImageSet) -> float:
-    """Return the distance between the patches of two sets of images in [0, 1].
+    """Return the distance between the patches of two sets of images in [0, 1], averaged over the levels of Laplacian pyramids.
 
-    It is averaged over the levels of their Laplacian pyramids.
-
-    Unlike the first published code, patches are not standardized per channel: differences of palette and contrast count.
+    Unlike in the first published code, patches are not standardized per channel, so differences of palette and contrast count.
     """
     count = _compared_count(images, target)
     levels = range(len(_laplacian_pyramid(images[:1])))
@@ -33,7 +31,7 @@ def sliced_wasserstein(images: ImageSet, target: ImageSet) -> float:
 
 
 def palette_distance(images: ImageSet, target: ImageSet) -> float:
-    """Return the distance between the pixel colors of two sets of images in [0, 1], whatever their positions."""
+    """Return the distance between the pixel colors of two sets of images in [0, 1]. The positions of the pixels do not matter."""
     count = _compared_count(images, target)
     return float(sliced_distance(_colors(images, count), _colors(target, count)))
 

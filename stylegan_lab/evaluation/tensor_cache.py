@@ -1,4 +1,4 @@
-"""Tensors that are expensive to compute, kept in files below the cache folder."""
+"""Keeps tensors that are expensive to compute in files below the cache folder."""
 
 import pickle
 from collections.abc import Callable
@@ -12,7 +12,8 @@ from stylegan_lab.files.atomic_write import atomic_write
 
 
 def cached_tensors(path: Path, compute: Callable[[], Any]) -> Any:
-    """Return what a file holds. If it cannot be read, compute and save it; no result depends on whether it can be saved."""
+    """Return the tensors in a file. If the file cannot be read, compute them and try to save them; the result is the same if saving
+    fails."""
     try:
         return torch.load(path, weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):

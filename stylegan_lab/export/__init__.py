@@ -1,1 +1,1 @@
-"""Trained models as files for programs that do not have this package, and as folders for the Hugging Face hub."""
+"""Exports trained models as files for programs without this package, and as folders for the Hugging Face hub."""

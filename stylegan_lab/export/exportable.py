@@ -1,4 +1,4 @@
-"""The part of a model that can be exported: a module that depends on its inputs only, and examples of them."""
+"""Makes a model exportable: a module whose outputs depend only on its inputs, and example inputs."""
 
 import copy
 import json
@@ -26,7 +26,8 @@ MAX_SIDE = 65_536
 
 @dataclass(frozen=True)
 class Exportable:
-    """A model to export. `module` computes the same outputs as `reference`, the trained model; it is None if no graph can.
+    """A model to export. `module` computes the same outputs as `reference`, the trained model, in a form that can be traced. It is
+    None if a single graph cannot compute them.
 
     Attributes:
         input_names: The names of the inputs. Images and latents are batches.
@@ -132,8 +133,8 @@ def _side(name: str, multiple: int, smallest: int) -> Any:
 
 
 class NetworkWithCondition(nn.Module):
-    """A copy of a network without dropout, which appends its condition, if it has one, to each image. Batch norms that use the
-    statistics of each image become group norms."""
+    """A copy of a network in evaluation mode, without dropout. If the network has a condition, the condition is appended to each
+    image as channels. Batch norms that use the statistics of each image become group norms."""
 
     condition: Tensor | None
 
@@ -200,7 +201,8 @@ def _described(model: LoadedModel, license_id: str) -> dict[str, str]:
 
 
 def shareable_config(model: LoadedModel) -> Any:
-    """Return the config of the training. Absolute paths are cut to their last part, because they reveal the machine."""
+    """Return the config of the training. Absolute paths are reduced to their last part, because they reveal details of the
+    machine."""
 
     def share(value: Any) -> Any:
         if isinstance(value, dict):
@@ -213,7 +215,7 @@ def shareable_config(model: LoadedModel) -> Any:
 
 
 def latest_evaluations(model: LoadedModel) -> list[dict[str, Any]]:
-    """The scores of this checkpoint, of each split, with the protocol that they were measured by."""
+    """Return the latest evaluation of each split, with scores and protocol, if it evaluated this checkpoint."""
     if model.run is None:
         return []
     by_split = {str(each.get("split", "test")): each for each in read_evaluations(Run(model.run))}

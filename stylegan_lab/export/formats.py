@@ -1,4 +1,4 @@
-"""The file formats of `stylegan-lab export`. Each is written, read again, and compared with the model."""
+"""The file formats of `stylegan-lab export`. Each file is written, read again, and its outputs are compared with the model's."""
 
 import json
 import logging
@@ -22,7 +22,8 @@ TOLERANCE = 1e-3  # of the outputs, which are in [-1, 1]; rounding alone is belo
 
 
 def export_safetensors(exported: Exportable, path: Path) -> Compute:
-    """The weights that are used after training, and the config to build the networks from."""
+    """Write the weights that are used after training, and the config that describes how to build the networks. Returns a function
+    that computes outputs with the written file."""
     model = exported.model
     weights = {name: value.contiguous() for name, value in model.used_weights().items()}
     safetensors.torch.save_file(weights, path, metadata=dict(exported.metadata))
@@ -35,7 +36,8 @@ def export_safetensors(exported: Exportable, path: Path) -> Compute:
 
 
 def export_pt2(exported: Exportable, path: Path) -> Compute:
-    """Write a program of torch.export, which `torch.export.load` reads without this package."""
+    """Write a program of torch.export, which `torch.export.load` can read without this package. Returns a function that computes
+    outputs with the written file."""
     program = trace(exported)
     about = dict(exported.metadata)
     if "min_size" in about:
@@ -80,7 +82,8 @@ FORMATS: dict[str, Callable[[Exportable, Path], Compute]] = {
 
 
 def export_file(exported: Exportable, kind: str, target: Path) -> float:
-    """Write a file in one of the formats, atomically. Returns the maximum absolute difference to the model in float32."""
+    """Write a file in one of the formats, atomically. Returns the maximum absolute difference between its outputs and those of the
+    model in float32."""
     with _partial_file(target) as partial:
         compute = FORMATS[kind](exported, partial)
         examples = [*exported.examples]
@@ -97,13 +100,13 @@ def export_file(exported: Exportable, kind: str, target: Path) -> float:
 
 @torch.no_grad()
 def max_difference(exported: Exportable, compute: Compute, examples: Sequence[Inputs]) -> float:
-    """The maximum absolute difference between the outputs of an export and of the model."""
+    """Return the maximum absolute difference between the outputs of an export and the outputs of the model."""
     pairs = [(compute(inputs), exported.reference(*inputs)) for inputs in examples]
     return max(float((found.cpu() - expected.cpu()).abs().max()) for found, expected in pairs)
 
 
 def trace(exported: Exportable) -> Any:
-    """The model as a graph of torch's operations, for inputs of any size."""
+    """Return the model as a graph of torch operations, for inputs of any size."""
     if exported.module is None:
         raise UserError(
             "export.several_steps",
@@ -131,7 +134,7 @@ def trace(exported: Exportable) -> Any:
 
 
 def require(*modules: str, extra: str) -> None:
-    """Refuse early if a package of an extra is missing."""
+    """Refuse an export before it starts if a package of the extra `extra` is not installed."""
     for name in modules:
         try:
             __import__(name)

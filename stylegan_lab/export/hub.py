@@ -1,4 +1,4 @@
-"""A folder for the Hugging Face hub: weights, config, and a model card with samples, data, scores and limits."""
+"""Writes a folder for the Hugging Face hub: weights, config, and a model card with samples, data, scores and limits."""
 
 import json
 import shutil
@@ -22,8 +22,8 @@ WEIGHTS, CONFIG, SAMPLES, CARD = FILES = ("model.safetensors", "config.json", "s
 
 
 def export_hub(exported: Exportable, folder: Path) -> float:
-    """Write the folder to upload. Returns the largest absolute difference between outputs of the written weights and of the
-    model."""
+    """Write the folder to upload. Returns the maximum absolute difference between outputs computed with the written weights and
+    outputs of the model."""
     model = exported.model
     difference = export_file(exported, "safetensors", folder / WEIGHTS)
     write_text_atomic(folder / CONFIG, json.dumps(shareable_config(model), indent=2) + "\n")
@@ -74,7 +74,8 @@ def _commit(model: LoadedModel) -> str | None:
 
 
 def push(folder: Path, repository: str) -> str:
-    """Upload what `export_hub` wrote to a model repository of the hub, which is made if there is none. Returns its address."""
+    """Upload the folder that `export_hub` wrote to a model repository of the hub. The repository is created if it does not exist.
+    Returns its URL."""
     require("huggingface_hub", extra="hub")
     from huggingface_hub import HfApi
 

@@ -1,4 +1,4 @@
-"""Translates with an exported ONNX file in ONNX Runtime, without the run that it came from."""
+"""Translates images with an exported ONNX file in ONNX Runtime. The run that the file was exported from is not needed."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from stylegan_lab.training.image_translator import ImageTranslator
 
 
 def open_session(path: Path) -> Any:
-    """An inference session on the CPU, with as many threads as torch uses."""
+    """Open an inference session on the CPU, with as many threads as torch uses."""
     try:
         import onnxruntime
     except ImportError:
@@ -31,8 +31,8 @@ def open_session(path: Path) -> Any:
 
 
 class OnnxTranslator(ImageTranslator):
-    """Translates with an exported ONNX model. Large images are translated in overlapping tiles, because a graph cannot be
-    given the statistics of the whole image."""
+    """Translates with an exported ONNX model. Large images are translated in overlapping tiles, because the statistics of the whole
+    image cannot be passed to an exported graph."""
 
     def __init__(self, path: Path, whole_pixels: int | None = None) -> None:
         if not path.is_file():

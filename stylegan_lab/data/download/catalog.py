@@ -1,4 +1,4 @@
-"""The catalog of published data sets: contents, sources, sizes, checksums and terms. Values that nobody publishes are None."""
+"""The catalog of published data sets: contents, sources, sizes, checksums and terms. A value is None if nobody publishes it."""
 
 import os
 from collections.abc import Callable
@@ -18,7 +18,7 @@ ENTRIES_OF_UNKNOWN = 150_000
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to download from the first of its URLs that works."""
+    """A file to download. Its URLs are tried in order until one works."""
 
     urls: tuple[str, ...]
     expected: ExpectedChecksum = ExpectedChecksum()  # noqa: RUF009 a tuple
@@ -46,13 +46,13 @@ class PaperDataset:
 
     @property
     def size(self) -> int | None:
-        """Bytes to download, if known."""
+        """The number of bytes to download, or None if unknown."""
         sizes = [file.expected.size or file.approximate_bytes for file in self.files]
         return sum(size or 0 for size in sizes) if all(sizes) and sizes else None
 
     @property
     def limits(self) -> ExtractionLimits:
-        """Limits for extracting the archive; the number of entries depends on the known number of images."""
+        """The limits for extracting the archive. The limit on entries depends on the number of images, if it is known."""
         entries = 1000 + ENTRIES_PER_IMAGE * self.num_images if self.num_images else ENTRIES_OF_UNKNOWN
         return ExtractionLimits(entries=entries)
 
@@ -62,12 +62,13 @@ class PaperDataset:
 
 
 def default_root() -> Path:
-    """The folder of all data sets, as in conf/data."""
+    """Return the folder that contains all data sets. The configs in conf/data use the same folder."""
     return Path(os.environ.get(ROOT_VARIABLE) or "datasets")
 
 
 def download_hint(folder: Path) -> str:
-    """A hint to append to an error about a missing folder, if that folder is a data set, or in one, that can be downloaded."""
+    """Return a hint for the error about a missing folder: the command that downloads it, if it is, or is inside, the folder of a
+    known data set."""
     for path in (folder, *folder.parents):
         if not path.exists() and path.name in DATASETS:
             action = "downloads it" if DATASETS[path.name].files else "explains how to obtain it"

@@ -1,4 +1,4 @@
-"""Downloading a published data set into a folder that a data config reads. The folder appears only when it is complete."""
+"""Downloads a published data set into the folder that its data config reads. The folder appears only when it is complete."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ HASHES_FILE = "sha256.json"
 
 
 def download_dataset(dataset: PaperDataset, root: Path, keep_archive: bool = False) -> Path:
-    """The folder `root`/NAME, downloaded if it does not exist yet."""
+    """Return the folder `root`/NAME. If it does not exist yet, the data set is downloaded into it."""
     if not dataset.files:
         raise UserError("download.manual_only", f"{dataset.name} cannot be downloaded: {dataset.manual_steps}")
     target = root / dataset.name
@@ -63,7 +63,7 @@ def _download_file(file: RemoteFile, folder: Path) -> Path:
 
 
 def recorded_hashes() -> dict[str, str]:
-    """The SHA-256 by URL of files without a published checksum, recorded at the first download."""
+    """Return the SHA-256 of files without a published checksum, by URL. They were recorded at the first download."""
     try:
         return dict(json.loads((cache_dir() / HASHES_FILE).read_text()))
     except (OSError, ValueError):

@@ -1,4 +1,5 @@
-"""Safe extraction of downloaded archives: no path leaves the target folder, no links or devices, and limits on size and count."""
+"""Extracts downloaded archives safely: no file is written outside the target folder, links and devices are refused, and the size
+and the number of entries are limited."""
 
 import gzip
 import re
@@ -25,7 +26,7 @@ JUNK = re.compile(r"(^|/)(__MACOSX(/|$)|\._|\.DS_Store$|Thumbs\.db$)")
 
 
 class ExtractionLimits(NamedTuple):
-    """Limits against archive bombs. Images barely compress, so an archive that grows a hundredfold holds no images."""
+    """Limits against archive bombs. Images barely compress, so an archive that grows a hundredfold is not an archive of images."""
 
     entries: int = 1_000_000
     bytes: int = 100_000_000_000
@@ -37,7 +38,8 @@ ArchiveEntry = tuple[str, IO[bytes] | None]  # name and content; None for a fold
 
 @contextmanager
 def partial_folder(target: Path) -> Iterator[Path]:
-    """An empty folder next to the target, to fill and then to move there. It is removed at the end if it still exists."""
+    """Within the context, return an empty folder next to the target. The caller fills it and renames it to the target; otherwise it
+    is removed at the end."""
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
     try:
@@ -48,7 +50,7 @@ def partial_folder(target: Path) -> Iterator[Path]:
 
 
 def extract_archive(archives: list[Path], into: Path, limits: ExtractionLimits = ExtractionLimits()) -> Path:  # noqa: B008
-    """Extract a single archive, and return its only top folder, or `into` if there are several entries."""
+    """Extract the only archive of the list. Returns its top folder if that is its only entry, otherwise `into`."""
     extract(archives[0], into, limits)
     contents = list(into.iterdir())
     return contents[0] if len(contents) == 1 and contents[0].is_dir() else into
@@ -74,7 +76,7 @@ def extract(archive: Path, into: Path, limits: ExtractionLimits = ExtractionLimi
 
 
 def gunzip(archive: Path, limit: int) -> bytes:
-    """The content of a gzip file."""
+    """Return the content of a gzip file, which may have at most `limit` bytes."""
     with _user_errors(archive, archive.parent), gzip.open(archive) as packed:
         content = packed.read(limit + 1)
     if len(content) > limit:

@@ -1,4 +1,4 @@
-"""Readers of the original formats of MNIST, CIFAR-10 and Oxford flowers 102, written as folders of classes."""
+"""Reads MNIST, CIFAR-10 and Oxford flowers 102 in their original formats, and writes them as one folder of images per class."""
 
 import hashlib
 import re
@@ -21,7 +21,8 @@ from stylegan_lab.files.file_lock import file_lock
 
 
 def write_class_folders(images: NDArray[np.uint8], labels: NDArray[np.uint8], names: list[str], folder: Path) -> None:
-    """Write images (N, H, W) or (N, H, W, 3) as PNG files in one folder per class, named by their index."""
+    """Write images (N, H, W) or (N, H, W, 3) as PNG files, in one folder per class. Each file is named after the index of its
+    image."""
     for name in names:
         (folder / name).mkdir(parents=True, exist_ok=True)
     with report_progress(f"writing {folder.name}", len(images), in_bytes=False) as advance:
@@ -60,7 +61,8 @@ MAT_NUMBER_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4
 
 
 def read_mat(path: Path) -> dict[str, list[int]]:
-    """The integer arrays of a MATLAB level 5 file by name, flattened. Only what labels and splits need is supported."""
+    """Return the integer arrays of a MATLAB level 5 file by name, flattened. Only the features that labels and splits need are
+    supported."""
     data = path.read_bytes()
     arrays: dict[str, list[int]] = {}
     try:
@@ -96,7 +98,7 @@ def _mat_elements(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def arrange_flowers(files: list[Path], into: Path, limits: ExtractionLimits = ExtractionLimits()) -> Path:  # noqa: B008
-    """Arrange the images by labels and the official splits."""
+    """Extract the images of Oxford flowers 102 and sort them into one folder per class in each official split."""
     archive, labels, splits = files
     extract(archive, into / "archive", limits)
     classes, numbers = read_mat(labels)["labels"], read_mat(splits)
@@ -118,7 +120,7 @@ IDX_MAX_BYTES = 64_000_000  # bytes of one array
 
 
 def arrange_mnist(files: list[Path], into: Path, _: object = None) -> Path:
-    """Arrange images and labels of train, then those of test."""
+    """Write MNIST as folders of classes. `files` are the images and labels of the training set, then those of the test set."""
     for split, images, labels in (("train", files[0], files[1]), ("test", files[2], files[3])):
         write_digits(images, labels, into / split)
     return into
@@ -134,7 +136,8 @@ def write_digits(images: Path, labels: Path, folder: Path) -> None:
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The array of an idx file: two zero bytes, a type (8: bytes), the number of dimensions, the dimensions, and the data."""
+    """Return the array of an idx file. The file has two zero bytes, a type (8: bytes), the number of dimensions, the dimensions,
+    and the data."""
     data = gunzip(path, IDX_MAX_BYTES) if path.suffix == ".gz" else path.read_bytes()
     dimensions = data[3] if data[:3] == b"\0\0\x08" and len(data) > 3 else 0
     begin = 4 + 4 * dimensions
@@ -150,9 +153,10 @@ WriteSplit = Callable[[Path], None]  # writes a split into a folder
 
 
 def unpack_known_formats(root: Path) -> Path:
-    """The root, or a cached folder of classes extracted from MNIST or CIFAR-10 files in it.
+    """Return the root itself, or, if it contains files of MNIST or CIFAR-10, a cached folder of classes extracted from them.
 
-    If the files hold a single split, the folder has no subfolders for splits."""
+    If the files contain only one split, the cached folder has no subfolders for splits.
+    """
     files = _packed_files(root)
     if not files:
         return root

@@ -1,1 +1,1 @@
-"""Images of the user's own, in folders."""
+"""Data modules for folders of the user's own images."""

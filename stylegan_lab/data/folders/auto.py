@@ -1,4 +1,4 @@
-"""data=auto: the layout is detected from the contents of the root folder."""
+"""The data module of data=auto, which detects the layout of the root folder from its contents."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields

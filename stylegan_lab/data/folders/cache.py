@@ -53,7 +53,7 @@ class CacheRecord(NamedTuple):
 
 
 class DecodedCache:
-    """The decoded images of one folder for one ImageReading."""
+    """The decoded images of one folder, as one ImageReading reads them."""
 
     def __init__(self, parent: Path, base: Path, reading: ImageReading) -> None:
         base = Path(os.path.abspath(base))  # noqa: PTH100  does not resolve links
@@ -63,8 +63,8 @@ class DecodedCache:
         self.dtype = torch.uint8 if reading.bit_depth == 8 else torch.float32
 
     def ensure_decoded(self, paths: Sequence[Path]) -> dict[Path, CacheRecord]:
-        """Return a record of each image. Missing or changed images are decoded first, on all cores, while other processes
-        wait."""
+        """Return a record of each image. Missing and changed images are first decoded on all cores; other processes wait until this
+        is done."""
         records, missing = self._lookup(paths)
         if missing:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ class DecodedCache:
         return self._lookup(paths)[1]
 
     def bytes_for(self, paths: Sequence[Path], sample: int = 8) -> int:
-        """Estimate the memory that these images take, in bytes, from the first `sample` readable ones."""
+        """Estimate how many bytes these images take in the cache, from the first `sample` readable images."""
         sizes = []
         for path in paths:
             with suppress(UnreadableImageError):
@@ -161,14 +161,14 @@ class DecodedCache:
 
 
 class CachedImages:
-    """Reads cached images. Each process maps the files itself, also after pickling."""
+    """Reads images from the cache. Each process maps the cache files itself, also after this object was pickled."""
 
     def __init__(self, cache: DecodedCache, records: Sequence[CacheRecord]) -> None:
         self.folder, self.dtype, self.records = cache.folder, cache.dtype, list(records)
         self._maps: dict[str, Tensor] = {}
 
     def __getitem__(self, index: int) -> Tensor:
-        """(K, C, h, w), read-only. Raises OSError if the file was removed."""
+        """Return the pixels of an image, (K, C, h, w) and read-only. Raises OSError if the cache file was removed."""
         _, file, offset, shape, _ = self.records[index]
         if file not in self._maps:
             self._maps[file] = _memory_map(self.folder / file)
@@ -180,7 +180,7 @@ class CachedImages:
 
 
 def file_stamp(path: Path) -> Stamp | None:
-    """Size, times and inode of a file, which change when the file does."""
+    """Return size, times and inode of a file, or None if it does not exist. They change whenever the file changes."""
     try:
         status = path.stat()
     except OSError:
@@ -189,7 +189,7 @@ def file_stamp(path: Path) -> Stamp | None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Free bytes on the disk of a folder, which may not exist yet."""
+    """Return the free bytes on the disk of a folder. The folder need not exist yet."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free

@@ -1,4 +1,4 @@
-"""`stylegan-lab data check`: read every image of a folder once, and report issues as text or JSON."""
+"""Implements `stylegan-lab data check`: reads every image of a folder once, and reports issues as text or JSON."""
 
 import re
 import shlex
@@ -36,7 +36,8 @@ MAX_LISTED = 10  # items of an issue that is not serious; serious issues are lis
 
 
 class DomainSummary(NamedTuple):
-    """One domain in one split. Sizes are (width, height), ordered by area; `sizes` is the number of different sizes."""
+    """A summary of one domain in one split. `smallest`, `median` and `largest` are (width, height), compared by area; `sizes` is
+    the number of different sizes."""
 
     split: str
     domain: str
@@ -52,7 +53,7 @@ class DomainSummary(NamedTuple):
 
 
 class DataReport(NamedTuple):
-    """The result of a check. Paths in issues are relative to the root."""
+    """The result of a check. The paths in its issues are relative to the root."""
 
     root: Path
     layout: Layout

@@ -1,4 +1,4 @@
-"""Paired data from plain photos: each image with a degraded version. Used for old photographs and super-resolution."""
+"""Paired data made from plain photos: each image and a degraded version of it. Used for old photographs and super-resolution."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -43,7 +43,8 @@ def _held_out_sample(
 
 @dataclass(eq=False, repr=False)
 class DegradedFolderDataModule(FolderDataModule):
-    """`restore=True`: `a` is the degraded image and `b` the original. Otherwise the model learns to degrade."""
+    """Pairs of an image and its degraded version. With `restore=True`, `a` is the degraded image and `b` the original; otherwise
+    they are swapped, and the model learns to degrade images."""
 
     _: KW_ONLY
     degrade: Augmentations
@@ -86,7 +87,8 @@ class DegradedFolderDataModule(FolderDataModule):
 
 @dataclass(eq=False, repr=False)
 class SuperResolutionFolderDataModule(DegradedFolderDataModule):
-    """Super-resolution: each side of `a` has `factor` times fewer pixels than `b`, unless `degrade` enlarges it again."""
+    """Pairs for super-resolution. Width and height of `a` are those of `b` divided by `factor`, unless `degrade` enlarges `a`
+    again."""
 
     _: KW_ONLY
     factor: int = 4

@@ -1,4 +1,4 @@
-"""Several domains, one folder each, optionally inside folders train, val and test."""
+"""Several domains with one folder of images each, optionally inside the folders train, val and test."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from stylegan_lab.suggestions import lookup
 def domain_sample(
     domains: Sequence[PixelBlocks], source: int, position: int, augment: Augmentations, seed: int, key: SampleKey
 ) -> DomainBatch:
-    """The image at `position` of domain `source`, with a random target domain and two random images of that."""
+    """Return the image at `position` of domain `source`, a random target domain, and two random images of the target domain."""
     rng = sample_rng(seed, *key)
     target = (source + int(torch.randint(1, len(domains), (), generator=rng))) % len(domains)
     partner, other = torch.randint(len(domains[target]), (2,), generator=rng).tolist()
@@ -47,7 +47,7 @@ def _domain_sample(
 
 @dataclass(eq=False, repr=False)
 class DomainFoldersDataModule(FolderDataModule):
-    """Several domains for training. Held-out images are from `source` and `target`."""
+    """Trains on several domains. Held-out images come only from the domains `source` and `target`."""
 
     _: KW_ONLY
     domains: list[str]

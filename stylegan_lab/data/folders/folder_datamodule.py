@@ -1,4 +1,4 @@
-"""The base class of data modules over image folders: finding, reading, splitting, caching and augmenting images."""
+"""The base class of data modules over image folders. It finds, reads, splits, caches and augments images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,9 +37,12 @@ IMBALANCE_RATIO = 10  # warn if one domain has this many times the images of ano
 
 @dataclass(eq=False, repr=False)
 class FolderDataModule(ImageDataModule):
-    """A subclass lists its images by split and domain in `find_files`, and makes data sets of them.
+    """The base class of data modules over image folders. A subclass lists its images by split and domain in `find_files`, and makes
+    data sets of them.
 
-    `paired`: images at the same index in all domains form a pair, and are removed together."""
+    If `paired`, the images at the same index of all domains belong together. If one of them is unreadable, all of them are left
+    out.
+    """
 
     _: KW_ONLY
     resize: ResizePolicy
@@ -78,7 +81,7 @@ class FolderDataModule(ImageDataModule):
         self._note_small_crops()
 
     def find_files(self) -> Files:
-        """All images as one domain, unless a subclass finds several."""
+        """Return the images by split and domain. Unless a subclass overrides this method, all images form one domain."""
         splits = self.actual_paths(self.split(self.tree.layout.parts, self.tree.name))
         return {split: [paths] for split, paths in splits.items()}
 
@@ -102,7 +105,7 @@ class FolderDataModule(ImageDataModule):
 
     @cached_property
     def training_images(self) -> list[ImageList]:
-        """The training images of each domain. Unreadable files raise an error, or are left out with data.bad_files=skip."""
+        """The training images of each domain. Unreadable files raise an error, or are left out if data.bad_files=skip."""
         bad = self._bad_headers()
         train = self.files["train"]
         paths = list(dict.fromkeys(path for domain in train for path in domain if path not in bad))
@@ -117,13 +120,13 @@ class FolderDataModule(ImageDataModule):
         return images
 
     def prepare(self) -> Path:
-        """Write the cache, and return its folder."""
+        """Decode all training images into the cache, and return its folder."""
         self.cache = True
         _ = self.training_images
         return self._cache().folder
 
     def check_sizes(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
-        """Raise an error if the images of a pair have sizes that do not fit."""
+        """Raise an error if the sizes of the two images of a pair do not match. Subclasses with pairs override this method."""
 
     def held_out_images(self, split: str) -> list[ImageList]:
         bad = self._bad_headers() if self.bad_files == "skip" else {}
@@ -147,7 +150,7 @@ class FolderDataModule(ImageDataModule):
         return BadFileReplacingImages(blocks) if self.bad_files == "skip" else blocks
 
     def split(self, parts: Sequence[LayoutPart], name: str) -> dict[str, list[Path]]:
-        """Split the images of one domain, and note how."""
+        """Split the images of one domain, and add a note that says how many images each split has and how they were split."""
         splits, how = self.split_settings.split(parts, name, self.tree.files)
         counted = ", ".join(f"{len(paths):,} {split}" for split, paths in splits.items())
         self.add_plan_note(f"{name}: {counted} ({how})")
@@ -173,7 +176,7 @@ class FolderDataModule(ImageDataModule):
             self.plan_notes.append(sentence)
 
     def note_imbalance(self, names: Sequence[str], files: Files) -> None:
-        """Warn if unpaired domains differ much in size."""
+        """Add a warning if one unpaired domain has many more training images than another."""
         counts = dict(zip(names, (len(domain) for domain in files["train"]), strict=True))
         smaller, larger = min(counts, key=lambda name: counts[name]), max(counts, key=lambda name: counts[name])
         if counts[larger] >= IMBALANCE_RATIO * counts[smaller]:
@@ -300,7 +303,7 @@ class FolderDataModule(ImageDataModule):
 
 
 def raise_together(*checks: Callable[[], None], faults: Sequence[UserError] = ()) -> None:
-    """Run all checks and raise one error for all problems found. `faults` are problems known before."""
+    """Run all checks and raise one error that lists all problems. `faults` are problems that were found before."""
     found = list(faults)
     for check in checks:
         try:

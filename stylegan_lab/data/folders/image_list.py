@@ -1,4 +1,4 @@
-"""Lists of the images of one domain as tensors, from the cache or decoded each time."""
+"""Lists of images of one domain, as tensors that are read from the cache or decoded at each access."""
 
 import sys
 from collections.abc import Sequence
@@ -18,12 +18,13 @@ class PixelBlocks(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Tensor:
-        """(K, C, h, w): the K images of one sample, which receive the same augmentation."""
+        """Return the pixels of one sample, (K, C, h, w). Its K images receive the same augmentation."""
         ...
 
 
 class ImageList:
-    """Images of one domain by their index: each is one image, or the two halves of a side-by-side pair."""
+    """The images of one domain, by index. Each element is one image, or the two halves of an image that shows a pair side by
+    side."""
 
     def __init__(self, paths: Sequence[Path], reading: ImageReading) -> None:
         self.paths, self.reading = list(paths), reading
@@ -42,7 +43,7 @@ class ImageList:
 
 
 class ImagePairs:
-    """Two domains in which the images at the same index form a pair."""
+    """The images of two domains. Those at the same index form a pair."""
 
     def __init__(self, a: ImageList, b: ImageList) -> None:
         self.a, self.b = a, b
@@ -60,7 +61,7 @@ class ImagePairs:
 
 
 class BadFileReplacingImages:
-    """Replaces images that can no longer be read by the next ones, and prints one message per process and image."""
+    """Replaces an image that can no longer be read by the next readable one. Each process prints one message per replaced image."""
 
     def __init__(self, blocks: PixelBlocks) -> None:
         self.blocks = blocks

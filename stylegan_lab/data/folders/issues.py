@@ -1,4 +1,4 @@
-"""The issues that `data check` finds in image files: those that stop training or spoil scores, and hints."""
+"""The issues that `data check` finds in image files. Serious issues stop training or distort its scores; the others are hints."""
 
 import os
 from collections import Counter, defaultdict
@@ -24,7 +24,7 @@ class IssueItem(NamedTuple):
 
 
 class DataIssue(NamedTuple):
-    """`serious` issues stop training or spoil its scores."""
+    """An issue of one kind, and the files that have it. A `serious` issue stops training or distorts its scores."""
 
     kind: str
     serious: bool
@@ -36,7 +36,7 @@ Probes = Mapping[Path, ProbedImage | BadFile]
 
 
 def file_issues(parts: Sequence[LayoutPart], probes: Probes) -> Iterator[DataIssue]:
-    """Issues that do not depend on the layout."""
+    """Yield the issues that do not depend on the layout of the folder."""
     yield from _bad(parts, probes)
     yield from _duplicates(parts, probes)
     yield from _similar_names(parts, probes)
@@ -86,7 +86,7 @@ def pair_issues(
 
 
 def side_by_side_issues(parts: Sequence[LayoutPart], probes: Probes) -> Iterator[DataIssue]:
-    """Issues of images that hold a pair side by side."""
+    """Yield an issue for images that should show a pair side by side but are not twice as wide as high."""
     readable = _readable(parts, probes)
     odd = [
         IssueItem((path,), probe.size)
@@ -98,7 +98,7 @@ def side_by_side_issues(parts: Sequence[LayoutPart], probes: Probes) -> Iterator
 
 
 def single_pair_issues(parts: Sequence[LayoutPart], probes: Probes) -> Iterator[DataIssue]:
-    """The two images of the only pair must have the same size: they are cropped together."""
+    """Yield an issue if the two images of the only pair differ in size. They are cropped together, so their sizes must be equal."""
     readable = _readable(parts, probes)
     if len({probe.size for _, probe in readable}) > 1:
         item = IssueItem([path for path, _ in readable], " and ".join(probe.size for _, probe in readable))
@@ -108,7 +108,7 @@ def single_pair_issues(parts: Sequence[LayoutPart], probes: Probes) -> Iterator[
 
 
 def split_issues(parts_by_name: Mapping[str, Sequence[LayoutPart]]) -> Iterator[DataIssue]:
-    """Yield an issue for each domain that has too few images to be split, by the rules of training."""
+    """Yield an issue for each domain with too few images to be split in the way that training splits them."""
     for name, parts in parts_by_name.items():
         try:
             SplitSettings().split(parts, name, {path: path for part in parts for path in part.files})
@@ -133,7 +133,7 @@ def _issue(kind: str, serious: bool, items: Sequence[IssueItem], noun: str, why:
 
 
 def format_count(items: Sequence[object] | int, noun: str) -> str:
-    """1 image, 2 images, 1,000 images"""
+    """Return a count with its noun, such as "1 image", "2 images" or "1,000 images"."""
     count = items if isinstance(items, int) else len(items)
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
@@ -225,7 +225,7 @@ def _groups_by(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[l
 
 
 class MagicBytes(NamedTuple):
-    """The magic bytes of a file type, and their offset."""
+    """The bytes that identify a file type, with their offset in the file and advice to the user."""
 
     kind: str
     advice: str
@@ -257,7 +257,7 @@ SIGNATURE_BYTES = max(signature.start + len(signature.magic) for signature in FI
 
 
 def find_other_files(root: Path, files: Sequence[Path]) -> Iterator[DataIssue]:
-    """An issue that lists files whose suffixes are not those of images. `files` are relative to the root."""
+    """Yield an issue that lists files without the suffix of an image type. `files` are relative to the root."""
     if not files:
         return
     kinds = Counter(path.suffix.lower() or "without a suffix" for path in files).most_common()
@@ -268,7 +268,8 @@ def find_other_files(root: Path, files: Sequence[Path]) -> Iterator[DataIssue]:
 
 
 def other_files_below(root: Path) -> Iterator[Path]:
-    """Files whose suffixes are not those of images, relative to the root. Hidden files and links to folders are skipped."""
+    """Yield the files below a root, relative to it, that do not have the suffix of an image type. Hidden files and links to folders
+    are skipped."""
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):

@@ -1,4 +1,4 @@
-"""Images in one folder per class. Classes are numbered in the order of their names."""
+"""Images in one folder per class. The labels number the classes in the order of their names."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from stylegan_lab.images.open_image import display_name
 
 
 class ClassImages:
-    """The images of all classes, one class after the other."""
+    """The images of all classes in one list, ordered by class."""
 
     def __init__(self, per_class: Sequence[PixelBlocks]) -> None:
         self.per_class = list(per_class)
@@ -40,7 +40,8 @@ class ClassImages:
         return bisect_right(self.ends, index)
 
     def interleaved_indices(self) -> list[int]:
-        """Indices ordered as the first image of each class, then the second, so that a few images show many classes."""
+        """Return the indices of the first image of each class, then of the second image of each class, and so on. The first few
+        images then show many classes."""
         starts = [end - len(images) for end, images in zip(self.ends, self.per_class, strict=True)]
         return sorted(range(len(self)), key=lambda index: index - starts[self.label(index)])
 
@@ -56,7 +57,8 @@ def _held_out_sample(classes: ClassImages, order: Sequence[int], position: int) 
 
 @dataclass(eq=False, repr=False)
 class LabelledFoldersDataModule(FolderDataModule):
-    """Classes from folders. `root` may also hold MNIST's idx files or CIFAR-10's binary batches, which are unpacked."""
+    """Images with one folder per class. `root` may also contain the idx files of MNIST or the binary batches of CIFAR-10, which are
+    unpacked."""
 
     _: KW_ONLY
     classes: list[str]

@@ -1,4 +1,4 @@
-"""Detecting the layout of an image folder from file names, and for flat folders also from image sizes."""
+"""Detects the layout of an image folder from file names. If the folder has no subfolders, image sizes are used too."""
 
 import re
 from collections import Counter, defaultdict
@@ -24,7 +24,7 @@ SizeOf = Callable[[Path], tuple[int, int] | None]
 
 
 class LayoutPart(NamedTuple):
-    """The images of one domain in one split. The split is "" if there is no folder for splits."""
+    """The images of one domain in one split. `split` is "" if there are no folders for splits."""
 
     domain: str
     split: str
@@ -36,7 +36,8 @@ class LayoutPart(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """`data` is the config that reads the folder, and `also` are others that can. `evidence` explains the choice to the user."""
+    """The layout of a folder. `data` is the config that reads the folder, `also` are other configs that can read it, and `evidence`
+    explains the choice to the user."""
 
     data: str
     parts: tuple[LayoutPart, ...]
@@ -50,7 +51,7 @@ class Layout(NamedTuple):
 
 
 class ImageLocation(NamedTuple):
-    """The split and domain of an image, and the rest of its path, by which pairs are matched."""
+    """The split and the domain of an image, and the rest of its path. Pairs are matched by this rest."""
 
     split: str
     domain: str
@@ -58,8 +59,8 @@ class ImageLocation(NamedTuple):
 
 
 def detect_layout(files: Sequence[Path], image_size: SizeOf) -> Layout:
-    """The layout of these files, which are relative to the folder. `image_size` returns width and height, or None if an image
-    cannot be read."""
+    """Return the layout of files whose paths are relative to the folder. `image_size` returns the width and height of an image, or
+    None if the image cannot be read."""
     if root := _outer_folder(files):
         inner = detect_layout([path.relative_to(root) for path in files], lambda path: image_size(root / path))
         parts = tuple(part._replace(files=tuple(root / path for path in part.files)) for part in inner.parts)
@@ -96,7 +97,8 @@ def detect_layout(files: Sequence[Path], image_size: SizeOf) -> Layout:
 
 
 def parse_image_path(path: Path) -> ImageLocation:
-    """trainA/x.jpg, train/A/x.jpg and A/train/x.jpg are all image x.jpg of domain A in split train."""
+    """Return the location of an image from its path: trainA/x.jpg, train/A/x.jpg and A/train/x.jpg all are image x.jpg of domain A
+    in split train."""
     *folders, name = path.parts
     if folders and (match := SPLIT_AND_LETTER.fullmatch(folders[0])):
         return ImageLocation(match[1].lower(), match[2].upper(), Path(*folders[1:], name))
@@ -109,7 +111,8 @@ def parse_image_path(path: Path) -> ImageLocation:
 
 
 def matched_pairs(parts: Sequence[LayoutPart]) -> Iterator[tuple[str, tuple[Path | None, Path | None]]]:
-    """Yield the split and the pair (a, b) of two domains, matched by name without suffix. A missing counterpart is None."""
+    """Yield each pair of two domains as its split and two paths, matched by name without suffix. The path of a missing counterpart
+    is None."""
     a, b = dict.fromkeys(part.domain for part in parts if part.domain)
     for split in dict.fromkeys(part.split for part in parts):
         here = {part.domain: {_stem(path): path for path in part.files} for part in parts if part.split == split}
@@ -118,7 +121,8 @@ def matched_pairs(parts: Sequence[LayoutPart]) -> Iterator[tuple[str, tuple[Path
 
 
 def ambiguous_names(parts: Sequence[LayoutPart]) -> list[list[Path]]:
-    """The images of a part that have the same name but for the suffix, so that the counterpart of a pair is ambiguous."""
+    """Return the groups of images in one part whose names differ only in the suffix. The counterpart of such an image is
+    ambiguous."""
     groups: dict[tuple[str, str, str], list[Path]] = defaultdict(list)
     for part in parts:
         for path in part.files:
@@ -127,12 +131,13 @@ def ambiguous_names(parts: Sequence[LayoutPart]) -> list[list[Path]]:
 
 
 def same_aspect(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two (width, height) have the same shape. The images of a pair must: resizing would hide that they do not match."""
+    """Return whether two sizes (width, height) have the same aspect ratio. Both images of a pair need the same one, because
+    resizing would hide that they do not match."""
     return abs(one[0] / one[1] * other[1] / other[0] - 1) <= ASPECT_TOLERANCE
 
 
 def pairs_by_word(files: Sequence[Path]) -> Iterator[str]:
-    """A hint if most images have a counterpart whose name ends in another word, such as 1_A and 1_B."""
+    """Yield a hint if most images have a counterpart whose name differs only in its last word, such as 1_A and 1_B."""
     words: dict[str, set[str]] = defaultdict(set)
     for path in files:
         rest = parse_image_path(path).rest

@@ -1,4 +1,4 @@
-"""Listing the images below a folder, sorted by name. Any file name works, and links are followed once."""
+"""Lists the images below a folder, sorted by name. It accepts any file name, and follows each link once."""
 
 import os
 import unicodedata
@@ -11,18 +11,19 @@ from stylegan_lab.images.open_image import SUFFIXES, display_name
 
 
 def images_below(folder: Path) -> list[Path]:
-    """All images at any depth, recognized by their suffix in any case. Hidden files and folders are skipped, and a folder that is
-    reached again through a link is not listed twice. A broken link is listed, and fails when it is read."""
+    """Return all images at any depth below a folder, recognized by their suffix in upper or lower case. Hidden files and folders
+    are skipped. A folder that links lead to several times is listed once. A broken link is listed, and raises an error when it is
+    read."""
     return sorted(_below(folder, set()), key=lambda path: path.parts)
 
 
 def relative_name(folder: Path, path: Path) -> str:
-    """The name of an image relative to its folder, with `/` as separator, as in list files."""
+    """Return the name of an image relative to its folder. The separator is `/`, as in list files."""
     return path.relative_to(folder).as_posix()
 
 
 def normalized_name(name: str) -> str:
-    """The NFC form of a name, so that names are equal however their accents are encoded."""
+    """Return the NFC form of a name. Two spellings of a name are then equal, however their accents are encoded."""
     return unicodedata.normalize("NFC", name)
 
 

@@ -1,4 +1,4 @@
-"""Paired data: side by side in one image, or in two folders under the same names; and a single pair of images."""
+"""Paired data: pairs side by side in one image, pairs in two folders under the same names, or one single pair of images."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -147,7 +147,7 @@ class PairedFoldersDataModule(FolderDataModule):
         )
 
     def check_sizes(self, sizes: Mapping[Path, tuple[int, int]]) -> None:
-        """Refuse pairs with different aspect ratios: resizing would hide that the images show different parts of a scene."""
+        """Refuse pairs whose images differ in aspect ratio: resizing would hide that the images show different parts of a scene."""
         self._check_halves(sizes)
         odd = []
         for domains in self.files.values():
@@ -198,10 +198,11 @@ class PairedFoldersDataModule(FolderDataModule):
 
 @dataclass(eq=False, repr=False)
 class SinglePairDataModule(PairedFoldersDataModule):
-    """One pair, cropped anew for each sample: to overfit on, or to learn from a single image.
+    """A single pair of images, cropped anew for each sample: to overfit a model, or to learn from a single image.
 
-    It is given as data.a and data.b, or as data.root: a side-by-side image, or a folder of two images. The held-out pair is the
-    same pair."""
+    The pair is given as data.a and data.b, or as data.root: an image that shows the pair side by side, or a folder of two images.
+    The same pair is used as held-out data.
+    """
 
     _: KW_ONLY
     crops: int = 100

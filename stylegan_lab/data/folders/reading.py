@@ -1,4 +1,4 @@
-"""Reads a file into pixels: decodes it with the requested channels and bit depth, cuts a pair into halves, and resizes."""
+"""Reads an image file as pixels: decodes it with the requested channels and bit depth, cuts a pair into halves, and resizes."""
 
 import hashlib
 import inspect
@@ -23,9 +23,10 @@ VERSION = 1  # increase when the same file gives other pixels, so that caches ar
 
 @dataclass(frozen=True)
 class ImageReading:
-    """How an image file is read: its resizing, channels, bit depth and halves.
+    """How image files are read: the resizing, the channels, the bit depth and the halves.
 
-    With `halves` = 0 the file is one image. With 1 it gives the left half and then the right half, with -1 the reverse.
+    With `halves=0`, a file is one image. With 1, it gives two images, the left half and then the right half; with -1, the right
+    half comes first.
     """
 
     resize: ResizePolicy
@@ -35,7 +36,8 @@ class ImageReading:
     halves: int = 0
 
     def __call__(self, path: Path) -> Tensor:
-        """(K, C, h, w) with K = 1 image or 2 halves: uint8, or floats in [-1, 1] for a bit depth of 16."""
+        """Return the pixels (K, C, h, w) of one image (K = 1) or its two halves (K = 2). They are uint8, or floats in [-1, 1] for a
+        bit depth of 16."""
         pixels = read_pixels(path, self.channels, self.bit_depth, self.background, self._wanted)
         parts = _halves(path, pixels)[:: self.halves] if self.halves else [pixels]
         try:
@@ -44,14 +46,14 @@ class ImageReading:
             raise UnreadableImageError(path, f"does not resize: {error}", error.code) from None
 
     def held_out(self, height: int, width: int, scale: float = 1.0) -> "ImageReading":
-        """How held-out images are read: resized to `scale` times the load size, as they are not cropped, to a fixed height and
-        width."""
+        """Return how held-out images are read. They are not cropped like training images, so they are resized to `scale` times the
+        load size and then to exactly `height` and `width`."""
         return replace(
             self, resize=ScaleToCover(self.resize if scale == 1 else self.resize.scaled(scale), height, width)
         )
 
     def fingerprint(self) -> str:
-        """Equal for readings that give equal pixels."""
+        """Return a hash of the settings, the code and the library versions that determine the pixels."""
         tools = [VERSION, PIL.__version__, torch.__version__]
         return hashlib.sha256(json.dumps([tools, _describe(self)]).encode()).hexdigest()
 
@@ -84,7 +86,7 @@ class ScaleToCover:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of the upright image, read from the header."""
+    """Return the width and height of the image in its upright orientation, read from the file header."""
     with open_image(path) as image:
         return image.size[::-1] if orientation(image) in ROTATED_ORIENTATIONS else image.size
 

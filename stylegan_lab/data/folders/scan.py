@@ -1,4 +1,4 @@
-"""Probing all image files of a folder on all cores in bounded memory. A file that crashes its reader is reported as a bad file."""
+"""Reads all image files of a folder on all cores, in bounded memory. A file that crashes its reader is reported as a bad file."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -29,7 +29,8 @@ SUFFIXES_OF = {
 
 
 class ProbedImage(NamedTuple):
-    """`content` is a digest of the file; `pixels` is a digest of the upright image with its alpha and bit depth."""
+    """What a scan finds in a readable image. `content` is a digest of the file; `pixels` is a digest of the upright image with its
+    alpha channel and bit depth."""
 
     width: int
     height: int
@@ -49,11 +50,11 @@ class BadFile(NamedTuple):
 
 
 class DeferredLargeFile(NamedTuple):
-    """An image to be read later with fewer workers, to bound memory."""
+    """A large image that is not read yet. It is read later, by fewer workers, to bound memory."""
 
 
 def probe_image(path: Path, large: int | None = None) -> ProbedImage | BadFile | DeferredLargeFile:
-    """Read the entire file, as training does, unless it has more than `large` pixels."""
+    """Read the entire file, as training does. An image with more than `large` pixels is deferred instead."""
     try:
         with open_image(path) as image:
             if large is not None and image.width * image.height > large:
@@ -72,7 +73,7 @@ def probe_image(path: Path, large: int | None = None) -> ProbedImage | BadFile |
 
 
 def image_mode_text(image: Image.Image) -> str:
-    """The mode in plain words: RGB, gray, palette, RGB 16 bit."""
+    """Return the mode of an image in plain words: RGB, gray, palette, RGB 16 bit."""
     if image.mode.startswith("I"):
         return GRAY_16
     high_bit_depth = ";16" in str(getattr(image, "tile", ""))
@@ -104,10 +105,11 @@ TIMEOUT = 60.0  # seconds for one file
 def scan_images(
     paths: Sequence[Path], advance: Callable[[int], None] = lambda more: None, timeout: float = TIMEOUT
 ) -> dict[Path, ProbedImage | BadFile]:
-    """The result for each path. `advance` is called with the number of further files done.
+    """Return the result for each path. `advance` is called with the number of files that were read since the last call.
 
-    First all files are read; then large images with few workers; then, one at a time, files whose worker was lost: it may have
-    been killed because of another file."""
+    All files are read first, then the large images by few workers. Files whose worker was lost are read last, one at a time,
+    because another file may have crashed that worker.
+    """
     results: dict[Path, ProbedImage | BadFile] = {}
     unread: dict[type, list[Path]] = {DeferredLargeFile: [], WorkerLost: []}
 

@@ -1,4 +1,4 @@
-"""Splitting images into train, val and test: by folders, by list files, or by a seeded fraction that keeps copies together."""
+"""Splits images into train, val and test: by folders, by list files, or by a seeded fraction that keeps copies in one split."""
 
 import hashlib
 import re
@@ -27,7 +27,8 @@ SECOND_NUMBER = re.compile(r"(?<=\d)[ _.-]\d{1,3}$")  # img_001_2 belongs to img
 
 
 def duplicate_key(path: PurePath, ignore_second_number: bool = True) -> str:
-    """A key shared by an image and its copies: the case-folded stem without copy suffixes, and without a second number."""
+    """Return a key that an image shares with its copies: the case-folded stem without copy suffixes and, if `ignore_second_number`,
+    without a second number."""
     name = unicodedata.normalize("NFKC", path.stem).casefold().strip()
     while (shorter := COPY.sub("", name)) not in ("", name):
         name = shorter
@@ -37,10 +38,11 @@ def duplicate_key(path: PurePath, ignore_second_number: bool = True) -> str:
 def split_by_fraction(
     paths: Sequence[Name], fractions: Mapping[str, float], seed: int, folder_name: str = "the folder"
 ) -> dict[str, list[Name]]:
-    """Hold out `fractions` of the images, at least one image for each fraction above 0.
+    """Hold out `fractions` of the images, and at least one image for each fraction above 0.
 
-    Images with similar names are never in different splits. The order depends on each name and the seed only, so a new image
-    moves few others."""
+    Images with similar names stay in the same split. The order depends only on each name and the seed, so few images change their
+    split when one is added.
+    """
     wanted = {split: fraction for split, fraction in fractions.items() if fraction > 0}
     groups = _groups(paths, ignore_second_number=True)
     if len(groups) <= len(wanted):  # here a second number probably does not mark a copy
@@ -69,10 +71,12 @@ def split_by_fraction(
 def split_by_lists(
     names: Mapping[Path, Iterable[str]], lists: Mapping[str, Path], other_names: Collection[str] = ()
 ) -> dict[str, list[Path]]:
-    """Split by files that name one image per line.
+    """Split images by list files, which name one image per line.
 
-    `names` maps each image to all names it may be listed by; `other_names` are those of other domains. Unlisted images are for
-    training if there is no list for training, otherwise for testing if there is no list for testing."""
+    `names` maps each image to all names by which a list may refer to it; `other_names` are the names of images in other domains.
+    Unlisted images become training images if there is no list for training. Otherwise, they become test images if there is no list
+    for testing. With both lists, they are left out.
+    """
     known: dict[str, list[Path]] = {}
     for path, its_names in names.items():
         for name in its_names:
@@ -118,7 +122,7 @@ def _lines(file: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """Splits one domain: by lists if there are any, else by folders, else by fractions."""
+    """Splits the images of one domain: by lists if any are given, else by folders if there are any, else by fractions."""
 
     fractions: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_FRACTIONS))
     seed: int = 0
@@ -137,7 +141,7 @@ class SplitSettings:
     def split(
         self, parts: Sequence[LayoutPart], name: str, files: Mapping[Path, Path]
     ) -> tuple[dict[str, list[Path]], str]:
-        """The non-empty splits of one domain, and a phrase that says how they were made."""
+        """Return the splits of one domain, none of them empty, and a phrase that says how they were made."""
         paths = [path for part in parts for path in part.files]
         by_folder = {part.split: list(part.files) for part in parts if part.split}
         if self.lists:

@@ -1,4 +1,4 @@
-"""Content images, with one style image or a folder of style images."""
+"""Content images with a single style image, or with a folder of style images."""
 
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, partial
@@ -28,7 +28,8 @@ def _single_style_sample(
 
 @dataclass(eq=False, repr=False)
 class StyleFoldersDataModule(FolderDataModule):
-    """Batches are StyleBatch for one style and UnpairedBatch for several. Only contents are split; all styles are for training."""
+    """Content and style images. Batches are StyleBatch if there is one style image, and UnpairedBatch if there are several. Only
+    contents are split; all styles are used for training."""
 
     _: KW_ONLY
     contents: str | None = None

@@ -1,4 +1,4 @@
-"""The images below a folder, with the layout that was detected for them."""
+"""The images below a folder, and the detected layout of the folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from stylegan_lab.images.open_image import SUFFIXES, UnreadableImageError, displ
 class FolderTree:
     """The images below a root, or below one folder per domain, and their layout.
 
-    `files` maps paths in the layout to actual paths.
+    `files` maps the paths in the layout to the actual paths.
     """
 
     def __init__(self, root: Path | None, folders: Mapping[str, Path] | None = None) -> None:
@@ -54,13 +54,13 @@ class FolderTree:
         return [domain for domain in self.layout.domains if domain]
 
     def layout_error(self, data: str, wanted: str) -> UserError:
-        """An error for a root whose layout does not fit `data`."""
+        """Return the error for a root whose layout does not fit the config `data`."""
         summary, *_ = self.layout.evidence
         hint = f" (try data={self.layout.data})" if self.layout.data != data else ""
         return UserError("data.layout_mismatch", f"data={data} needs {wanted}. In {self.name}: {summary}{hint}")
 
     def side_by_side(self) -> bool:
-        """Whether images may hold pairs side by side, judged by their sizes."""
+        """Return whether the images may show pairs side by side, judged by their sizes."""
         sizes = [size for path in list(self.files)[:NUM_PROBED] if (size := self._header(path)) is not None]
         return not sizes or any(width > height for width, height in sizes)
 
@@ -76,7 +76,7 @@ class FolderTree:
 
 
 def domains_in(root: str | None) -> list[str]:
-    """The names of the domain folders below a root. A missing root has none."""
+    """Return the names of the domain folders below a root, or an empty list if the root is missing."""
     try:
         return [] if root is None else FolderTree(Path(root).expanduser()).domains
     except UserError:

@@ -1,4 +1,4 @@
-"""Two unpaired domains: trainA and trainB, or any two folders."""
+"""Two unpaired domains, in the folders trainA and trainB or in any two folders."""
 
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, partial
@@ -18,7 +18,8 @@ from stylegan_lab.images.transforms.augment import apply_augmentations
 
 
 def unpaired_samples(a: PixelBlocks, b: PixelBlocks, augment: Augmentations, seed: int) -> LambdaDataset:
-    """Every `a` once per epoch, or more often if there are more `b`, with a `b` drawn by (seed, epoch, index)."""
+    """Return samples that show every `a` once per epoch, or more often if `b` has more images. The `b` of a sample is drawn by
+    (seed, epoch, index)."""
     return LambdaDataset(max(len(a), len(b)), partial(_unpaired_sample, a, b, augment, seed))
 
 
@@ -34,7 +35,7 @@ def _unpaired_sample(
 
 
 class HeldOutUnpairedDataset(Dataset[UnpairedBatch]):
-    """All images of both domains; the smaller domain is repeated from its beginning."""
+    """All images of two domains. The images of the smaller domain are repeated, from the first one on."""
 
     def __init__(self, a: PixelBlocks, b: PixelBlocks) -> None:
         self.a, self.b = a, b
@@ -76,7 +77,7 @@ class UnpairedFoldersDataModule(FolderDataModule):
 
 
 def two_folder_tree(root: str | None, a: str | None, b: str | None) -> FolderTree:
-    """The folders `a` and `b`, or the contents of `root`."""
+    """Return the tree of the folders `a` and `b` if they are given, otherwise of `root`."""
     if a is None and b is None:
         return FolderTree(expand_path(root))
     if a is None or b is None:

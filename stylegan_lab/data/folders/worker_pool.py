@@ -1,4 +1,5 @@
-"""A process pool that survives its workers: a task that crashes or hangs a process is reported, and no other task is lost."""
+"""A process pool that survives the loss of its workers. If a task crashes or hangs its worker, this is reported, and no other task
+is lost."""
 
 import multiprocessing
 import signal
@@ -27,10 +28,10 @@ class WorkerLost(NamedTuple):
 def map_in_workers(
     function: Callable[[Task], Result], tasks: Sequence[Task], num_workers: int, timeout: float
 ) -> Iterator[tuple[int, Result | WorkerLost]]:
-    """Yield the index and the result of each task, in the order of completion.
+    """Yield the index and the result of each task, in the order in which tasks are completed.
 
-    A task whose worker died, or took longer than `timeout` seconds, gives WorkerLost; the worker is replaced, and its other
-    tasks are redistributed.
+    The result is WorkerLost if the worker of a task died or took longer than `timeout` seconds. The worker is then replaced, and
+    its other tasks are given to the workers again.
     """
     waiting = deque(enumerate(tasks))
     workers = [_Worker(function) for _ in range(min(num_workers, len(tasks)))]

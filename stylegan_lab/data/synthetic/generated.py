@@ -1,4 +1,4 @@
-"""The base class of data modules whose images are generated, with a set number of images in each split."""
+"""The base class of data modules that generate their images. The number of images in each split is a setting."""
 
 from dataclasses import KW_ONLY, dataclass
 

@@ -1,4 +1,5 @@
-"""Procedural handwritten digits: strokes, handwriting styles, rendering, and the data module. No writer is in two splits."""
+"""Procedural handwritten digits: strokes, handwriting styles, rendering, and the data module. Each writer occurs in one split
+only."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -87,7 +88,7 @@ SHAPES: tuple[tuple[Shape, ...], ...] = (
 
 @dataclass(frozen=True)
 class Handwriting:
-    """The handwriting of one writer: what all glyphs of the writer have in common."""
+    """The properties that all glyphs of one writer share."""
 
     slant: float  # how far the top leans right, in heights
     width: float  # of a digit, in heights
@@ -103,7 +104,7 @@ class Handwriting:
 
 
 def handwriting(seed: int, writer: int) -> Handwriting:
-    """The handwriting of a writer, determined by the seed and the number of the writer."""
+    """Return the handwriting of a writer, which depends only on the seed and the number of the writer."""
     random = random_stream(seed, writer, 10)
     u = random.uniform
     pen = u(0.028, 0.06)
@@ -134,7 +135,7 @@ def digit_glyph(index: int) -> int:
 
 
 def draw_glyph(seed: int, index: int, size: int) -> NDArray[np.uint8]:
-    """Render glyph `index`, bright on dark: (size, size). It is determined by the seed and the index."""
+    """Render glyph `index` as an image (size, size), bright on dark. The image depends only on the seed and the index."""
     writer, number = _cached_handwriting(seed, index // GLYPHS_PER_WRITER), digit_glyph(index)
     random = random_stream(seed, index, 11)
     shape = writer.shapes[number]
@@ -209,7 +210,7 @@ FIRST_INDEX = {"train": 0, "val": 1_000_000_000, "test": 2_000_000_000}
 
 
 class GlyphImages:
-    """Glyphs (H, W) by their index. Each is rendered once, on first access."""
+    """Glyphs (H, W) by index. Each glyph is rendered once, when it is first read."""
 
     def __init__(self, size: int, seed: int) -> None:
         self.size, self.seed = size, seed

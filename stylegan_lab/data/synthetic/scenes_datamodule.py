@@ -24,7 +24,8 @@ FIRST_INDEX = {"train": 0, "val": 1_000_000, "test": 2_000_000}  # splits are di
 
 
 class SceneImages:
-    """`count` scenes in one style as blocks (1, 3, H, W), starting at index `first`. Each is rendered once, on first access."""
+    """`count` scenes in one style, starting at index `first`, as blocks (1, 3, H, W). Each scene is rendered once, when it is first
+    read."""
 
     def __init__(self, style: str, size: int, seed: int, first: int, count: int) -> None:
         self.style, self.size, self.seed, self.first, self.count = style, size, seed, first, count
@@ -85,7 +86,8 @@ class ProceduralScenesDataModule(GeneratedDataModule):
 
 @dataclass(eq=False, repr=False)
 class ScenesDataModule(ProceduralScenesDataModule):
-    """`train_images` per domain for training; `val_images` and `test_images` true pairs that training never uses."""
+    """Scenes in two styles: `train_images` images per domain for training, and `val_images` and `test_images` true pairs that
+    training never uses."""
 
     source: str = "photo"
     target: str = "ukiyoe"
@@ -110,7 +112,7 @@ class ScenesDataModule(ProceduralScenesDataModule):
 
 @dataclass(eq=False, repr=False)
 class UnpairedScenesDataModule(ScenesDataModule):
-    """Domain `b` shows other scenes than domain `a`, so training never uses a true pair."""
+    """Unpaired scenes in two styles. The scenes of domain `b` are not those of domain `a`, so training never uses a true pair."""
 
     batch_type = UnpairedBatch
 
@@ -121,7 +123,7 @@ class UnpairedScenesDataModule(ScenesDataModule):
 
 @dataclass(eq=False, repr=False)
 class StyleScenesDataModule(ScenesDataModule):
-    """Domain `b` is a single image of the target style."""
+    """Scenes as contents, with a single image of the target style as domain `b`."""
 
     batch_type = StyleBatch
 
@@ -133,7 +135,7 @@ class StyleScenesDataModule(ScenesDataModule):
 
 @dataclass(eq=False, repr=False)
 class DomainScenesDataModule(ScenesDataModule):
-    """Several styles, each with different scenes. Held-out pairs are from `source` and `target`."""
+    """Scenes in several styles, different scenes in each style. The held-out pairs are in the styles `source` and `target`."""
 
     _: KW_ONLY
     domains: Sequence[str] = ("photo", "ukiyoe", "ink", "sketch")
@@ -166,7 +168,7 @@ class PairedScenesDataModule(ScenesDataModule):
 
 @dataclass(eq=False, repr=False)
 class SuperResolutionScenesDataModule(PairedScenesDataModule):
-    """`a` is `b` downsampled by `factor` with average pooling."""
+    """Scenes for super-resolution. `a` is `b` downsampled by `factor` with average pooling."""
 
     source: str = field(init=False)
     target: str = field(init=False)
@@ -191,7 +193,7 @@ class SuperResolutionScenesDataModule(PairedScenesDataModule):
 
 @dataclass(eq=False, repr=False)
 class LabelledScenesDataModule(ProceduralScenesDataModule):
-    """Styles as classes. Each split has the same number of images per class, and no scene occurs twice."""
+    """Scenes with their style as the class. Each split has the same number of images of each class, and no scene occurs twice."""
 
     classes: Sequence[str] = ("photo", "ukiyoe", "ink", "sketch")
     _: KW_ONLY

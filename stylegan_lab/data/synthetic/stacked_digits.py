@@ -1,4 +1,5 @@
-"""Three digits stacked as color channels: 1,000 known modes, to count the modes a generator covers (Metz et al., 2017)."""
+"""Three digits stacked as color channels, which give 1,000 known modes. They show how many modes a generator covers (Metz et al.,
+2017)."""
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
@@ -33,7 +34,8 @@ def _stack(
 
 @dataclass(eq=False, repr=False)
 class StackedDigitsDataModule(GeneratedDataModule):
-    """`digits` is a labelled data module with one channel. The stacks of a split consist of digits of that split."""
+    """Stacks of three digits. `digits` is a labelled data module with one channel; each split stacks digits of the same split of
+    `digits`."""
 
     digits: ImageDataModule
     _: KW_ONLY
@@ -94,6 +96,6 @@ class StackedDigitsDataModule(GeneratedDataModule):
 
 
 def single_digits(stacked: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Each channel of the stacks as a separate image with its own label."""
+    """Return each channel of the stacks as a separate image, with the label of its digit."""
     each = [labels // classes ** (STACKED_CHANNELS - 1 - color) % classes for color in range(STACKED_CHANNELS)]
     return torch.cat(stacked.split(1, dim=1)), torch.cat(each)

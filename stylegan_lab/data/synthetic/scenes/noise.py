@@ -1,4 +1,4 @@
-"""Noise and blur on square arrays, identical on all machines."""
+"""Noise and blur for square arrays. The results are identical on all machines."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,12 +7,12 @@ Array = NDArray[np.float64]
 
 
 def random_stream(*key: int) -> np.random.RandomState:
-    """A random stream seeded by integers. NumPy guarantees that the values of `RandomState` never change."""
+    """Return a random stream seeded by integers. NumPy guarantees that the values of `RandomState` never change."""
     return np.random.RandomState([number & 0xFFFFFFFF for number in key])
 
 
 def smooth_noise(random: np.random.RandomState, x: Array, y: Array, cells: float) -> Array:
-    """Value noise in [0, 1]: random numbers on a lattice with `cells` per unit, interpolated smoothly."""
+    """Return value noise in [0, 1]: random numbers on a lattice with `cells` cells per unit, interpolated smoothly."""
     x, y = (x - x.min()) * cells, (y - y.min()) * cells
     columns, rows = int(x.max()) + 2, int(y.max()) + 2
     lattice = random.random_sample((rows, columns))
@@ -24,13 +24,14 @@ def smooth_noise(random: np.random.RandomState, x: Array, y: Array, cells: float
 
 
 def fractal_noise(random: np.random.RandomState, x: Array, y: Array, cells: float, octaves: int = 3) -> Array:
-    """Smooth noise with doubling frequencies and halving amplitudes, in [0, 1]."""
+    """Return the sum of several octaves of smooth noise, in [0, 1]. Each octave has twice the frequency and half the amplitude of
+    the one before."""
     layers = [smooth_noise(random, x, y, cells * 2**octave) / 2**octave for octave in range(octaves)]
     return np.sum(layers, axis=0) / (2 - 2.0 ** (1 - octaves))
 
 
 def blur(image: Array, radius: float) -> Array:
-    """An approximate Gaussian blur: two running means per axis, with repeated edges."""
+    """Return an approximate Gaussian blur of the image, computed by two running means along each axis, with repeated edges."""
     size = max(1, round(radius))
     for _ in range(2):
         image = _running_mean(_running_mean(image, size, 0), size, 1)

@@ -1,4 +1,4 @@
-"""The content of a scene: sun, hills, water, houses and trees, independent of the style."""
+"""The content of a scene: sun, hills, water, houses and trees. It does not depend on the style."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Ridge:
-    """The skyline of a range: a base height, rolling waves and at most one peak. y grows downwards."""
+    """The skyline of a range of hills: a base height, rolling waves and at most one peak. y grows downwards."""
 
     base: float
     waves: tuple[tuple[float, float, float], ...]  # height, frequency, phase
@@ -74,7 +74,7 @@ class Scene:
 
 
 def make_scene(seed: int, index: int) -> Scene:
-    """Scene `index`, determined by the seed and the index."""
+    """Return scene `index`, which depends only on the seed and the index."""
     random = random_stream(seed, index, 0)
     u = random.uniform
     horizon = u(0.50, 0.60)

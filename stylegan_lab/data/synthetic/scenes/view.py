@@ -1,4 +1,4 @@
-"""A view of a scene: which object is visible at each point, its lighting and depth. Styles paint views."""
+"""A view of a scene: the visible object at each point, its lighting and its depth. Styles paint views."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,8 @@ class View:
         return int(self.x.shape[0])
 
     def contours(self, width: float) -> Array:
-        """Coverage in [0, 1] of contour lines between objects; `width` is a fraction of the image size."""
+        """Return the coverage of each point, in [0, 1], by contour lines between objects. `width` is a fraction of the image
+        size."""
         edge = np.zeros(self.object.shape)
         edge[1:, :] = self.object[1:, :] != self.object[:-1, :]
         edge[:, 1:] = np.maximum(edge[:, 1:], self.object[:, 1:] != self.object[:, :-1])
@@ -37,7 +38,8 @@ class View:
         return np.clip(blur(edge, radius) * (2 * radius + 1) * 0.9, 0, 1)
 
     def values(self, table: Mapping[int, float | tuple[float, float, float]]) -> Array:
-        """The number or color of the kind of object at each point, 0 for kinds that are not in the table."""
+        """Return an array with the number or color that the table gives for the kind of object at each point. Kinds that are not in
+        the table get 0."""
         return np.array([table.get(thing, 0.0) for thing in range(12)])[self.thing]
 
 

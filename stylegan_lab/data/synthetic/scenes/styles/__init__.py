@@ -1,4 +1,5 @@
-"""Rendering scenes in styles. A style is a file with a function `paint_scene(view, random) -> (H, W, 3)` with values in [0, 1]."""
+"""Renders scenes in styles. Each style is a file with a function `paint_scene(view, random) -> (H, W, 3)` that returns values in
+[0, 1]."""
 
 from collections.abc import Callable
 
@@ -25,7 +26,8 @@ STYLES: dict[str, Callable[[View, np.random.RandomState], Array]] = {
 
 
 def render(seed: int, index: int, style: str, size: int) -> NDArray[np.uint8]:
-    """Scene `index` as (size, size, 3). The same scene in two styles is a true pair."""
+    """Render scene `index` in a style, as an array (size, size, 3). Two renderings of a scene in different styles are a true
+    pair."""
     view = rasterize_scene(make_scene(seed, index), size * OVERSAMPLING)
     painted = STYLES[style](view, random_stream(seed, index, 1))
     pixels = painted.reshape(size, OVERSAMPLING, size, OVERSAMPLING, 3).mean(axis=(1, 3))
