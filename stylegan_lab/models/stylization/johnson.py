@@ -14,7 +14,7 @@ from stylegan_lab.models.base import BaseModel, OptimizerFactory, Schedule
 
 
 class Johnson(BaseModel):
-    """Content, style and total variation losses of a feed-forward generator. A term of weight 0 is not computed."""
+    """Trains a feed-forward generator with content, style and total variation losses. A loss of weight 0 is not computed."""
 
     batch_type = StyleBatch
     ema_networks = ("generator",)
