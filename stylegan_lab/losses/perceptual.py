@@ -119,7 +119,8 @@ def _nonzero(layers: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def total_variation(image: Tensor) -> Tensor:
-    """Return the squared differences of neighboring pixels, summed over an image and averaged over images (Johnson et al., 2016)."""
+    """Return the squared differences of neighboring pixels, summed over each image and averaged over all images (Johnson et al.,
+    2016)."""
     image = to_float32(image)
     down, right = image[..., 1:, :] - image[..., :-1, :], image[..., :, 1:] - image[..., :, :-1]
     return (down.square().sum() + right.square().sum()) / len(image)

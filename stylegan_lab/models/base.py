@@ -286,7 +286,8 @@ class BaseModel(L.LightningModule):
         return ()
 
     def fake_and_real(self, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return, for each direction, generated images and real images of the target domain. Images are translated one at a time."""
+        """Return, for each direction, generated images and real images of the target domain. Images are translated one at a time,
+        not as a batch."""
         ends = {"a2b": ("a", "b"), "b2a": ("b", "a")}
         return {
             name: (

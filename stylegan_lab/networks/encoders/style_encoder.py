@@ -32,7 +32,8 @@ class StyleMappingNetwork(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """Encodes images to their styles. The label of an image gives its domain. Images of another size are resized to `size` first."""
+    """Encodes images to their styles. The label of an image gives its domain. Images that do not have `size` pixels are resized
+    to it first."""
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ class FeatureExtractor:
 
 
 def build_feature_net(build: Callable[[], FeatureNet], weights: Weights, published_name: str) -> FeatureExtractor:
-    """Build the network with the given weights (see `load_weights`). Random weights are the same in every call."""
+    """Build a feature extractor with the given weights (see `load_weights`). Random weights are the same in every call."""
     with seeded(0):  # does not disturb the random state of the training
         net = build()
         if weights == "random":
@@ -75,7 +75,7 @@ def build_feature_net(build: Callable[[], FeatureNet], weights: Weights, publish
 
 
 def color_pyramid(weights: str = "none") -> FeatureExtractor:  # noqa: ARG001 - part of the common signature
-    """Build a FeatureNet that returns the normalized image at full, half and quarter resolution. It has no weights and costs next
-    to nothing."""
+    """Build a feature extractor that returns the normalized image at full, half and quarter resolution. It has no weights and
+    costs next to nothing."""
     layers = [nn.Identity(), nn.AvgPool2d(2), nn.AvgPool2d(2)]
     return FeatureExtractor(FeatureNet(layers, {"full": 0, "half": 1, "quarter": 2}))
