@@ -101,7 +101,7 @@ def report_progress(
 
 
 def format_amount(count: int) -> str:
-    """A number of bytes, such as `117 MB`."""
+    """Format a number of bytes, such as `117 MB`."""
     size, unit = float(count), "bytes"
     for larger in ("kB", "MB", "GB"):
         if size >= 999.5:
@@ -110,14 +110,14 @@ def format_amount(count: int) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration as hours:minutes:seconds, such as `1:02:03` or `0:00:05`."""
+    """Format a duration as hours:minutes:seconds, such as `1:02:03` or `0:00:05`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
 def format_json(value: Any, indent: int | None = None) -> str:
-    """Strict JSON: NaN and infinity, which JSON cannot represent, become null."""
+    """Format a value as strict JSON. NaN and infinity become null, because JSON cannot represent them."""
     return json.dumps(_replace_non_finite(value), indent=indent, allow_nan=False)
 
 

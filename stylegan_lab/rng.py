@@ -24,7 +24,7 @@ Device = torch.device | str
 class BatchPosition:
     """The position of a micro-batch of one rank in the global batch of an iteration, and the number of draws so far.
 
-    `rows` is the number of samples of the micro-batch; 0 if it is not known.
+    `rows` is the number of samples of the micro-batch; 0 means unknown.
     """
 
     seed: int

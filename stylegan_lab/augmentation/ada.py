@@ -174,7 +174,7 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
     """Resample images bilinearly, with reflection padding.
 
     `matrices` (N, 3, 3) map positions (x, y, 1) in the result to positions in the input image. Positions are in pixels from the
-    center of the image. Only plain gathers are used, because they have second derivatives on every device.
+    center of the image. Only plain gathers are used, because they have second derivatives everywhere.
     """
     n, channels, height, width = images.shape
     x = torch.arange(width, device=images.device, dtype=images.dtype) - (width - 1) / 2

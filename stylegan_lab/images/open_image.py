@@ -19,7 +19,8 @@ ZERO_WIDTH_JOINERS = "\u200c\u200d"  # used in Persian, in Indian scripts and in
 
 
 class UnreadableImageError(UserError):
-    """An image file that cannot be used, with the reason. It can be pickled, so worker processes can raise it."""
+    """An image file cannot be used; the message gives the reason. The error can be pickled, so that worker processes can raise
+    it."""
 
     def __init__(self, path: Path, reason: str, code: str = "image.unreadable") -> None:
         super().__init__(code, f"{display_name(path)} {reason}")

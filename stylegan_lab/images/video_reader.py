@@ -24,7 +24,7 @@ MP4_CONTENTS = (b"moov", b"mdat", b"moof")
 
 
 class UnreadableVideoError(UserError):
-    """A video that cannot be used, with the reason."""
+    """A video cannot be used; the message gives the reason."""
 
     def __init__(self, path: Path, reason: str, code: str = "video.unreadable") -> None:
         super().__init__(code, f"{display_name(path)} {reason}")

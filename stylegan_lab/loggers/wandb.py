@@ -188,7 +188,8 @@ def _stored(path: Path, make: Callable[[], str]) -> str:
 
 
 def resolve_mode(mode: Mode) -> Literal["online", "offline"]:
-    """Choose the mode before W&B is called, because it would wait for minutes for an unreachable server."""
+    """Return whether to log online or offline. This is decided before W&B is called, because W&B would wait for minutes for an
+    unreachable server."""
     if _has_hung or os.environ.get("WANDB_MODE") in ("offline", "dryrun") or mode == "offline":
         return "offline"
     return "online" if mode == "online" or (has_wandb_key() and wandb_is_reachable()) else "offline"

@@ -112,7 +112,7 @@ class NonSaturatingLoss(_PointwiseGANLoss):
 
 
 class HingeLoss(_PointwiseGANLoss):
-    """Lim & Ye (2017), Tran et al. (2017): the discriminator's loss is 0 beyond a margin of 1; the generator's is linear."""
+    """Lim & Ye (2017), Tran et al. (2017): the discriminator's loss is 0 beyond a margin of 1; the generator's loss is linear."""
 
     def real_term(self, logits: Tensor) -> Tensor:
         return F.relu(1 - logits)
@@ -139,7 +139,8 @@ class WassersteinLoss(_PointwiseGANLoss):
 
 
 class RelativisticLoss:
-    """Relativistic pairing loss (Jolicoeur-Martineau, 2018; R3GAN, Huang et al., 2024): each fake is paired with a real."""
+    """Relativistic pairing loss (Jolicoeur-Martineau, 2018; R3GAN, Huang et al., 2024): each generated image is paired with a
+    real one."""
 
     saturates_when_d_wins = True
 

@@ -1,4 +1,4 @@
-"""StyleGAN2 (Karras et al., 2020): style mixing, and lazy regularization in optimizer steps of its own."""
+"""StyleGAN2 (Karras et al., 2020): style mixing, and lazy regularization in separate optimizer steps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar

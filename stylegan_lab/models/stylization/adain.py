@@ -93,7 +93,8 @@ class AdaIN(BaseModel):
 
     @torch.no_grad()
     def update_mean_style(self, moments: Tensor) -> None:
-        """Update this rank's mean of the channel means and standard deviations (N, 2, C) over all training styles so far."""
+        """Update this rank's running mean over all training styles. `moments` (N, 2, C) are the channel means and standard
+        deviations of a batch of style images."""
         self.mean_style.lerp_(moments.mean(dim=0), 1 / self.iteration)
 
     def sync_buffers(self) -> None:

@@ -72,7 +72,7 @@ class Johnson(BaseModel):
         return losses | Losses({}, outputs={"fake": Output(image, content, style)})
 
     def style_features(self, style: Tensor) -> FeatureMaps:
-        """The style image's features, computed in the first iteration of a training."""
+        """Return the style image's features. They are computed once, in the first iteration of a training."""
         if self._style_features is None:
             self._style_features = self.perceptual_loss.target_features(style)
         return self._style_features

@@ -22,8 +22,8 @@ class StarGAN2(DomainConditionedModel):
     """Each iteration has a discriminator and a generator step with styles from latents, and one of each with styles from
     reference images.
 
-    Mapping network and style encoder are updated in the first generator step only. The discriminator's real images are the
-    reference images.
+    The mapping network and the style encoder are updated only in the generator step with latents. The discriminator's real images
+    are the reference images.
 
     Args:
         diversity_weight: The initial weight of the diversity loss. It falls linearly to 0.

@@ -194,7 +194,7 @@ class UNSB(AdversarialModel):
         return (partial(self.discriminator, step=0),)
 
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
-        """Simulate the chain, and return the prediction at its last step. `style_seed` makes its noise reproducible."""
+        """Simulate the chain, and return the prediction at its last step. `style_seed` makes the noise reproducible."""
         rng = torch.Generator().manual_seed(self.style_seed)
 
         def noise(*shape: int) -> Tensor:

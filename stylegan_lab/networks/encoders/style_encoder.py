@@ -32,8 +32,8 @@ class StyleMappingNetwork(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """Encodes images to their styles. The label of an image gives its domain. Images that do not have `size` pixels are resized
-    to it first."""
+    """Encodes images to their styles. The label of an image gives its domain. Images that do not have `size` x `size` pixels are
+    resized to this size first."""
 
     def __init__(
         self,

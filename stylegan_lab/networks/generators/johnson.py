@@ -18,7 +18,8 @@ TANH_SCALE = 150 / 127.5  # the reference multiplies tanh by 150, for pixels fro
 
 
 class SameConv2d(nn.Module):
-    """A convolution with TensorFlow's "same" padding: an odd row or column of zeros is added at the bottom or right."""
+    """A convolution with TensorFlow's "same" padding: if the number of rows or columns to add is odd, the bottom or right side
+    gets one more."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> None:
         super().__init__()

@@ -63,8 +63,8 @@ class ToRGB(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """Two layers at twice the resolution of the block before, or one on the learned constant. With `to_rgb`, the block also
-    outputs an image."""
+    """A block of two layers at twice the resolution of the previous block. The first block has a single layer, which is applied
+    to the learned constant. With `to_rgb`, the block also outputs an image."""
 
     def __init__(
         self,
