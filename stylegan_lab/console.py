@@ -23,16 +23,16 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line for each row, with aligned columns. Every row has as many cells.
+    """Return one line of text per row, with aligned columns. All rows must have the same number of cells.
 
-    rich would wrap or truncate the cells at 80 columns where the output is a file or a pipe.
+    rich would wrap or truncate the cells at 80 columns when the output is a file or a pipe.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 class ProgressDisplay:
-    """A progress bar on a terminal, and elsewhere a line of text every ten seconds."""
+    """Shows a progress bar on a terminal. In a file or a pipe it prints a line of text every ten seconds instead."""
 
     def __init__(
         self, file: TextIO, columns: Sequence[ProgressColumn], what: str, total: int | None, done: int, **fields: Any
@@ -49,8 +49,8 @@ class ProgressDisplay:
         return self._bar is not None
 
     def update(self, done: int, line: Callable[[], str], print_now: bool = False, **fields: Any) -> None:
-        """Show how much is done; `fields` go to the bar, and `line` is called when a line is due. After other lines, the end has
-        one too."""
+        """Show how much is done. `fields` are values for the columns of the bar. Without a bar, `line` is called to make a line
+        of text when one is due; the last step always gets a line if others were printed before."""
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done, **fields)
         elif print_now or self._is_due(done):
@@ -71,8 +71,8 @@ class ProgressDisplay:
 def report_progress(
     what: str, total: int | None, done: int = 0, in_bytes: bool = True
 ) -> Iterator[Callable[..., None]]:
-    """Show progress on standard error. The context yields a function: call it with the amount done since the last call, and a
-    note."""
+    """Show progress on standard error. The context yields a function `advance(amount, note="")`: `amount` is what was done since
+    the last call, and `note` is a text to show next to the progress."""
     columns = [
         TextColumn("{task.description}"),
         BarColumn(20),
@@ -101,7 +101,7 @@ def report_progress(
 
 
 def format_amount(count: int) -> str:
-    """A number of bytes, such as `117 MB`."""
+    """Format a number of bytes, such as `117 MB`."""
     size, unit = float(count), "bytes"
     for larger in ("kB", "MB", "GB"):
         if size >= 999.5:
@@ -110,14 +110,14 @@ def format_amount(count: int) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration as hours:minutes:seconds, such as `1:02:03` or `0:00:05`."""
+    """Format a duration as hours:minutes:seconds, such as `1:02:03` or `0:00:05`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
 def format_json(value: Any, indent: int | None = None) -> str:
-    """Strict JSON: NaN and infinity, which JSON cannot represent, become null."""
+    """Format a value as strict JSON. NaN and infinity become null, because JSON cannot represent them."""
     return json.dumps(_replace_non_finite(value), indent=indent, allow_nan=False)
 
 

@@ -13,7 +13,8 @@ CGROUP = Path("/sys/fs/cgroup")
 def num_cores() -> int:
     """Return the number of CPU cores that this process may use.
 
-    It is the CPU affinity, limited by the quota of a container and, in a sweep, by the share of a trial.
+    The number follows from the CPU affinity of the process. The CPU quota of a container and, in a sweep, the trial's share of
+    the cores can lower it.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = os.environ.get(CORES_VARIABLE) or allowed
@@ -21,7 +22,7 @@ def num_cores() -> int:
 
 
 def cpu_quota(folder: Path = CGROUP) -> float:
-    """The cores that the control group of a container may keep busy (versions 2 and 1). Infinite without a limit."""
+    """Return how many cores the container's control group (version 2 or 1) may keep busy, or infinity if there is no limit."""
     for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
         with suppress(OSError, ValueError):  # there is no such file, or "max"
             quota, period = (int(word) for name in names for word in (folder / name).read_text().split())
@@ -30,5 +31,6 @@ def cpu_quota(folder: Path = CGROUP) -> float:
 
 
 def threads_per_process(processes: int) -> str:
-    """OMP_NUM_THREADS for one of several processes: the user's own value, or an equal share of the cores."""
+    """Return OMP_NUM_THREADS for one of several processes: the user's own value if it is set, or else an equal share of the
+    cores."""
     return os.environ.get(THREADS_VARIABLE) or str(max(1, num_cores() // processes))

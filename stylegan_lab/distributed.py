@@ -22,7 +22,8 @@ def world_size() -> int:
 
 
 def gather_to_rank_zero(value: Value) -> list[Value]:
-    """Return the values of all ranks in order on rank 0, and an empty list on others. They are sent from CPU to CPU."""
+    """Return the values of all ranks, in the order of the ranks, on rank 0, and an empty list on the other ranks. The values are
+    sent between CPUs."""
     if not _is_distributed():
         return [value]
     values: list[Any] | None = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
@@ -31,12 +32,14 @@ def gather_to_rank_zero(value: Value) -> list[Value]:
 
 
 def own_value(values: list[Value]) -> Value:
-    """Return this rank's entry of a list that was gathered from all ranks, perhaps by a run with fewer ranks."""
+    """Return this rank's entry of a list with one value per rank. The list may come from a run with fewer ranks; its entries are
+    then reused."""
     return values[rank() % len(values)]
 
 
 def broadcast_from_rank_zero(value: Value | None) -> Value:
-    """Rank 0's value, on every rank. The others may wait for it for longer than the timeout of the process group."""
+    """Return rank 0's value on every rank. The other ranks may wait for the value for longer than the timeout of the process
+    group."""
     values = [value]
     if _is_distributed():
         dist.broadcast_object_list(values, group=_host_group())
@@ -44,7 +47,7 @@ def broadcast_from_rank_zero(value: Value | None) -> Value:
 
 
 def max_over_ranks(value: int, device: torch.device) -> int:
-    """The largest value of all ranks, on every rank."""
+    """Return the largest value of all ranks, on every rank."""
     if not _is_distributed():
         return value
     shared = torch.tensor(value, device=device)
@@ -53,7 +56,7 @@ def max_over_ranks(value: int, device: torch.device) -> int:
 
 
 def mean_over_ranks(value: Tensor) -> Tensor:
-    """The mean over all ranks, on every rank."""
+    """Return the mean over all ranks, on every rank."""
     if not _is_distributed():
         return value
     total = value.clone()
@@ -64,8 +67,8 @@ def mean_over_ranks(value: Tensor) -> Tensor:
 class GradientAverager:
     """Averages gradients over all ranks, with one all-reduce per dtype. A gradient that is None on every rank stays None.
 
-    Whether other ranks have a gradient that is missing here is read only when the set of missing ones changes: reading it
-    waits for the device.
+    If gradients are missing on this rank, it has to know which of them other ranks have. This is read from the device, which
+    blocks, only when the set of missing gradients changes.
     """
 
     def __init__(self) -> None:
@@ -97,7 +100,7 @@ class GradientAverager:
 
 @torch.no_grad()
 def sync_batch_norm_buffers(network: nn.Module) -> None:
-    """Copy rank 0's running statistics to all ranks, which have seen different images."""
+    """Copy rank 0's running statistics to all ranks. They differ before, because each rank trains on different images."""
     if not _is_distributed():
         return
     names = ("running_mean", "running_var")

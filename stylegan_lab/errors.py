@@ -1,4 +1,4 @@
-"""Errors that a user can correct: the message names the input, what is wrong and what to do. Shown without a traceback."""
+"""Errors that a user can correct: the message names the input, what is wrong and what to do. They are shown without a traceback."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,8 @@ _environment_values: dict[str, str] = {}  # that a config has read, with the int
 class UserError(Exception):
     """An error with a stable code, such as `data.no_pairs`, and a message. docs/error-codes.md lists the codes.
 
-    The message shows interpolations instead of the values that they read from the environment, because messages are logged.
+    Values that the config reads from environment variables are replaced in the message by their interpolation, because messages
+    are logged.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -30,7 +31,7 @@ def remember_environment_value(value: str, interpolation: str) -> None:
 
 
 def hide_environment(text: str) -> str:
-    """The text with interpolations in the place of the values that they read from the environment."""
+    """Replace values that the config has read from environment variables by the interpolations that read them."""
     if text in _environment_values:
         return _environment_values[text]
     for value in sorted(_environment_values, key=len, reverse=True):
@@ -40,14 +41,15 @@ def hide_environment(text: str) -> str:
 
 
 def join_errors(errors: Sequence[UserError], code: str) -> UserError:
-    """One error with the messages and codes of all. A single error keeps its own code."""
+    """Combine several errors into one, whose message has the messages and codes of all. A single error is returned unchanged."""
     if len(errors) == 1:
         return errors[0]
     return UserError(code, "\n".join(error.with_code() for error in errors))
 
 
 def check_at_least(name: str, value: float | None, minimum: float, code: str = "config.too_small") -> None:
-    """Refuse a value below the minimum. `name` is a setting, or an argument of a command, which has another code."""
+    """Refuse a value below the minimum. `name` is a setting of the config, or an argument of a command; for an argument, pass
+    another `code`."""
     if value is not None and value < minimum:
         raise UserError(code, f"{name}={value}: at least {minimum} is expected")
 

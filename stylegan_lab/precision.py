@@ -14,8 +14,8 @@ def to_float32(x: Tensor) -> Tensor:
 
 @contextmanager
 def use_tf32(enabled: bool) -> Iterator[None]:
-    """Allow TF32 within the context, or compute in full float32. TF32 rounds the factors of matrix products and convolutions
-    to 10 bits of mantissa, on GPUs that have it. Also a decorator."""
+    """Allow TF32 within the context, or compute in full float32. TF32 rounds the factors of matrix products and convolutions to
+    10 bits of mantissa, on GPUs that have it. It can also be used as a decorator."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if enabled else "highest")
     torch.backends.cudnn.allow_tf32 = enabled

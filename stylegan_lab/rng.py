@@ -1,8 +1,8 @@
 """Random numbers keyed by (seed, iteration, draw) and made on the device of the images. Every rank and micro-batch takes its
 rows of the draw for the global batch, so the numbers are the same for any number of ranks and micro-batches.
 
-They are keyed inside of the loss functions of `optimize` and inside of `shared` and `keyed_draws` (models/base.py). Elsewhere, and
-for draws without a position in the batch such as dropout, torch's global generator is used.
+Random numbers are keyed inside of the loss functions of `optimize` and inside of `shared` and `keyed_draws` (models/base.py).
+Elsewhere, and for draws without a position in the batch such as dropout, torch's global generator is used.
 """
 
 import random
@@ -24,7 +24,7 @@ Device = torch.device | str
 class BatchPosition:
     """The position of a micro-batch of one rank in the global batch of an iteration, and the number of draws so far.
 
-    `rows` is the number of samples of the micro-batch; 0 if it is not known.
+    `rows` is the number of samples of the micro-batch; 0 means unknown.
     """
 
     seed: int
@@ -46,10 +46,10 @@ class BatchPosition:
         return _hash(f"dropout {self.seed} {self.iteration} {self.draws} {self.micro_batch} {self.rank}")
 
     def take(self, draw: Callable[[int], Tensor], count: int) -> Tensor:
-        """The `count` rows of this micro-batch, from a draw for the global batch.
+        """Return the `count` rows of this micro-batch from a draw for the global batch.
 
-        Ranks are interleaved, and so are the micro-batches of a rank. For several concatenated micro-batches, as in
-        `cat([a, b])`, each has a draw of its own, so that a sample's numbers do not depend on the split.
+        Ranks are interleaved, and so are the micro-batches of a rank. If `count` covers several concatenated micro-batches, as in
+        `cat([a, b])`, each of them gets its own draw, so that a sample's numbers do not depend on the split.
         """
         rows = count if not self.rows or count % self.rows else self.rows
         total = rows * self.world_size * self.micro_batches
@@ -80,23 +80,23 @@ def per_sample_draw(count: int, draw: Callable[[int, OptionalGenerator], Tensor]
 
 
 def batch_draw(draw: Callable[[OptionalGenerator], Value], device: Device = "cpu") -> Value:
-    """Draw one value for the global batch. What `draw` returns is on the device of its generator."""
+    """Draw one value for the global batch. The generator passed to `draw` is on `device`, and so is the result."""
     position = _POSITION.get()
     return draw(None if position is None else position.next_generator(device))
 
 
 def rand(count: int, *shape: int, device: Device) -> Tensor:
-    """Uniform numbers from 0 to 1 of this shape for each image."""
+    """Draw a tensor (count, *shape) of uniform numbers from 0 to 1, with independent numbers for each image."""
     return per_sample_draw(count, lambda n, rng: torch.rand(n, *shape, generator=rng, device=device_of(rng)), device)
 
 
 def randn(count: int, *shape: int, device: Device) -> Tensor:
-    """Standard normal numbers of this shape for each image."""
+    """Draw a tensor (count, *shape) of standard normal numbers, with independent numbers for each image."""
     return per_sample_draw(count, lambda n, rng: torch.randn(n, *shape, generator=rng, device=device_of(rng)), device)
 
 
 def device_of(rng: OptionalGenerator) -> torch.device | None:
-    """The device to draw on: that of the generator, or torch's default."""
+    """Return the device to draw on: the generator's device, or torch's default if there is no generator."""
     return None if rng is None else rng.device
 
 
@@ -106,7 +106,8 @@ def _hash(key: str) -> int:
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Within the block, torch's global generators of the CPU and of `device` start from `seed`; afterwards they go on as before.
+    """Within the block, torch's global generators of the CPU and of `device` start from `seed`. After the block their previous
+    state is restored.
 
     Generators of other devices are left alone: `torch.manual_seed` would seed them all.
     """

@@ -1,4 +1,5 @@
-"""Signals that ask a process to save and leave: one table of exit codes, and handlers for the time of a block."""
+"""Signals that ask a process to save and exit: a table of their exit codes, and handlers that are installed for the duration of a
+block."""
 
 import os
 import signal
@@ -61,7 +62,8 @@ class SignalForwarder:
 
 @contextmanager
 def forward_signals() -> Iterator[SignalForwarder]:
-    """Within the block, signals are forwarded to the processes added to the forwarder. Ctrl-C reaches them by itself."""
+    """Within the block, received signals are forwarded to the processes that were added to the forwarder. SIGINT is not
+    forwarded: on Ctrl-C the terminal sends it to all of them."""
     forwarder = SignalForwarder()
     with handle_signals(forwarder.forward, [name for name in EXIT_CODES if name != "SIGINT"]):
         yield forwarder

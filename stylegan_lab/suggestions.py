@@ -16,6 +16,6 @@ def lookup(setting: str, name: str, table: Mapping[str, T], code: str = "config.
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """` (did you mean X?)` for the closest of the names, or nothing if none is close."""
+    """Return ` (did you mean X?)` with the closest of the names, or an empty string if none is close."""
     close = get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f" (did you mean {close[0]}?)" if close else ""

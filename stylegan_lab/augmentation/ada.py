@@ -25,7 +25,7 @@ class ADA:
         pipeline: The transforms.
         target: The target of the mean sign of real logits (`ada_target`, 0.6 in the paper).
         update_every: Discriminator steps between two updates of `p` (`ada_interval`).
-        adjust_images: Real images in which `p` moves from 0 to 1 (`ada_kimg` times 1000).
+        adjust_images: The number of real images over which `p` can rise from 0 to 1 (`ada_kimg` times 1000).
         initial_p: The probability at the start.
     """
 
@@ -61,7 +61,8 @@ class ADA:
             self._sign_sum, self._steps, self._images = torch.zeros_like(self._sign_sum), 0, 0
 
     def state_dict(self) -> dict[str, float]:
-        """The same on every rank: the sum of signs is that of all ranks."""
+        """Return the state, which is the same on every rank because the sum of signs is averaged over ranks. Must be called on
+        all ranks."""
         signs = float(mean_over_ranks(self._sign_sum))
         return {"p": float(self.p), "sign_sum": signs, "steps": self._steps, "images": self._images}
 
@@ -110,16 +111,16 @@ class ADAPipeline:
 
 
 class TransformMatrices:
-    """Homogeneous matrices of each image's transforms, from random numbers (N, NUM_TRANSFORMS).
+    """Computes the homogeneous matrices of each image's transforms from random numbers (N, NUM_TRANSFORMS).
 
-    A transform is applied where its `gate` is below `p`; `uniform` and `normal` are its parameters.
+    A transform is applied to the images whose number in `gate` is below `p`. `uniform` and `normal` determine its parameters.
     """
 
     def __init__(self, gate: Tensor, uniform: Tensor, normal: Tensor, p: Tensor) -> None:
         self.gate, self.uniform, self.normal, self.p = gate, uniform, normal, p
 
     def geometry(self, width: int, height: int, blit: bool, geometry: bool) -> Tensor:
-        """Matrices (N, 3, 3) from positions in the result to positions in the image."""
+        """Return matrices (N, 3, 3) that map positions in the transformed image to positions in the input image."""
         matrix = _identity(self.gate, 3)
         if blit:
             flip = self._if(0, 1 - 2 * torch.floor(self.uniform[:, 0] * 2), 1.0)
@@ -141,7 +142,7 @@ class TransformMatrices:
         return matrix
 
     def color(self, channels: int) -> Tensor:
-        """Matrices (N, channels + 1, channels + 1) for color vectors."""
+        """Return matrices (N, channels + 1, channels + 1) that transform colors in homogeneous coordinates."""
         brightness = self._if(9, self.normal[:, 11] * 0.2, 0.0)
         contrast = self._if(10, torch.exp2(self.normal[:, 10] * 0.5), 1.0)
         matrix = _identity(self.gate, channels + 1)
@@ -172,8 +173,8 @@ class TransformMatrices:
 def warp(images: Tensor, matrices: Tensor) -> Tensor:
     """Resample images bilinearly, with reflection padding.
 
-    `matrices` (N, 3, 3) map positions (x, y, 1) in the result to positions in the image, in pixels from its center. Only
-    plain gathers are used, which have second derivatives everywhere.
+    `matrices` (N, 3, 3) map positions (x, y, 1) in the result to positions in the input image. Positions are in pixels from the
+    center of the image. Only plain gathers are used, because they have second derivatives everywhere.
     """
     n, channels, height, width = images.shape
     x = torch.arange(width, device=images.device, dtype=images.dtype) - (width - 1) / 2

@@ -15,7 +15,8 @@ CUTOUT_SIZE = 1 / 2  # of a side
 
 
 def random_color(images: Tensor, u: Tensor) -> Tensor:
-    """Adds -0.5 to 0.5 to the brightness, multiplies the saturation by 0 to 2 and the contrast by 0.5 to 1.5."""
+    """Add a number between -0.5 and 0.5 to the brightness, and multiply the saturation by a factor between 0 and 2 and the
+    contrast by one between 0.5 and 1.5."""
     brightness, saturation, contrast = (number[:, None, None, None] for number in u.unbind(1))
     images = images + (brightness - 0.5)
     gray = images.mean(dim=1, keepdim=True)
@@ -25,13 +26,13 @@ def random_color(images: Tensor, u: Tensor) -> Tensor:
 
 
 def random_translation(images: Tensor, u: Tensor) -> Tensor:
-    """Shifts images by up to 1/8 of each side, with zero padding."""
+    """Shift images by up to 1/8 of each side, with zero padding."""
     rows = _shift(images, u[:, 0], axis=2)
     return _shift(rows, u[:, 1], axis=3)
 
 
 def random_cutout(images: Tensor, u: Tensor) -> Tensor:
-    """Sets a random square of half the side to zero. The square may lie partly outside of the image."""
+    """Set a random square of half the side to zero. The square may lie partly outside of the image."""
     height, width = images.shape[-2:]
     inside = [_in_cutout(u[:, index], length, images.device) for index, length in enumerate((height, width))]
     hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]

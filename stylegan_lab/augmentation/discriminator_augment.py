@@ -1,4 +1,4 @@
-"""Discriminator augmentation: random transforms of everything a discriminator is shown, so that it does not memorize a small
+"""Discriminator augmentation: random transforms of all images that a discriminator gets, so that it does not memorize a small
 data set."""
 
 from collections.abc import Callable
@@ -10,18 +10,18 @@ Transform = Callable[[Tensor], Tensor]
 
 
 class DiscriminatorAugment(Protocol):
-    """`sample_transform` samples a transform for each image of a batch. It is applied to the images and to the images they
-    are conditioned on alike."""
+    """Augments the images of a discriminator. `sample_transform` samples a transform for each image of a batch. The same
+    transform is applied to an image and to the image it is conditioned on."""
 
     def sample_transform(self, images: Tensor) -> Transform: ...
 
 
 @runtime_checkable
 class AdaptiveAugment(DiscriminatorAugment, Protocol):
-    """An augmentation with a probability `p` that is adapted to overfitting.
+    """An augmentation with a probability `p`, which is adapted to the degree of overfitting.
 
-    `update` gets the mean sign of this rank's real logits, from -1 to 1, and the number of real images over all ranks. It must not
-    read `real_sign` on the host, which would wait for the device.
+    `update` gets the mean sign of this rank's real logits, from -1 to 1, and the number of real images over all ranks. It must
+    not copy `real_sign` to the host, because that would wait for the device.
     """
 
     p: Tensor
@@ -34,7 +34,7 @@ class AdaptiveAugment(DiscriminatorAugment, Protocol):
 
 
 class NoAugment:
-    """Shows the discriminator its images unchanged."""
+    """Passes images to the discriminator unchanged."""
 
     def sample_transform(self, images: Tensor) -> Transform:
         return lambda image: image

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is written next to its target, synced, and renamed. Also the output files of commands."""
+"""Atomic writes: a file is written next to its target, synced, and renamed. The module also checks the output paths of commands."""
 
 import os
 import tempfile
@@ -43,13 +43,13 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def make_writable(folder: Path) -> None:
-    """Make the folder if there is none, and check that files can be written in it."""
+    """Create the folder if it does not exist, and check that files can be written in it."""
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
 
 
 def check_writable(option: str, path: Path) -> None:
-    """Refuse a path that cannot be written. Called before long work, whose result would otherwise be lost at its end."""
+    """Refuse a path that cannot be written. Commands call this before long work, so that its result is not lost at the end."""
     if path.is_dir():
         raise UserError(
             "cli.output_is_folder",

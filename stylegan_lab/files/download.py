@@ -29,11 +29,11 @@ HTTP_CODES = {401: "download.refused", 403: "download.refused", 404: "download.n
 
 
 class UnreachableError(UserError):
-    """The file cannot be fetched from this address, but perhaps from another one."""
+    """The file cannot be downloaded from this address; another address may have it."""
 
 
 class ExpectedChecksum(NamedTuple):
-    """The expected size and hashes of a file. A hash may be given by its first digits."""
+    """The expected size and hashes of a file. A hash may be shortened to its first digits."""
 
     sha256: str | None = None
     md5: str | None = None
@@ -44,7 +44,7 @@ UNCHECKED = ExpectedChecksum()
 
 
 def download(urls: Sequence[str], place: Path, expected: ExpectedChecksum = UNCHECKED) -> Path:
-    """Download to `place` from the first address that works. A file that is there already is checked too."""
+    """Download to `place` from the first address that works. If the file exists already, it is only checked against `expected`."""
     if not place.exists():
         try:
             make_writable(place.parent)
@@ -67,7 +67,7 @@ def cache_dir() -> Path:
 
 
 def checksum_mismatch(file: Path, expected: ExpectedChecksum) -> str | None:
-    """How a file differs from what is expected, or None."""
+    """Return how the file differs from the expected size and hashes, or None if it matches."""
     size = file.stat().st_size
     if expected.size not in (None, size):
         return f"{size:,} bytes, expected {expected.size:,}"

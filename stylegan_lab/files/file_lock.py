@@ -1,4 +1,4 @@
-"""Locks between processes, by the filelock package. The operating system releases a lock when its process ends."""
+"""Locks between processes, with the filelock package. The operating system releases a lock when its process ends."""
 
 import os
 import sys
@@ -15,7 +15,8 @@ POLL_SECONDS = 0.05
 def try_lock(path: Path) -> int | None:
     """Lock the file `path` and return its descriptor, or None if another process holds the lock.
 
-    The lock is held until every process that has the descriptor closes it, so a child process can be given it too.
+    The lock is held until every process that has the descriptor closes it. A child process that inherits the descriptor therefore
+    keeps the lock.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     with suppress(OSError):  # a file system without locks
@@ -26,7 +27,8 @@ def try_lock(path: Path) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock on the file `path`. Where the file system has no locks, a file counts as locked."""
+    """Return whether a process holds the lock on the file `path`. On a file system without locks, the result is True for every
+    file that exists."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -46,7 +48,8 @@ def is_locked(path: Path) -> bool:
 
 @contextmanager
 def file_lock(target: Path, waiting_message: bool = True) -> Iterator[None]:
-    """Let one process at a time work on `target`, such as the ranks of a training. The others wait, and say so."""
+    """Let one process at a time work on `target`, such as the ranks of a training. The other processes wait and, with
+    `waiting_message`, print that they do."""
     lock = target.with_name(f".{target.name}.lock")
     while (descriptor := _try_current(lock)) is None:
         if waiting_message:

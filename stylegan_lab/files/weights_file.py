@@ -16,7 +16,7 @@ MAGIC = {b"\x93NUMPY": "a NumPy array", b"\x89HDF\r\n": "an HDF5 file, such as K
 
 
 def read_weights_file(path: Path) -> Mapping[str, Any]:
-    """The contents of a .safetensors or .npz file, or of a file that torch.save wrote, on the CPU."""
+    """Return the contents of a .safetensors or .npz file, or of a file that torch.save wrote. Tensors are on the CPU."""
     if not path.is_file():
         raise UserError(
             "weights.not_found",

@@ -16,7 +16,7 @@ class UnpairedBatch(TypedDict):
 
 
 class PairedBatch(UnpairedBatch):
-    """`b` is the ground truth for `a`."""
+    """Images in pairs: `b` is the ground truth for `a`."""
 
 
 class StyleBatch(UnpairedBatch):
@@ -24,7 +24,8 @@ class StyleBatch(UnpairedBatch):
 
 
 class DomainBatch(UnpairedBatch):
-    """`a` is of the domain with index `source`, `b` and `other` of that with index `target`. Both indices vary within a batch."""
+    """Images of several domains: `a` is from the domain with index `source`, and both `b` and `other` are from the domain with
+    index `target`. The indices vary within a batch."""
 
     other: Tensor
     source: Tensor
@@ -69,7 +70,8 @@ def describe_batch_type(batch_type: BatchType) -> str:
 def is_compatible(available: BatchType | None, required: BatchType) -> bool:
     """Whether batches of type `available` can be used where `required` is expected. `None` means that the type is not known.
 
-    The types above are distinguished by what their keys mean. A type of your own is compared with others by its keys.
+    Two of the types above can have the same keys and still be incompatible, because the keys mean different things. Your own
+    types are compared by their keys only.
     """
     if available is None or available is required:
         return available is required
@@ -84,7 +86,8 @@ def num_samples(batch: Mapping[str, Any]) -> int:
 
 
 def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Samples as one batch: tensors, arrays and numbers are stacked, mappings are collated, and all else is put in a list."""
+    """Combine samples into a batch. Tensors, arrays and numbers are stacked, mappings are collated, and all other values are put
+    in a list."""
     return {key: _collate_values([sample[key] for sample in samples]) for key in samples[0]}
 
 

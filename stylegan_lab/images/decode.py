@@ -1,4 +1,5 @@
-"""Decoding opened image files to arrays: upright, with the requested channels and bit depth, transparency over a background."""
+"""Decodes opened image files to arrays: rotates them upright, converts them to the requested channels and bit depth, and puts
+transparent images on a background."""
 
 import sys
 from collections.abc import Callable
@@ -31,14 +32,14 @@ def decode(
     background: Color = WHITE,
     target_size: TargetSize | tuple[int, int] | None = None,
 ) -> Any:
-    """Decode to (H, W, C): uint8, or floats in [-1, 1] for a bit depth of 16. See `read_pixels` for the arguments."""
+    """Decode to an array (H, W, C) of uint8, or of floats in [-1, 1] for a bit depth of 16. See `read_pixels` for the arguments."""
     if channels in PIL_MODES:
         return _decode_page(_use_draft_mode(image, target_size), channels, bit_depth, background)
     return _decode_pages(image, channels, bit_depth, background)
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation. Missing or damaged metadata counts as upright (1)."""
+    """Return the EXIF orientation. An image with missing or damaged metadata counts as upright (1)."""
     try:
         return int(image.getexif().get(0x0112, 1))
     except Exception:  # the pixels may be valid although the metadata is damaged
@@ -50,7 +51,7 @@ def has_alpha(image: Image.Image) -> bool:
 
 
 def has_16_bits(image: Image.Image) -> bool:
-    """Whether the file has more than 8 bits per channel: integers of 16 or 32 bits, or floats."""
+    """Return whether the file has more than 8 bits per channel: integers of 16 or 32 bits, or floats."""
     return image.mode.startswith("I") or image.mode == "F" or ";16" in _raw_mode(image)
 
 

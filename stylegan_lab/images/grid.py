@@ -13,8 +13,8 @@ GAP = 2  # white pixels between cells
 def grid(rows: Sequence[Tensor]) -> Tensor:
     """Arrange batches of images in [-1, 1] as rows of one image (C, H, W).
 
-    Smaller images are enlarged to the size of the largest, short rows are filled with white, and of images that are not gray,
-    RGB or RGBA, only the first channels are shown.
+    Smaller images are enlarged to the size of the largest, and short rows are filled with white. If images are not gray, RGB or
+    RGBA, only their first channels are shown.
     """
     rows = [row if row.shape[1] in (1, 3, 4) else row[:, : 3 if row.shape[1] > 4 else 1] for row in rows]
     columns = max(len(row) for row in rows)

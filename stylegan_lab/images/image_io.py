@@ -19,7 +19,7 @@ from stylegan_lab.images.value_range import from_bytes, to_bytes
 
 
 def read_image(path: Path) -> Tensor:
-    """Read a file as (3, H, W) in [-1, 1]."""
+    """Read a file as a tensor (3, H, W) with values in [-1, 1]."""
     return from_bytes(read_pixels(path))
 
 
@@ -30,11 +30,12 @@ def read_pixels(
     background: str = "white",
     target_size: TargetSize | tuple[int, int] | None = None,
 ) -> Tensor:
-    """Read a file as (C, H, W): uint8, or floats in [-1, 1] for a bit depth of 16.
+    """Read a file as a tensor (C, H, W) of uint8, or of floats in [-1, 1] for a bit depth of 16.
 
     Args:
-        channels: 1 is luminance, 3 RGB, 4 RGBA. With another number each channel is the luminance of one page of the file.
-        background: A color name or `#rrggbb`, which is visible through transparent pixels unless there are 4 channels.
+        channels: 1 is luminance, 3 RGB, 4 RGBA. For any other number, the file must have that many pages, and each channel is the
+            luminance of a page.
+        background: A color name or `#rrggbb`, which shows through transparent pixels. It is not used for 4 channels.
         target_size: The (height, width) to which the caller will shrink the image. A JPEG may then be decoded at a lower
             resolution, but never below this size.
     """
@@ -61,9 +62,10 @@ def image_files(folder: Path, suffixes: Collection[str] = SUFFIXES) -> Iterator[
 
 
 def write_image(image: Tensor, path: Path, row_names: Sequence[str] = ()) -> Path:
-    """Write (C, H, W) in [-1, 1] atomically, in the format of the suffix. Missing folders are created.
+    """Write an image (C, H, W) in [-1, 1] atomically, in the format of the suffix. Missing folders are created.
 
-    `row_names` says what the rows of a grid are. They are stored in PNG files only; `open_image.read_row_names` reads them.
+    `row_names` describes the rows of an image grid. The names are stored in PNG files only; `open_image.read_row_names` reads
+    them.
     """
     pil_image = to_pil(image)
     options: dict[str, Any] = {}

@@ -34,7 +34,7 @@ class ImageSet(Protocol):
 class ImageStore:
     """Images in a temporary memory-mapped file, which is removed with this object.
 
-    The batches hold images of one size in [0, 1]. They are stored with 8 bits, as in saved image files.
+    It is filled from batches of images of one size in [0, 1]. Values are stored with 8 bits, as in saved image files.
     """
 
     def __init__(self, batches: Iterable[Tensor]) -> None:
@@ -82,7 +82,8 @@ def resize_in_chunks(images: ImageSet, size: int, resize: Callable[[Tensor], Ten
 
 
 def content_hash(images: ImageSet) -> str:
-    """Hash the images' 8-bit values, in which metrics are computed. A tensor and a store of the same images have one hash."""
+    """Hash the images' 8-bit values, from which metrics are computed. A tensor and an ImageStore with the same images have the
+    same hash."""
     if isinstance(images, ImageStore):
         return images.content_hash
     return _hash(images.shape, map(_bytes_of, images.split(HASH_CHUNK)))

@@ -1,4 +1,4 @@
-"""Opening image files safely: limits are checked from the header, before anything is decoded."""
+"""Opens image files safely: limits are checked from the header, before anything is decoded."""
 
 import io
 import json
@@ -19,7 +19,8 @@ ZERO_WIDTH_JOINERS = "\u200c\u200d"  # used in Persian, in Indian scripts and in
 
 
 class UnreadableImageError(UserError):
-    """An image file that cannot be used, with the reason. It can be pickled, so worker processes can raise it."""
+    """An image file cannot be used; the message gives the reason. The error can be pickled, so that worker processes can raise
+    it."""
 
     def __init__(self, path: Path, reason: str, code: str = "image.unreadable") -> None:
         super().__init__(code, f"{display_name(path)} {reason}")
@@ -48,7 +49,8 @@ ROW_NAMES = "rows"  # the key of a text in a PNG file: what the rows of a grid o
 
 
 def pixel_limit() -> int:
-    """The most pixels that are read of any image. A variable of the environment also reaches the processes that read images."""
+    """Return the largest number of pixels that an image may have. The limit is set by an environment variable, so that it also
+    applies in worker processes."""
     value = os.environ.get(MAX_PIXELS_VARIABLE) or str(DEFAULT_MAX_PIXELS)
     if not value.isdecimal() or int(value) == 0:
         raise UserError(
@@ -63,8 +65,8 @@ def open_image(path: Path, contents: bytes | None = None, max_pixels: int | None
     """Open an image without decoding its pixels. Any error in the `with` block becomes an UnreadableImageError.
 
     Args:
-        contents: The bytes of the image, if they are in memory; `path` is then only its name in errors.
-        max_pixels: A limit of the caller instead of the one of all images.
+        contents: The bytes of the image, if they are in memory. `path` is then used only as a name in error messages.
+        max_pixels: The limit for this image. None: the limit of `pixel_limit()`.
     """
     limit = max_pixels or pixel_limit()
     if limit > (Image.MAX_IMAGE_PIXELS or limit):
@@ -98,7 +100,8 @@ def open_image(path: Path, contents: bytes | None = None, max_pixels: int | None
 
 
 def read_row_names(path: Path) -> list[str]:
-    """What the rows of a grid of images are, as `write_image` stored them; empty if the file does not say it."""
+    """Return the descriptions of the rows of an image grid that `write_image` stored in the file, or an empty list if there are
+    none."""
     try:
         with open_image(path) as image:
             names = json.loads(image.info.get(ROW_NAMES, "[]"))
@@ -108,8 +111,8 @@ def read_row_names(path: Path) -> list[str]:
 
 
 def has_end(path: Path) -> bool:
-    """Whether a file ends as its format says, which a file that was cut off does not. A file without its end may still be whole:
-    some programs append data."""
+    """Return whether a file has the end marker or length of its format, which a truncated file lacks. A file without it may still
+    be complete: some programs append data."""
     try:
         with path.open("rb") as file:
             begin, size = file.read(12), file.seek(0, os.SEEK_END)
@@ -137,7 +140,7 @@ def _check_size(path: Path, width: int, height: int, limit: int) -> None:
 
 
 def limit_text(limit: int) -> str:
-    """Return the pixel limit for a message, with the variable that sets it unless the caller set its own."""
+    """Describe the pixel limit in an error message. The environment variable is named only if it sets this limit."""
     return f"at most {limit:,} are read" + (f" ({MAX_PIXELS_VARIABLE})" if limit == pixel_limit() else "")
 
 

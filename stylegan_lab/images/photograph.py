@@ -1,4 +1,5 @@
-"""Image files with all that a translation keeps: alpha, 16 bits, ICC profile. They are read upright."""
+"""Image files with everything that a translation preserves: alpha, 16 bits, ICC profile. Images are rotated upright when they are
+read."""
 
 import io
 import struct
@@ -29,14 +30,15 @@ PNG_ROWS = 256  # rows that are compressed at once
 
 @dataclass(frozen=True)
 class Photograph:
-    """Colors (3, H, W) and alpha (1, H, W): uint8, or floats in [-1, 1] for 16 bits. Colors are not multiplied by alpha."""
+    """Colors (3, H, W) and alpha (1, H, W), both uint8, or floats in [-1, 1] for 16-bit files. Colors are not multiplied by
+    alpha."""
 
     colors: Tensor
     alpha: Tensor | None = None
     icc_profile: bytes | None = None
 
     def with_colors(self, colors: Tensor) -> "Photograph":
-        """The same photograph with other colors; alpha is resized to their size."""
+        """Return the same photograph with other colors. Alpha is resized to the size of the new colors."""
         alpha = None if self.alpha is None else resize_alpha(self.alpha, colors)
         return replace(self, colors=colors, alpha=alpha)
 
@@ -46,7 +48,7 @@ class Photograph:
 
 
 def resize_alpha(alpha: Tensor, colors: Tensor) -> Tensor:
-    """Alpha (1, H, W) in the size of the colors (3, H, W)."""
+    """Resize alpha (1, H, W) to the size of the colors (3, H, W)."""
     if alpha.shape[1:] == colors.shape[1:]:
         return alpha
     resized = F.interpolate(alpha[None].float(), tuple(colors.shape[1:]), mode="bilinear", antialias=True)[0]
@@ -54,7 +56,7 @@ def resize_alpha(alpha: Tensor, colors: Tensor) -> Tensor:
 
 
 def read_photograph(path: Path, contents: bytes | None = None, max_pixels: int | None = None) -> Photograph:
-    """Read a file, or its contents in memory; `path` is then only the name in errors."""
+    """Read an image file, or its contents if they are in memory. `path` is then used only as a name in error messages."""
     with open_image(path, contents, max_pixels) as image:
         with_alpha, deep = has_alpha(image), has_16_bits(image)
         profile = image.info.get("icc_profile")
@@ -65,7 +67,8 @@ def read_photograph(path: Path, contents: bytes | None = None, max_pixels: int |
 
 
 def write_photograph(photograph: Photograph, path: Path) -> Path:
-    """Write atomically, in the format of the suffix. PNG keeps 16 bits. Where alpha cannot be kept, the background is white."""
+    """Write atomically, in the format of the suffix. PNG keeps 16 bits. If the format cannot store alpha, the image is put on a
+    white background."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:

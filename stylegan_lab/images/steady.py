@@ -1,9 +1,10 @@
-"""Reduces flicker in translated videos: the translation of a frame is blended with that of the frame before.
+"""Reduces flicker in translated videos: the translation of a frame is blended with the translation of the previous frame.
 
-Optical flow (Lucas and Kanade, 1981, from coarse to fine) estimates the motion between two input frames. The last frame and its
-translation are warped along it, and the two translations are blended. The weight of the last one is high where the warped input
-matches the new input, and low where it does not: where the flow is wrong, at uncovered background, or after a cut. The inputs are
-blended with the same weights, so that the next frame is compared with the input that belongs to the blended translation.
+Optical flow (Lucas and Kanade, 1981, from coarse to fine) estimates the motion between two input frames. The previous frame and
+its translation are warped along this motion, and the warped translation is blended with the new one. Its weight is high where the
+warped previous frame matches the new frame. It is low where they differ: where the flow is wrong, at uncovered background, or
+after a cut. The input frames are blended with the same weights, so that the next frame is compared with an input that corresponds
+to the blended translation.
 """
 
 import torch
@@ -28,7 +29,7 @@ class Steadier:
     """Reduces the flicker of consecutive translated frames. Call it with the frames in order.
 
     Args:
-        strength: The weight of the last translation where the input has not changed, in [0, 1). 0 turns blending off.
+        strength: The weight of the previous translation where the input has not changed, in [0, 1). 0 turns blending off.
     """
 
     def __init__(self, strength: float, device: torch.device) -> None:

@@ -19,9 +19,9 @@ def apply_in_tiles(
 ) -> Iterator[Tensor]:
     """Yield the output (1, C, rows, W) from top to bottom. `read(top, bottom, left, right)` returns that part of the input.
 
-    Weights rise linearly across an overlap, so there is no edge where two tiles meet. Outputs may be a multiple of the input's
-    size. If an output pixel depends on the input up to `overlap` / 2 pixels away, the tile with the larger weight at this pixel
-    contains all of this input.
+    Weights rise linearly across an overlap, so there is no edge where two tiles meet. The output may be an integer number of
+    times larger than the input. If an output pixel depends on input pixels at most `overlap` / 2 away, the tile with the larger
+    weight at this pixel contains all of them.
     """
     carried: Tensor | None = None  # the weighted rows that the next band of tiles overlaps
     bands = tile_ranges(height, tile_size, overlap)

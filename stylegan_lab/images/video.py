@@ -1,4 +1,4 @@
-"""Videos whose frames are transformed one batch after another, and videos made of images."""
+"""Applies a transform to the frames of a video in batches, and writes videos from images."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -20,10 +20,11 @@ def transform_video(
 ) -> list[str]:
     """Apply `transform` to all frames, in batches (N, 3, H, W) of uint8, and write them with the sound and the times of the source.
 
-    The target appears when it is complete. Memory does not grow with the length. Returns what could not be kept.
+    The target file appears only when it is complete. Memory use does not depend on the length of the video. Returns notes for the
+    user, such as on sound that had to be left out.
 
     Args:
-        max_frames, max_pixels: A batch has at most this many frames, and this many pixels unless it is a single frame.
+        max_frames, max_pixels: Limits on the frames and the pixels of a batch. A batch of one frame may have more pixels.
     """
     with open_writer(target, reader.rate, reader.time_base, reader) as writer:
         for batch in _batches(reader.frames(), max_frames, max_pixels):
@@ -46,7 +47,7 @@ def _batches(frames: Iterable[Frame], max_frames: int, max_pixels: int) -> Itera
 
 
 def write_video(frames: Iterable[Tensor], path: Path, fps: int) -> Path:
-    """Write frames (C, H, W) in [-1, 1] in the format of the suffix. A .gif plays in a loop, and needs no PyAV."""
+    """Write frames (C, H, W) in [-1, 1] in the format of the suffix. A .gif plays in a loop, and can be written without PyAV."""
     if path.suffix.lower() == ".gif":
         return _write_gif(frames, path, fps)
     with open_writer(path, Fraction(fps), 1 / Fraction(fps)) as writer:

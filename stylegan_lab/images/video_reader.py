@@ -1,4 +1,4 @@
-"""Reads videos one frame at a time, upright, through PyAV. A file that ends too early is refused before it is decoded."""
+"""Reads videos one frame at a time, upright, through PyAV. A truncated file is refused before it is decoded."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -24,7 +24,7 @@ MP4_CONTENTS = (b"moov", b"mdat", b"moof")
 
 
 class UnreadableVideoError(UserError):
-    """A video that cannot be used, with the reason."""
+    """A video cannot be used; the message gives the reason."""
 
     def __init__(self, path: Path, reason: str, code: str = "video.unreadable") -> None:
         super().__init__(code, f"{display_name(path)} {reason}")
@@ -45,7 +45,7 @@ def converter(av: Any) -> Callable[..., Any]:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a video by its suffix. A GIF is one if it has several frames."""
+    """Return whether the suffix of a file is that of a video. A GIF is a video if it has several frames."""
     suffix = path.suffix.lower()
     return _is_animated(path) if suffix == ".gif" else suffix in VIDEO_SUFFIXES
 
@@ -60,9 +60,10 @@ def _is_animated(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Frame:
-    """Colors (3, H, W) and alpha (1, H, W) of uint8, and when they are shown, in units of the time base of the video.
+    """One frame of a video: colors (3, H, W) and alpha (1, H, W), both uint8, and the frame's time and duration in units of the
+    video's time base.
 
-    The duration is 0 where the file does not have it. The pixel aspect is the width of a pixel divided by its height.
+    The duration is 0 if the file does not give it. `pixel_aspect` is the width of a pixel divided by its height.
     """
 
     colors: Tensor
@@ -101,14 +102,14 @@ class VideoReader:
 
     @property
     def num_frames(self) -> int | None:
-        """The number of frames: from the header, or else estimated from the duration. None if neither is known."""
+        """The number of frames: read from the header, or else estimated from the duration. None if the file has neither."""
         if self.stream.frames or self.container.duration is None:
             return self.stream.frames or None
         return round(Fraction(self.container.duration, self.av.time_base) * self.rate)
 
     @property
     def loops(self) -> int:
-        """How often a GIF is repeated: 0 means forever, -1 never."""
+        """The loop count of a GIF: 0 means that it repeats forever, -1 that it plays once."""
         if self.container.format.name != "gif":
             return 0
         with Image.open(self.path, formats=["GIF"]) as image:
@@ -163,7 +164,7 @@ class VideoReader:
 
 
 def check_complete(path: Path) -> None:
-    """Refuse a file that is shorter than its container says. FFmpeg plays such files up to where they end."""
+    """Refuse a file that is shorter than its container says. FFmpeg would decode such a file up to its end without an error."""
     try:
         with path.open("rb") as file:
             head = file.read(12)

@@ -1,4 +1,4 @@
-"""Writes videos one frame at a time, with the sound, the times and the tags of the colors of another, through PyAV."""
+"""Writes videos one frame at a time through PyAV. The sound, the frame times and the color tags can be taken from another video."""
 
 import io
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ OPUS_RATE = 48000
 
 @dataclass(frozen=True)
 class Format:
-    """A container, and the encoders that are used in it."""
+    """A container format, and the names of the encoders for its video and audio."""
 
     name: str
     video: str
@@ -49,7 +49,7 @@ FORMATS = {
 def open_writer(
     path: Path, rate: Fraction, time_base: Fraction, source: VideoReader | None = None
 ) -> Iterator["VideoWriter"]:
-    """A writer whose file replaces `path` when the block succeeds."""
+    """Open a VideoWriter. Its file replaces `path` when the block succeeds."""
     av = import_av(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,10 +61,10 @@ def open_writer(
 
 
 class VideoWriter:
-    """Writes frames of one size, and between them the sound of `source`.
+    """Writes frames of one size, interleaved with the sound of `source`.
 
     Args:
-        rate: Frames per second, which some players show. What counts are the times of the frames.
+        rate: Frames per second. This is information for players; the frames are shown at their own times.
         time_base: The unit of the times and durations of the frames, in seconds.
     """
 
@@ -124,7 +124,7 @@ class VideoWriter:
 
 
 class Encoder:
-    """Encodes frames as 4:2:0, for which odd sizes are padded to even ones by repeating the last row or column."""
+    """Encodes frames as 4:2:0. This needs even sizes, so odd ones are padded by repeating the last row or column."""
 
     pixels = "yuv420p"
     multiple = 2
@@ -177,7 +177,8 @@ class Encoder:
 
 
 class GIFEncoder(Encoder):
-    """Encodes frames with a palette each. Frames that follow another in less than two hundredths of a second are left out."""
+    """Encodes each frame with its own palette. A frame that follows the last one by less than two hundredths of a second is left
+    out."""
 
     pixels = "pal8"
     multiple = 1
@@ -241,7 +242,7 @@ class Audio:
         self.packets = self.reader.packets(streams) if streams else iter(())
 
     def copy(self, until: Fraction | None) -> None:
-        """Write the sound up to a time in seconds, or all the rest."""
+        """Write the sound up to the time `until`, in seconds, or all remaining sound if it is None."""
         for packet in self.packets:
             index = packet.stream.index
             if index in self.encoders:

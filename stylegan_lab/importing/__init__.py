@@ -1,1 +1,2 @@
-"""Import of generators that were trained with other code. detection.py finds the architecture; each family has a file."""
+"""Import of generators that were trained with other code. detection.py finds the architecture, and each family of architectures
+has its own module."""

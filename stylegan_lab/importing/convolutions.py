@@ -1,4 +1,5 @@
-"""Moves convolutions and the norms after them, in the order of the layers, from another program's network into ours."""
+"""Copies the weights of convolutions and the norms after them from another program's network into ours. Layers are matched by
+their order."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ NORM_NAMES = {"scale": "weight", "shift": "bias"}  # of hand-written instance no
 
 @dataclass
 class ConvolutionWeights:
-    """A convolution of the file, and the tensors of the norm after it: `weight`, `bias`, `running_mean`, `running_var`."""
+    """A convolution from the imported file, and the tensors of the norm after it: `weight`, `bias`, `running_mean`,
+    `running_var`."""
 
     name: str
     weight: Tensor
@@ -25,7 +27,8 @@ class ConvolutionWeights:
 
 
 def read_convolution(tensors: Tensors, name: str, norm: str | None, used: set[str]) -> ConvolutionWeights:
-    """The convolution `name`, with the norm of that name if it has tensors. Adds their names to `used`."""
+    """Read the convolution `name`, and the tensors of the norm layer called `norm`, if the file has any. The names of these
+    tensors are added to `used`."""
     weight = tensors.get(f"{name}.weight")
     if weight is None:
         raise UserError("import.tensor_missing", f"{name}.weight is missing in the file")
@@ -91,7 +94,7 @@ def decide_norm(layers: Sequence[ConvolutionWeights], options: ImportOptions) ->
 
 
 def move_weights(layers: Sequence[ConvolutionWeights], network: nn.Module) -> dict[str, Tensor]:
-    """The file's weights by the names of our network, which has the same layers in the same order."""
+    """Return the file's weights under the parameter names of `network`, which must have the same layers in the same order."""
     own = list(_own_layers(network))
     if len(own) != len(layers):
         raise UserError(

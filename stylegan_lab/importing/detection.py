@@ -24,7 +24,8 @@ REVERSED = {"a2b": "b2a", "ab": "ba", "a": "b", "atob": "btoa", "x2y": "y2x", "x
 
 
 def find_generators(contents: Mapping[str, Any]) -> dict[str, tuple[ModuleType, dict[str, Tensor]]]:
-    """The generators of a file by the path of their keys, the preferred one first, each with its family."""
+    """Return the generators in a file, the preferred one first. Each is keyed by its path in the file, and comes with its family
+    of architectures and its tensors."""
     found = {
         name: (family, tensors)
         for path, each in state_dicts(contents).items()
@@ -36,8 +37,8 @@ def find_generators(contents: Mapping[str, Any]) -> dict[str, tuple[ModuleType, 
 def read_generators(
     contents: Mapping[str, Any], options: ImportOptions, network: str | None = None
 ) -> dict[str, ImportedGenerator]:
-    """The generator to import, by its name in the file; first the preferred one or `network`, then the one of the reverse
-    direction, if the file has it with the same settings."""
+    """Read the generators to import, keyed by their names in the file. The first is `network`, or else the preferred one. Without
+    `network`, the generator of the reverse direction follows if the file has one."""
     found = find_generators(contents)
     if not found:
         raise _nothing_found(contents)

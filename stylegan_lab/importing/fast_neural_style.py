@@ -1,4 +1,4 @@
-"""Fast style transfer networks (Johnson et al., 2016), as in PyTorch's examples and its descendants."""
+"""Fast style transfer networks (Johnson et al., 2016), as in PyTorch's examples and the code derived from them."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a family of architectures makes of another program's weights: our generator's settings and its weights."""
+"""The result of an import: the settings of our generator, and the other program's weights under our names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class ImportOptions:
     """Options of an import that the weights do not determine.
 
     Args:
-        norm: The norm, where the weights allow several. None: the most common one.
+        norm: The norm layer to use if the weights fit several kinds. None: the most common of these.
         train_mode: Translate with dropout and the batch statistics of the image, as pix2pix does.
     """
 
@@ -26,7 +26,7 @@ class ImportOptions:
     train_mode: bool = False
 
     def check_unused(self) -> None:
-        """Refuse the options for a generator that they do not concern."""
+        """Refuse these options for a generator to which they do not apply."""
         if self.norm is not None or self.train_mode:
             name = "--train-mode" if self.norm is None else "--norm"
             raise UserError(
@@ -40,14 +40,14 @@ class ImportedGenerator:
     """A generator of another program, described with the configs and names of this package.
 
     Args:
-        architecture: Its name, for people.
+        architecture: The name of the architecture, to be shown to the user.
         model: The choice of the config group `model`.
         generator: The choice of the config group `generator`.
-        settings: Settings of the generator that differ from that choice.
-        weights: The generator's weights, by our names.
-        facts: What was found, by name; printed and recorded.
-        notes: Sentences on what the weights do not tell.
-        overrides: Further settings of the config.
+        settings: Settings of the generator that differ from the defaults of that choice.
+        weights: The weights, under the parameter names of our generator.
+        facts: Named properties of the imported generator, which are printed and stored in the run.
+        notes: Sentences for the user on what the weights do not determine.
+        overrides: Further overrides for the config of the run.
     """
 
     architecture: str
@@ -65,7 +65,7 @@ def shape_text(tensor: Tensor) -> str:
 
 
 def take(tensors: Tensors, name: str, shape: Sequence[int] | None = None) -> Tensor:
-    """The tensor of this name, if it is there and has this shape."""
+    """Return the tensor of this name. It is an error if the tensor is missing or does not have this shape."""
     if name not in tensors:
         raise UserError("import.tensor_missing", f"{name} is missing in the file")
     tensor = tensors[name]
@@ -76,7 +76,7 @@ def take(tensors: Tensors, name: str, shape: Sequence[int] | None = None) -> Ten
 
 
 def check_all_used(tensors: Tensors, used: set[str], architecture: str) -> None:
-    """Refuse weights that the architecture has no place for: without them the output would differ."""
+    """Refuse a file with tensors that the architecture does not use: without them the output would differ."""
     if left := [name for name in tensors if name not in used]:
         more = f" and {len(left) - 5} more" if len(left) > 5 else ""
         raise UserError(
@@ -86,7 +86,7 @@ def check_all_used(tensors: Tensors, used: set[str], architecture: str) -> None:
 
 
 def check_filter(name: str, found: Tensor, taps: Sequence[float], gain: float = 1.0) -> None:
-    """Refuse a resampling filter other than the separable one with these taps."""
+    """Refuse a resampling filter that is not the separable filter with these taps."""
     row = torch.tensor(taps, dtype=torch.float32) / sum(taps)
     expected = torch.outer(row, row) * gain
     if found.shape[-2:] != expected.shape or not torch.allclose(found.float(), expected.expand_as(found), atol=1e-3):

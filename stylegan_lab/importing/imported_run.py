@@ -1,4 +1,4 @@
-"""Makes a run of imported generators: a config, a checkpoint of iteration 0, and a record of the source file."""
+"""Creates a run from imported generators: a config, a checkpoint at iteration 0, and a record of the source file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,8 @@ def create_run(
     output: Path | None,
     settings: Sequence[str] = (),
 ) -> Run:
-    """A run of one generator, or of those of both directions. `sources` are recorded; `settings` change its config."""
+    """Create a run from one generator, or from two for both directions. `sources` are stored in the run, and `settings` override
+    its config."""
     overrides = config_overrides(generators, settings)
     config = _compose(overrides)
     module = build_module(config)
@@ -57,12 +58,12 @@ def create_run(
 
 
 def source_of(path: Path, network: str) -> dict[str, Any]:
-    """The record of a file that was imported, and of the network in it."""
+    """Describe an imported file and the name of the network in it, for the record of the run."""
     return {"file": path.name, "network": network, "bytes": path.stat().st_size, "sha256": file_digest(path)}
 
 
 def config_overrides(generators: Sequence[ImportedGenerator], settings: Sequence[str] = ()) -> list[str]:
-    """The overrides that describe the run. The user's come last, so that they win."""
+    """Return the overrides that describe the run. The user's `settings` come last, so that they take precedence."""
     first = generators[0]
     model = first.model if len(generators) == 1 else "cyclegan"
     own = [each for each in first.overrides if model == first.model or not each.startswith("model.")]

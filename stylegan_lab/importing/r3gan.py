@@ -1,4 +1,4 @@
-"""R3GAN generators (Huang et al., 2024), by the names of the authors' code."""
+"""R3GAN generators (Huang et al., 2024), with the parameter names of the authors' code."""
 
 import re
 

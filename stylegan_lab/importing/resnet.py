@@ -38,7 +38,7 @@ SEPARATE_PARTS = re.compile(r"(initial\.|down_blocks\.|res_blocks\.|residual_blo
 
 @dataclass
 class Layers:
-    """The convolutions of a ResNet generator by its parts, and the settings that the file shows."""
+    """The convolutions of each part of a ResNet generator, and the settings that can be read from the file."""
 
     stem: ConvolutionWeights
     downs: Sequence[ConvolutionWeights]

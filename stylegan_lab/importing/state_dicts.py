@@ -1,4 +1,4 @@
-"""Finds the state dicts in what other programs have saved, and the networks in a state dict."""
+"""Finds the state dicts in files that other programs have saved, and the networks in a state dict."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,13 +13,13 @@ COMPILED = "_orig_mod."
 
 
 def state_dicts(contents: Mapping[str, Any]) -> dict[str, dict[str, Tensor]]:
-    """Every dict of tensors in `contents`, at any level down to MAX_DEPTH, by its dotted path of keys. A dict comes before the
-    dicts inside it. The tensors are converted to float32."""
+    """Return every dict of tensors in `contents`, down to the depth MAX_DEPTH, keyed by its dotted path. A dict comes before the
+    dicts that it contains. The tensors are converted to float32."""
     return dict(_state_dicts(contents, "", 0))
 
 
 def split_by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """The networks of a state dict that holds several, by the first part of their names."""
+    """Split a state dict of several networks into one per network, keyed by the first part of the parameter names."""
     networks: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         first, dot, rest = name.partition(".")

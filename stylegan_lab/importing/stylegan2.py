@@ -89,7 +89,8 @@ def read(tensors: Tensors, options: ImportOptions) -> ImportedGenerator:
 
 
 def generative_overrides(size: int, image_channels: int, latent_dim: int, classes: int) -> list[str]:
-    """The data, the latents and the classes of a run that generates images. A class gets its number as its name."""
+    """Return overrides for the data, the latents and the classes of a run that generates images. The classes are named by their
+    numbers."""
     names = ",".join(f"'{label}'" for label in range(classes))
     return [
         "data=scenes_labelled",

@@ -1,4 +1,4 @@
-"""BackgroundLogger: runs any Lightning logger in its own thread, where it can neither stop nor delay a training."""
+"""BackgroundLogger: runs any Lightning logger in its own thread, so that it can neither stop nor delay a training."""
 
 import queue
 import threading
@@ -18,8 +18,8 @@ PATIENCE = 5.0  # seconds to finish logging at the end; the process is to end te
 class BackgroundLogger(Logger):
     """Passes calls to a logger that `make` builds in a thread, so that the training does not wait for it.
 
-    After its first error, a warning is written and nothing more is logged. `abandon` ends the work of a logger that hangs;
-    otherwise the exit of this process would wait for it.
+    After its first error, a warning is written and nothing more is logged. `abandon` is called for a logger that hangs; without
+    it, this process would wait for the logger when it exits.
     """
 
     name, version = "", None

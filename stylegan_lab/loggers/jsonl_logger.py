@@ -14,7 +14,7 @@ from stylegan_lab.runs.metrics_file import append_line
 
 
 class JSONLLogger(Logger):
-    """Appends a line of JSON per call. A line is written completely or not at all."""
+    """Appends one line of JSON for each call. A line is written completely or not at all."""
 
     name, version = "record", ""
 
@@ -33,4 +33,4 @@ class JSONLLogger(Logger):
                 warnings.warn(f"{self.path}: {error.strerror}; iteration {step} is not logged", stacklevel=1)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the run's config.yaml has them."""
+        """Do nothing, because the hyperparameters are in config.yaml."""

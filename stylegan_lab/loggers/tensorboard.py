@@ -38,7 +38,7 @@ class TensorBoardLogger(Logger):
             self._writer.add_scalar(name, value, step)
 
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
-        """Do nothing: the run's config.yaml has them."""
+        """Do nothing, because the hyperparameters are in config.yaml."""
 
     def log_image(self, key: str, images: list[str], step: int | None = None) -> None:
         for index, path in enumerate(images):

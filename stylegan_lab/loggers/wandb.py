@@ -73,14 +73,14 @@ def wandb_logger(
 
 
 def abandon_wandb() -> None:
-    """Log offline from now on: the evaluation after a training would wait for the same server as long again."""
+    """Log offline from now on. Otherwise the evaluation after the training would wait for the same unresponsive server again."""
     global _has_hung
     _has_hung = True
     end_wandb_service()
 
 
 def end_wandb_service() -> None:
-    """End W&B's own process, which keeps trying to send, and for which the exit would wait for more than a minute."""
+    """End W&B's own process. It would keep trying to send, and this process would wait for it for more than a minute on exit."""
     with suppress(Exception):  # W&B has no public way; what it has not sent is in the run's folder
         setup: Any = sys.modules["wandb.sdk.wandb_setup"]  # an import would wait if the logger's thread hangs in one
         connection = setup._singleton._connection  # None if it has no process
@@ -131,13 +131,13 @@ class WandBLogger(Logger):
         self._run.log({**metrics, "iteration": step})
 
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
-        """Do nothing: the config was read from config.yaml when the logger was built."""
+        """Do nothing, because the logger has read the hyperparameters from config.yaml when it was built."""
 
     def log_image(self, key: str, images: list[str], step: int | None = None) -> None:
         self._run.log({key: [self._wandb.Image(path) for path in images], "iteration": step})
 
     def log_cells(self, key: str, path: str, rows: int, columns: int, step: int | None = None) -> None:
-        """Log an image grid as a table with a row per input, in which W&B compares runs and iterations."""
+        """Log an image grid as a table with a row for each input image. W&B can compare such tables between runs and iterations."""
         if not self._tables:
             return
         table = self._wandb.Table(["iteration", "input", *(f"row {row + 1}" for row in range(rows))])
@@ -188,7 +188,8 @@ def _stored(path: Path, make: Callable[[], str]) -> str:
 
 
 def resolve_mode(mode: Mode) -> Literal["online", "offline"]:
-    """Choose the mode before W&B is called, because it would wait for minutes for an unreachable server."""
+    """Return whether to log online or offline. This is decided before W&B is called, because W&B would wait for minutes for an
+    unreachable server."""
     if _has_hung or os.environ.get("WANDB_MODE") in ("offline", "dryrun") or mode == "offline":
         return "offline"
     return "online" if mode == "online" or (has_wandb_key() and wandb_is_reachable()) else "offline"
@@ -205,7 +206,8 @@ def has_wandb_key() -> bool:
 
 
 def wandb_is_reachable() -> bool:
-    """Return whether the server answers: one that only accepts connections would hold up the training's end."""
+    """Return whether the server answers a request. A server that accepts connections but does not answer would delay the end of
+    the training."""
     try:
         urlopen(wandb_url().geturl(), timeout=CONNECT_TIMEOUT).close()
     except HTTPError:  # an answer
@@ -218,7 +220,7 @@ def wandb_is_reachable() -> bool:
 
 
 def wandb_url() -> Any:
-    """Return the URL of the server in the environment, or of `wandb login --host`."""
+    """Return the URL of the server: from the environment, or else as set by `wandb login --host`."""
     url = os.environ.get("WANDB_BASE_URL")
     if url is None:
         from wandb.sdk import wandb_setup

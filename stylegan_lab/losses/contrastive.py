@@ -14,7 +14,7 @@ MASKED_LOGIT = -10.0  # replaces a negative that is the positive itself
 
 
 def patch_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of identifying each query's own key among the P keys of the same image.
+    """Return the mean cross-entropy of a classification: each query has to pick its own key from the P keys of the same image.
 
     Queries and keys are unit vectors (N, P, C). No gradient flows to the keys.
     """
@@ -32,7 +32,8 @@ def patch_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
 def patch_nce_of_layers(
     projector: PatchProjector, queries: Sequence[Tensor], keys: Sequence[Tensor], patches: int, temperature: float
 ) -> Tensor:
-    """The mean PatchNCE over layers. Each layer has its own patch positions, the same for all images of a batch."""
+    """Return the mean of PatchNCE over the layers. The patch positions differ by layer, and are the same for all images of a
+    batch."""
     counts = [each.shape[-2] * each.shape[-1] for each in queries]
     device = queries[0].device
     shuffled = batch_draw(

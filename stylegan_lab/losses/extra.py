@@ -1,4 +1,4 @@
-"""Extra losses: terms that a config adds to the losses of a model's generator, without a subclass of the model."""
+"""Extra losses: named loss functions that a config adds to the losses of a model's generator, without a subclass of the model."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +14,12 @@ the generator's images, the images they were made from, and real images of the t
 
 
 class ExtraLosses(nn.Module):
-    """The terms `model.extra_losses`. Modules among them move with the model and are not trained.
+    """Computes the losses of the setting `model.extra_losses`. Losses that are nn.Modules move to the device with the model and
+    are not trained.
 
     Args:
-        losses: The terms by name. None leaves one out.
-        available: The images that the model has, of `fake`, `input` and `real`.
+        losses: The loss functions by name. Entries that are None are skipped.
+        available: Which of the images `fake`, `input` and `real` the model can pass to a loss.
     """
 
     def __init__(self, losses: Mapping[str, ExtraLoss | None], available: Sequence[str]) -> None:
@@ -29,7 +30,8 @@ class ExtraLosses(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, outputs: Mapping[str, Output]) -> Losses:
-        """Each term on each output. The terms of output `a_fake` are named `a_TERM`, those of `fake` TERM."""
+        """Compute each loss on each output. The loss `X` on the output `a_fake` is named `a_X`; on the output `fake` it is named
+        `X`."""
         computed = {}
         for output_name, output in outputs.items():
             for name, loss in self.losses.items():

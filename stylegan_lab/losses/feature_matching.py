@@ -9,7 +9,7 @@ from stylegan_lab.networks.discriminators.output import Discriminator, discrimin
 
 
 def feature_matching(discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
-    """The L1 distance between the discriminator's feature maps of fake and real images, averaged over its layers."""
+    """Return the L1 distance between the discriminator's feature maps of fake and real images, averaged over its layers."""
     with torch.no_grad():
         target = discriminate(discriminator, real).features
     if not target:

@@ -29,8 +29,9 @@ from stylegan_lab.precision import to_float32
 class GANLoss(Protocol):
     """The losses of a generator and a discriminator.
 
-    A GAN loss may also have `saturates_when_d_wins`: whether a discriminator that separates all reals from all fakes
-    leaves the generator without a useful gradient. And `real_sign(stats)`: the mean sign of real logits, which ADA needs.
+    A GAN loss may have two more members. `saturates_when_d_wins` is True if the generator gets no useful gradient from a
+    discriminator that separates all reals from all fakes. `real_sign(stats)` returns the mean sign of real logits, which ADA
+    needs.
     """
 
     def generator_loss(self, discriminator: Discriminator, real: Tensor, fake: Tensor) -> Losses: ...
@@ -111,7 +112,7 @@ class NonSaturatingLoss(_PointwiseGANLoss):
 
 
 class HingeLoss(_PointwiseGANLoss):
-    """Lim & Ye (2017), Tran et al. (2017): the discriminator's loss is 0 beyond a margin of 1; the generator's is linear."""
+    """Lim & Ye (2017), Tran et al. (2017): the discriminator's loss is 0 beyond a margin of 1; the generator's loss is linear."""
 
     def real_term(self, logits: Tensor) -> Tensor:
         return F.relu(1 - logits)
@@ -138,7 +139,8 @@ class WassersteinLoss(_PointwiseGANLoss):
 
 
 class RelativisticLoss:
-    """Relativistic pairing loss (Jolicoeur-Martineau, 2018; R3GAN, Huang et al., 2024): each fake is paired with a real."""
+    """Relativistic pairing loss (Jolicoeur-Martineau, 2018; R3GAN, Huang et al., 2024): each generated image is paired with a
+    real one."""
 
     saturates_when_d_wins = True
 
@@ -148,7 +150,8 @@ class RelativisticLoss:
         return Losses({"gan": loss}, {"logits_real": on_real[0].detach(), "logits_fake": on_fake[0].detach()})
 
     def real_sign(self, stats: Mapping[str, Tensor]) -> Tensor:
-        """The mean sign of the difference between real and fake logits. A relativistic loss has no fixed decision boundary."""
+        """Return the mean sign of the difference between real and fake logits, because a relativistic loss has no fixed decision
+        boundary."""
         return (stats["logits_real"] - stats["logits_fake"]).sign().mean()
 
     def discriminator_loss(self, discriminator: Discriminator, real: Tensor, fake: Tensor) -> Losses:
@@ -168,8 +171,8 @@ def _sum_over_scales(losses: Iterable[Tensor]) -> Tensor:
 class AdversarialLoss:
     """One choice of `loss=`: a GAN loss with regularizers, a weight constraint, n_critic and discriminator augmentation.
 
-    `n_critic` is the number of discriminator steps per generator step, each on a new batch, or a function that says in
-    which iterations the generator is updated.
+    `n_critic` is the number of discriminator steps per generator step, each on a new batch. It can also be a function that gets
+    the iteration and returns whether the generator is updated in it.
     """
 
     def __init__(
@@ -198,7 +201,7 @@ class AdversarialLoss:
         return self.gan_loss.generator_loss(self._augmented(discriminator), real, fake)
 
     def discriminator_loss(self, discriminator: Discriminator, real: Tensor, fake: Tensor, iteration: int) -> Losses:
-        """The discriminator's GAN loss on detached fakes, and the regularizers that are due in this iteration."""
+        """Return the discriminator's GAN loss, with detached fakes, and the regularizers that are due in this iteration."""
         return self.discriminator_gan_loss(discriminator, real, fake) | self.regularization(
             discriminator, real, fake, iteration
         )
@@ -219,7 +222,7 @@ class AdversarialLoss:
 
     @property
     def regularization_interval(self) -> int:
-        """The number of iterations from one with regularizers to the next; 0 without regularizers."""
+        """The number of iterations between two computations of a regularizer, or 0 without regularizers."""
         return min((regularizer.every for regularizer in self.regularizers.values()), default=0)
 
     def regularization_is_due(self, iteration: int) -> bool:
@@ -227,8 +230,8 @@ class AdversarialLoss:
 
     @property
     def needs_double_backward(self) -> bool:
-        """Whether a regularizer differentiates the gradient of the discriminator. A regularizer that does not declare it is
-        assumed to."""
+        """Whether a regularizer needs second derivatives of the discriminator. This is assumed of a regularizer without an
+        attribute `needs_double_backward`."""
         return any(getattr(each, "needs_double_backward", True) for each in self.regularizers.values())
 
     def constrain(self, discriminator: nn.Module) -> None:

@@ -25,7 +25,8 @@ class Output(NamedTuple):
 class Losses:
     """Losses by name, already weighted, and detached statistics such as logits and gradient norms.
 
-    `outputs` declares the generated images, on which `model.extra_losses` are computed: `fake`, or `a_fake` and `b_fake`.
+    `outputs` holds the generated images on which `model.extra_losses` are computed, under the name `fake`, or `a_fake` and
+    `b_fake`.
     """
 
     losses: dict[str, Tensor]
@@ -40,7 +41,7 @@ class Losses:
         return Losses({name: loss.detach() for name, loss in self.losses.items()}, self.stats, outputs)
 
     def with_prefix(self, prefix: str) -> "Losses":
-        """The same losses with a prefix, so that the names of two discriminators do not collide."""
+        """Return the same losses with a prefix on their names, so that the names of two discriminators do not collide."""
         return Losses(
             {f"{prefix}_{name}": loss for name, loss in self.losses.items()},
             {f"{prefix}_{name}": stat for name, stat in self.stats.items()},
@@ -51,7 +52,7 @@ class Losses:
         return Losses({name: weight * loss for name, loss in self.losses.items()}, self.stats, self.outputs)
 
     def __or__(self, other: "Losses") -> "Losses":
-        """Combine the losses of both. A name that both have is an error, since one of the two would be lost."""
+        """Combine two sets of losses. A name that is in both is an error, since one of the two losses would be lost."""
         if shared := self.losses.keys() & other.losses.keys():
             raise ValueError(f"two losses of the same name: {', '.join(sorted(shared))}")
         merged = zip((self.losses, self.stats, self.outputs), (other.losses, other.stats, other.outputs), strict=True)
@@ -59,5 +60,5 @@ class Losses:
 
 
 def l1_loss(x: Tensor, y: Tensor) -> Tensor:
-    """The L1 loss as the papers write it: the mean over all values."""
+    """Return the L1 loss as in the papers: the mean of the absolute differences over all values."""
     return (to_float32(x) - to_float32(y)).abs().mean()

@@ -48,7 +48,7 @@ class LPIPSLoss(PerceptualLoss):
 
 
 def read_heads(heads: Heads) -> list[Tensor]:
-    """The linear heads, (1, C, 1, 1) for each layer, in the order of the layers."""
+    """Return the linear heads, each (1, C, 1, 1), in the order of the layers."""
     path = files("torchmetrics") / "functional" / "image" / "lpips_models" / f"{heads}.pth"
     with path.open("rb") as file:
         weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)

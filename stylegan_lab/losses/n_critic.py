@@ -1,4 +1,4 @@
-"""n_critic: how many discriminator steps there are for each generator step."""
+"""n_critic: the number of discriminator steps per generator step."""
 
 from typing import Protocol
 
@@ -6,8 +6,8 @@ from stylegan_lab.errors import check_at_least
 
 
 class GeneratorSchedule(Protocol):
-    """Whether the generators are updated in an iteration, counted from 1. Discriminators are updated in every iteration,
-    each time on a new batch."""
+    """Returns whether the generators are updated in an iteration. Iterations are counted from 1. Discriminators are updated in
+    every iteration, each time on a new batch."""
 
     def __call__(self, iteration: int) -> bool: ...
 
@@ -26,8 +26,8 @@ class FixedNCritic:
 class WGANSchedule:
     """The schedule of the published WGAN code (Arjovsky et al., 2017).
 
-    A generator step follows `n_critic` discriminator steps, but `warmup_n_critic` of them for the first `warmup_steps`
-    generator steps, and for each generator step whose number, counted from 0, is a multiple of `warmup_every`.
+    A generator step follows `n_critic` discriminator steps. It follows `warmup_n_critic` discriminator steps instead if it is one
+    of the first `warmup_steps` generator steps, or if its number, counted from 0, is a multiple of `warmup_every`.
     """
 
     def __init__(

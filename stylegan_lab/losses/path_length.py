@@ -9,10 +9,11 @@ from stylegan_lab.rng import randn
 
 
 class PathLengthRegularizer:
-    """Lazy path length regularization: every `interval` iterations with its weight scaled up to match, on 1 in
-    `batch_shrink` images. `decay` is the rate of the moving average of path lengths (`pl_decay` in the published code).
+    """Lazy path length regularization: it is computed every `interval` iterations, on 1 in `batch_shrink` images, and its weight
+    is multiplied by `interval`. `decay` is the rate of the moving average of path lengths (`pl_decay` in the published code).
 
-    The penalty uses the average from before the step (published: after it), so that all micro-batches use the same one.
+    The penalty uses the moving average from before the step, so that all micro-batches use the same value. The published code
+    uses the average from after the step.
     """
 
     def __init__(self, weight: float = 2.0, interval: int = 4, batch_shrink: int = 2, decay: float = 0.01) -> None:
@@ -26,10 +27,11 @@ class PathLengthRegularizer:
 
 
 def path_lengths(synthesize: Callable[[Tensor], Tensor], styles: Tensor) -> Tensor:
-    """The path length of each image generated from styles (N, layers, size), differentiable and in float32.
+    """Return the path length of each image generated from styles (N, layers, size), in float32. The result is differentiable.
 
-    It is the norm of J^T y, where J is the Jacobian of the image with respect to its styles and y is a random image whose
-    scale does not depend on the resolution; root mean square over layers.
+    The path length is the norm of J^T y for each layer, combined over the layers by the root mean square. J is the Jacobian of
+    the image with respect to its styles. y is Gaussian noise of the size of the image, scaled so that the result does not depend
+    on the resolution.
     """
     with torch.autocast(styles.device.type, enabled=False):
         images = synthesize(styles)

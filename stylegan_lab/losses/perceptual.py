@@ -26,19 +26,19 @@ def gram_matrix(maps: Tensor) -> Tensor:
 
 
 def channel_moments(maps: Tensor, epsilon: float = 1e-5) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) standard deviation of each channel, (N, C, 1, 1)."""
+    """Return mean and (biased) standard deviation of each channel, both (N, C, 1, 1)."""
     maps = to_float32(maps)
     variance, mean = torch.var_mean(maps, dim=(2, 3), keepdim=True, unbiased=False)
     return mean, (variance + epsilon).sqrt()
 
 
 def gram_distance(maps: Tensor, target: Tensor) -> Tensor:
-    """Mean squared distance of Gram matrices."""
+    """Return the mean squared distance of Gram matrices."""
     return (gram_matrix(maps) - gram_matrix(target)).square().mean()
 
 
 def moments_distance(maps: Tensor, target: Tensor) -> Tensor:
-    """Squared distances of channel means and standard deviations, summed over channels as published."""
+    """Return the squared distances of channel means and standard deviations, summed over channels as in the paper."""
     (mean, std), (target_mean, target_std) = channel_moments(maps), channel_moments(target)
     distance = (mean - target_mean).square() + (std - target_std).square()
     return distance.sum(dim=1).mean()
@@ -55,9 +55,10 @@ class PerceptualLoss:
         net: Builds the feature network from the name of its `weights`. Trained weights are rescaled to mean activations of 1, so
             that loss weights do not depend on their scale.
         content: The weight of each layer in the content loss; null or 0 leaves a layer out.
-        style: The same for the style loss.
+        style: The weight of each layer in the style loss; null or 0 leaves a layer out.
         statistics: The statistics that the style loss compares.
-        normalize_content: Compare content after instance norm, so that colors may change (MUNIT, Huang et al., 2018).
+        normalize_content: Apply instance norm to feature maps before the content loss compares them, so that colors may change
+            (MUNIT, Huang et al., 2018).
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class PerceptualLoss:
         return self.network(image, self._layers)
 
     def notes(self) -> list[str]:
-        """Return a sentence for the log on the original scale of trained weights."""
+        """Return a sentence for the log on the mean activations that trained weights had before they were rescaled."""
         if not self.mean_activations:
             return []
         listed = ", ".join(f"{name} {self.mean_activations[name]:.3g}" for name in self._layers)
@@ -90,11 +91,11 @@ class PerceptualLoss:
 
     @torch.no_grad()
     def target_features(self, image: Tensor) -> FeatureMaps:
-        """The feature maps of a target image, without gradients."""
+        """Return the feature maps of a target image, without gradients."""
         return self.features(image)
 
     def content(self, features: FeatureMaps, target: FeatureMaps) -> Tensor:
-        """Weighted sum over layers of the mean squared distance of feature maps."""
+        """Return the mean squared distance of feature maps, summed over layers with the weights of `content`."""
         distances = [
             weight * (self._content_maps(features[layer]) - self._content_maps(target[layer])).square().mean()
             for layer, weight in self.content_layers.items()
@@ -105,7 +106,8 @@ class PerceptualLoss:
         return F.instance_norm(to_float32(maps)) if self.normalize_content else to_float32(maps)
 
     def style(self, features: FeatureMaps, target: FeatureMaps) -> Tensor:
-        """Weighted sum over layers of the distance of feature statistics, which do not depend on positions."""
+        """Return the distance of feature statistics, summed over layers with the weights of `style`. The statistics do not depend
+        on positions."""
         distances = [
             weight * self._distance(features[layer], target[layer]) for layer, weight in self.style_layers.items()
         ]
@@ -117,7 +119,8 @@ def _nonzero(layers: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def total_variation(image: Tensor) -> Tensor:
-    """Squared differences of neighboring pixels, summed over an image and averaged over images (Johnson et al., 2016)."""
+    """Return the squared differences of neighboring pixels, summed over each image and averaged over all images (Johnson et al.,
+    2016)."""
     image = to_float32(image)
     down, right = image[..., 1:, :] - image[..., :-1, :], image[..., :, 1:] - image[..., :, :-1]
     return (down.square().sum() + right.square().sum()) / len(image)

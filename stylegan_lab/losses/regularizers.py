@@ -1,8 +1,8 @@
 """Discriminator regularizers (gradient penalties, drift) and weight constraints, which are applied after each step.
 
-Every regularizer may be lazy: it is computed every `every` iterations, with its weight scaled up to match. Gradient
-penalties run in float32 whatever the precision of the rest. They use the gradient of the sum of an image's logits with
-respect to that image, so that neither the batch nor the logit map is averaged by accident.
+Every regularizer may be lazy: it is computed every `every` iterations, with its weight scaled up to match. Gradient penalties are
+computed in float32, whatever the precision of the training. They use the gradient of the sum of an image's logits with respect to
+that image, so the gradient does not depend on the size of the batch, and is not divided by the size of the logit map.
 """
 
 from typing import Protocol
@@ -22,7 +22,8 @@ class Regularizer(Protocol):
 
 
 class GradientPenalty:
-    """WGAN-GP (Gulrajani et al., 2017): penalizes gradient norms other than 1 at a random point between a real and a fake.
+    """WGAN-GP (Gulrajani et al., 2017): penalizes gradient norms that differ from 1, at a random point between a real and a
+    generated image.
 
     A patch discriminator's logits are averaged, so that the penalty does not depend on the size of the image.
     """
@@ -38,7 +39,7 @@ class GradientPenalty:
 
 
 class R1:
-    """Mescheder et al. (2018): weight / 2 times the squared gradient norm on real images."""
+    """Mescheder et al. (2018): the squared gradient norm on real images, multiplied by `weight` / 2."""
 
     def __init__(self, weight: float = 10.0, every: int = 1) -> None:
         self.weight, self.every = weight, every
@@ -48,7 +49,7 @@ class R1:
 
 
 class R2:
-    """Mescheder et al. (2018): weight / 2 times the squared gradient norm on generated images."""
+    """Mescheder et al. (2018): the squared gradient norm on generated images, multiplied by `weight` / 2."""
 
     def __init__(self, weight: float = 10.0, every: int = 1) -> None:
         self.weight, self.every = weight, every
@@ -58,7 +59,7 @@ class R2:
 
 
 class DriftPenalty:
-    """ProGAN (Karras et al., 2018): keeps the logits of real images near 0, from which a Wasserstein loss lets them drift."""
+    """ProGAN (Karras et al., 2018): keeps the logits of real images near 0. A Wasserstein loss alone would let them drift away."""
 
     needs_double_backward = False
 
@@ -71,7 +72,7 @@ class DriftPenalty:
 
 
 def input_gradient(discriminator: Discriminator, image: Tensor, mean_over_patches: bool = False) -> Tensor:
-    """The gradient of the logits with respect to each image, itself differentiable."""
+    """Return the gradient of the logits with respect to each image. The gradient itself is differentiable."""
     with torch.autocast(image.device.type, enabled=False):
         image = to_float32(image.detach()).requires_grad_(True)
         logits = discriminate(discriminator, image).logits

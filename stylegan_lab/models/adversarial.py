@@ -1,4 +1,5 @@
-"""The base class of models with an adversarial loss: discriminators, their loss, and two learning rates."""
+"""The base class of models with an adversarial loss: discriminators, their loss, and separate learning rates for generators and
+discriminators."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,8 +18,8 @@ from stylegan_lab.networks.discriminators.output import Discriminator, discrimin
 
 
 class AdversarialModel(BaseModel):
-    """A model trained against discriminators. `d_lr_mult` is the discriminators' learning rate over the generators'
-    (two time-scale update rule, Heusel et al., 2017)."""
+    """A model trained against discriminators. `d_lr_mult` is the discriminators' learning rate divided by the generators' (two
+    time-scale update rule, Heusel et al., 2017)."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class AdversarialModel(BaseModel):
 
     @property
     def compilable_networks(self) -> Sequence[nn.Module]:
-        """The networks to compile, without the discriminators if the loss penalizes their gradients."""
+        """The networks to compile. If a regularizer needs second derivatives, the discriminators are left out."""
         left_out = self._discriminators if self.adversarial_loss.needs_double_backward else []
         return [network for network in super().compilable_networks if network not in left_out]
 
@@ -58,7 +59,8 @@ class AdversarialModel(BaseModel):
             discriminate(discriminator, image)
 
     def discriminators_for(self, image: Tensor) -> Sequence[Discriminator]:
-        """The discriminators as the training applies them to `image`. They are tried once before the training."""
+        """Return the discriminators as callables, with the conditions that the training would use for `image`. Each is called
+        once in the sanity check."""
         return ()
 
     def is_generator_step(self, iteration: int) -> bool:

@@ -40,7 +40,7 @@ NAMES_IN_TORCH = {"learning rate": "lr", "beta": "betas", "epsilon": "eps"}  # i
 
 
 class LossFunction(Protocol):
-    """Computes losses, or yields them in groups; each group is backpropagated before the next one is computed."""
+    """A function that returns losses, or yields them in groups. Each group is backpropagated before the next one is computed."""
 
     def __call__(self, *args: Any) -> Losses | Iterator[Losses]: ...
 
@@ -48,11 +48,11 @@ class LossFunction(Protocol):
 class BaseModel(L.LightningModule):
     """A model whose `training_step` updates one player after the other by calling `optimize`.
 
-    `batch_type` is the kind of batch that the model trains on. `extra_draws` adds keys to training batches: with {"a2": "a"},
-    `a2` is a second image of domain `a`, independent of the first, whatever the data. `ema_networks` names the networks that
-    are used after training; EMA averages their weights. `network_arguments` names the arguments that the model passes to each
-    network it builds, and `network_types` the base classes it needs; both are compared with the chosen networks when a config
-    is checked.
+    `batch_type` is the kind of batch that the model trains on. `extra_draws` adds keys to training batches: {"a2": "a"} adds a
+    second image `a2` of domain `a`, drawn independently of the first, with any data module. `ema_networks` names the networks
+    that are used after training, of whose weights an EMA is kept. `network_arguments` names the arguments that the model passes
+    to each network it builds, and `network_types` the base class that each network must have. Both are compared with the chosen
+    networks when a config is checked.
     """
 
     batch_type: BatchType
@@ -112,13 +112,14 @@ class BaseModel(L.LightningModule):
     def compilable_networks(self) -> Sequence[nn.Module]:
         """The networks that `compile=true` compiles: those of all players, unless a model overrides this.
 
-        torch.compile does not support second derivatives, so a model leaves out networks that need them, such as
-        discriminators with a gradient penalty. Of a network whose layers it calls one by one, it returns parts instead.
+        torch.compile does not support second derivatives, so a model leaves out networks that need them, such as discriminators
+        with a gradient penalty. If a model calls the layers of a network one by one, it returns the parts to compile instead of
+        the network.
         """
         return [network for player in self._players for network in player.networks]
 
     def configure_optimizers(self) -> list[OptimizerLRSchedulerConfig]:
-        """An optimizer and a learning rate scheduler for each player. The model moves the schedulers itself."""
+        """An optimizer and a learning rate scheduler for each player. The model steps the schedulers itself."""
         return [
             {
                 "optimizer": player.optimizer,
@@ -143,12 +144,12 @@ class BaseModel(L.LightningModule):
         trust: Sequence[str] = (),
         **kwargs: Any,
     ) -> Self:
-        """Load a model from a checkpoint of a run, which carries its config.
+        """Load a model from a checkpoint of a run. The checkpoint contains the config of the run.
 
         Args:
             map_location: The device of the model; by default the CPU.
-            use_ema: Load the EMA weights of `ema_networks` where the checkpoint has them. False loads the weights
-                to continue a training from.
+            use_ema: Load the EMA weights of `ema_networks` if the checkpoint has them. False: load the trained weights, which a
+                resumed training would start from.
             trust: Packages, besides this one, whose classes the checkpoint's config may name.
             kwargs: Constructor arguments. A checkpoint of a plain Lightning script has no config and needs all of them.
         """
@@ -174,7 +175,8 @@ class BaseModel(L.LightningModule):
         return module.to(map_location) if map_location is not None else module
 
     def load_weights(self, contents: Mapping[str, Any], use_ema: bool = True) -> None:
-        """Load the weights and the iteration of a checkpoint; the EMA weights if it has them and `use_ema` is set."""
+        """Load the weights and the iteration of a checkpoint. With `use_ema`, the EMA weights are loaded if the checkpoint has
+        them."""
         try:
             self.load_state_dict(contents["state_dict"])
         except RuntimeError as error:
@@ -199,16 +201,17 @@ class BaseModel(L.LightningModule):
             )
 
     def load_feature_networks(self) -> list[str]:
-        """Load the feature networks that only training needs, so that missing weights are reported before it starts. Returns
-        sentences on them for the plan."""
+        """Load the feature networks that only training needs, so that missing weights are reported before training starts.
+        Returns sentences about these networks for the training plan."""
         return []
 
     def on_new_training(self) -> list[str]:
-        """Run at the start of a new training, but not on resume. Returns sentences for the log."""
+        """Called at the start of a new training, but not when a training is resumed. Returns sentences for the log."""
         return []
 
     def sanity_check(self, channels: int, size: int, factor: int = 1) -> None:
-        """Apply the networks once to an empty image. Targets have `size` pixels; inputs are `factor` times smaller."""
+        """Apply the networks once to an empty image. Targets have sides of `size` pixels; the sides of inputs are `factor` times
+        smaller."""
         image = torch.zeros(1, channels, size // factor, size // factor)
         found, expected = self.translate(image).shape[1:], (channels, size, size)
         if found != expected:
@@ -230,7 +233,8 @@ class BaseModel(L.LightningModule):
         return translated
 
     def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """The prediction for a batch. The metrics of all batches are logged at the end, as `val/...` or `test/...`."""
+        """Return the prediction for a batch. Metrics over all batches are logged at the end of the epoch, as `val/...` or
+        `test/...`."""
         prediction = self.predict_step(batch, batch_idx)
         self._held_out.add(batch, prediction)
         return prediction
@@ -273,15 +277,17 @@ class BaseModel(L.LightningModule):
         )
 
     def sample_rows(self, batch: Any) -> list[Tensor]:
-        """Rows of a grid of images that shows the model's output for a batch."""
+        """Return the rows of an image grid that shows the model's output for a batch."""
         raise NotImplementedError
 
     def sample_row_names(self) -> Sequence[str]:
-        """What each row of `sample_rows` is, for the pages that show them. Empty if it has no names."""
+        """Return a description of each row of `sample_rows` for the pages that show the grid, or an empty sequence if the rows
+        have no names."""
         return ()
 
     def fake_and_real(self, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
-        """For each direction, images generated one at a time and real images of the same domain."""
+        """Return, for each direction, generated images and real images of the target domain. Images are translated one at a time,
+        not as a batch."""
         ends = {"a2b": ("a", "b"), "b2a": ("b", "a")}
         return {
             name: (
@@ -294,9 +300,9 @@ class BaseModel(L.LightningModule):
     def optimize(self, player: Player | Sequence[Player], losses: LossFunction, *args: Any) -> Losses:
         """Take one optimizer step of a player, or of several at once, on the sum of `losses(*args)`.
 
-        Only the networks passed to `optimize` are updated; all others are frozen. With `micro_batches=N`, every tensor of
-        `args` is split into N parts and `losses` is called once for each. The losses of several players are logged under
-        the first player's name. Returns losses, statistics and outputs for the whole batch, without their graph.
+        Only the networks passed to `optimize` are updated; all others are frozen. With `micro_batches=N`, every tensor of `args`
+        is split into N parts and `losses` is called once for each. The losses of several players are logged under the first
+        player's name. Returns losses, statistics and outputs for the whole batch, detached from the graph.
         """
         players = [player] if isinstance(player, Player) else list(player)
         optimizers = [self._lightning_optimizer(each) for each in players]
@@ -316,9 +322,10 @@ class BaseModel(L.LightningModule):
         return done
 
     def shared(self, function: Callable[..., Any], *args: Any) -> SharedForward:
-        """The result of `function(*args)`, to be passed to several calls of `optimize`. Its random draws are keyed.
+        """Compute `function(*args)` for use in several calls of `optimize`. Pass the returned object as one of their `args`.
+        Random draws in `function` are keyed (`keyed_draws`).
 
-        `shared(...).detached` is the result without its graph.
+        `shared(...).detached` is the result, detached from the graph.
         """
         count, start = num_micro_batches(args, self.micro_batches), self._draws
 
@@ -336,7 +343,8 @@ class BaseModel(L.LightningModule):
 
     @contextmanager
     def keyed_draws(self, rows: int = 0, micro_batch: int = 0, micro_batches: int = 1) -> Iterator[BatchPosition]:
-        """Within the block, random draws for a batch (rng.py) depend on the seed, the iteration and their number only.
+        """Within the block, random draws for a batch (rng.py) depend only on the seed, the iteration and the number of earlier
+        draws in the iteration.
 
         `optimize` and `shared` do this by themselves. `rows` is the number of samples of the micro-batch.
         """
@@ -375,8 +383,8 @@ class BaseModel(L.LightningModule):
         self._move_schedulers()
 
     def step_metrics(self) -> dict[str, Tensor | float]:
-        """The metrics of this iteration, averaged over all ranks: losses, the discriminators' win rates, ADA's probability;
-        and learning rates. To be called on all ranks."""
+        """Return the metrics of this iteration: losses, the discriminators' win rates and ADA's probability, averaged over all
+        ranks, and learning rates. Must be called on all ranks."""
         metrics = {f"loss/{name}": loss for name, loss in self.latest_losses.items()}
         for name, value in self.latest_stats.items():
             for stat in LOGGED_STATS:
@@ -412,7 +420,8 @@ class BaseModel(L.LightningModule):
         return min(1.0, max(fractions))
 
     def sync_buffers(self) -> None:
-        """Synchronize buffers that each rank has computed from its own images. Called before an evaluation or a checkpoint."""
+        """Synchronize buffers that each rank has computed from its own images. Called before an evaluation and before a
+        checkpoint is saved."""
         sync_batch_norm_buffers(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -8,10 +8,10 @@ from torch.amp.grad_scaler import OptState
 
 
 class GradScaler(torch.amp.GradScaler):
-    """All gradients of an iteration have the same scale, which is updated once, by `end_iteration`.
+    """Uses the same scale for all gradients of an iteration. The scale is updated once per iteration, by `end_iteration`.
 
-    torch's scaler is updated after each step: gradients of another player, computed before, would be divided by a scale that
-    they were not multiplied with.
+    torch's scaler is updated after each optimizer step. Gradients of another player that were computed before the update would
+    then be divided by a different scale than the one they were multiplied by.
     """
 
     def __init__(self, device: str = "cuda", **settings: Any) -> None:
@@ -19,7 +19,7 @@ class GradScaler(torch.amp.GradScaler):
         self._found_inf: list[Tensor] = []
 
     def unscale_(self, optimizer: torch.optim.Optimizer) -> None:
-        """Unscale the gradients, but only once for each step: Lightning calls this again just before the step."""
+        """Unscale the gradients. A second call before the optimizer step does nothing: Lightning makes one just before the step."""
         if self._per_optimizer_states[id(optimizer)]["stage"] is not OptState.UNSCALED:
             super().unscale_(optimizer)
 
@@ -30,10 +30,11 @@ class GradScaler(torch.amp.GradScaler):
         return result
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
-        """Lightning calls this after each step; the scale stays the same until `end_iteration`."""
+        """Do nothing. Lightning calls this after each step, but the scale has to stay the same until `end_iteration`."""
 
     def end_iteration(self) -> None:
-        """Lower the scale if any gradient of the iteration was infinite or NaN; raise it after many that were not."""
+        """Lower the scale if any gradient of the iteration was infinite or NaN; raise it after many iterations without such
+        gradients."""
         if self._found_inf:
             total = torch.stack(self._found_inf).sum()
             self._per_optimizer_states[id(self)]["found_inf_per_device"] = {total.device: total}

@@ -5,8 +5,8 @@ from torch import Tensor
 
 
 class ImagePool:
-    """A pool of generated images (Shrivastava et al., 2017). Images pass through until the pool is full; then each is swapped
-    with a stored one with probability 0.5. Size 0 disables the pool."""
+    """A pool of generated images (Shrivastava et al., 2017). Until the pool is full, images are stored and returned. After that,
+    each image is swapped with a stored image with probability 0.5. Size 0 disables the pool."""
 
     def __init__(self, size: int) -> None:
         self.size = size

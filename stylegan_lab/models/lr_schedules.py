@@ -4,13 +4,13 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 class IterationLR(LambdaLR):
-    """A LambdaLR that is moved to an iteration, which counts batches, and not by steps of its optimizer.
+    """A LambdaLR whose position is set to the number of batches trained on, instead of being advanced by `step()`.
 
-    `step()` warns about an optimizer that has not taken a step yet, and with n_critic the generators' has not.
+    With n_critic, the generators' optimizer may not have taken a step yet, and `step()` would warn about that.
     """
 
     def move_to(self, iteration: int) -> None:
-        """Set the learning rates of the batch after `iteration` batches."""
+        """Set the learning rates for the batch that follows after `iteration` batches."""
         self.last_epoch = iteration
         factors = [factor(iteration) for factor in self.lr_lambdas]
         self._last_lr = [rate * factor for rate, factor in zip(self.base_lrs, factors, strict=True)]
@@ -24,7 +24,8 @@ class ConstantLR:
 
 
 class LinearDecayLR:
-    """1 for the first `constant` of the training, then linear to 0. The last iteration still has a rate above 0."""
+    """A factor of 1 for the fraction `constant` of the training, then a linear decay to 0. The factor of the last iteration is
+    still above 0."""
 
     def __init__(self, constant: float = 0.5) -> None:
         self.constant = constant
@@ -34,7 +35,8 @@ class LinearDecayLR:
 
 
 class InverseTimeLR:
-    """1 / (1 + decay * progress). AdaIN's decay of 5e-5 per iteration is 8 over its 160,000 iterations."""
+    """A factor of 1 / (1 + `decay` * progress). AdaIN's decay of 5e-5 per iteration corresponds to `decay` = 8 over its 160,000
+    iterations."""
 
     def __init__(self, decay: float = 8.0) -> None:
         self.decay = decay

@@ -1,8 +1,8 @@
 """Micro-batches: the equal parts that a batch is split into where it does not fit into memory. `BaseModel.optimize` computes
 the losses of one after the other and adds their gradients.
 
-Part i of n takes every n-th row from row i on. So the groups of minibatch standard deviation, which are spread over the
-batch, stay together.
+Part i of n takes every n-th row from row i on. The groups of images for minibatch standard deviation are spread over the batch in
+the same way, so each group stays within one part.
 """
 
 import math
@@ -35,12 +35,12 @@ class SharedForward:
                 self.detached = merge([compute(index) for index in range(micro_batches)])
 
     def part(self, index: int) -> Any:
-        """The result for a micro-batch, with its graph."""
+        """Return the result for a micro-batch, with its graph."""
         return self._whole if self.micro_batches == 1 else self._compute(index)
 
 
 def num_rows(arguments: Any) -> int:
-    """The number of samples: the length of the first tensor of several dimensions, or of any."""
+    """Return the number of samples: the length of the first tensor in the arguments that is not a scalar."""
     tensors = [each for each in tree_leaves(arguments) if isinstance(each, Tensor) and each.dim() > 0]
     return len(tensors[0]) if tensors else 0
 
@@ -52,7 +52,8 @@ def num_micro_batches(arguments: Any, wanted: int) -> int:
 
 
 def micro_batch(arguments: Any, index: int, count: int) -> Any:
-    """Return part `index` of `count` of the arguments. Tensors and lists with a value per sample are split; others are copied."""
+    """Return part `index` of `count` of the arguments. Tensors and lists with a value per sample are split; all other arguments
+    are passed to every part."""
     return arguments if count == 1 else _part(arguments, num_rows(arguments), index, count)
 
 
@@ -83,7 +84,8 @@ def _part(value: Any, rows: int, index: int, count: int) -> Any:
 
 
 def merge(parts: Sequence[Any]) -> Any:
-    """The inverse of `micro_batch`, for the results of all parts. Values without rows are those of the first part."""
+    """Merge the results of all parts, which is the inverse of `micro_batch`. Values that are not per sample are taken from the
+    first part."""
     first = parts[0]
     if len(parts) == 1 or first is None:
         return first
@@ -98,7 +100,8 @@ def merge(parts: Sequence[Any]) -> Any:
 
 
 def merge_losses(parts: Sequence[Losses]) -> Losses:
-    """Merge the losses of all micro-batches: sum losses (already divided by their number), and average scalar statistics."""
+    """Merge the losses of all micro-batches: losses, which are already divided by the number of micro-batches, are summed, and
+    scalar statistics are averaged."""
     if len(parts) == 1:
         return parts[0]
     losses = {name: torch.stack([each.losses[name] for each in parts]).sum() for name in parts[0].losses}

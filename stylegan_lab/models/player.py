@@ -9,7 +9,8 @@ from stylegan_lab.networks.layers.spectral_norm import update_spectral_norm
 
 
 class Player:
-    """Networks that are optimized together, and their optimizer. GAN papers call both sides of the game players."""
+    """Networks that are optimized together, and their optimizer. GAN papers call the generator and the discriminator the players
+    of a game."""
 
     def __init__(self, name: str, index: int, networks: Sequence[nn.Module], optimizer: torch.optim.Optimizer) -> None:
         self.name, self.index, self.networks, self.optimizer = name, index, networks, optimizer

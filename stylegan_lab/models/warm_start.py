@@ -1,4 +1,5 @@
-"""Warm start: networks begin with the weights of another run, which may be of another model or match only in part."""
+"""Warm start: initializes networks with the weights of another run. That run may be of another model, and its networks may match
+only in part."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ StateMapping = Mapping[str, Tensor]
 
 
 def warm_start(networks: Mapping[str, nn.Module], init_from: str) -> list[str]:
-    """Load into each network the best matching network of a run or checkpoint. Returns a sentence for each network.
+    """Load the weights of the best matching network of a run or checkpoint into each network. Returns a sentence for each
+    network.
 
     If two networks of the checkpoint match equally well, as CycleGAN's do, the one of the target domain `b` is used.
     """

@@ -12,7 +12,8 @@ from stylegan_lab.rng import device_of
 
 
 class Latents:
-    """Base of the distributions: draws latents (count, size), on the device of the generator."""
+    """Base class of latent distributions. An instance draws latents (count, size) on the device of the torch generator that it is
+    called with."""
 
     def __init__(self, size: int) -> None:
         check_at_least("latents.size", size, 1)
@@ -30,7 +31,7 @@ class NormalLatents(Latents):
 
 
 class UniformLatents(Latents):
-    """U(-`bound`, `bound`); the bound is 1 in DCGAN (Radford et al., 2016)."""
+    """Latents from the uniform distribution U(-`bound`, `bound`). The bound is 1 in DCGAN (Radford et al., 2016)."""
 
     def __init__(self, size: int, bound: float = 1.0) -> None:
         super().__init__(size)
@@ -42,14 +43,15 @@ class UniformLatents(Latents):
 
 
 class SphereLatents(NormalLatents):
-    """Uniform on the hypersphere with a mean square of 1 (Karras et al., 2018)."""
+    """Latents from the uniform distribution on a hypersphere. Their mean square is 1 (Karras et al., 2018)."""
 
     def __call__(self, count: int, rng: torch.Generator | None = None) -> Tensor:
         return F.normalize(super().__call__(count, rng), dim=1) * self.size**0.5
 
 
 def numbered_latents(draw: Callable[[int, torch.Generator], Tensor], seed: int, first: int, count: int) -> Tensor:
-    """Rows `first` to `first` + `count` - 1 of an endless sequence. Each row depends only on the seed and its number."""
+    """Return the latents `first` to `first` + `count` - 1 of an endless sequence. Each latent depends only on the seed and on its
+    number."""
     rngs = (
         torch.Generator().manual_seed(random.Random(f"{seed} {row}").getrandbits(63))
         for row in range(first, first + count)

@@ -1,4 +1,5 @@
-"""Inference in training mode, as in pix2pix (Isola et al., 2017): active dropout, batch norms with the image's statistics."""
+"""Inference in training mode, as in pix2pix (Isola et al., 2017): dropout is active, and batch norms use the statistics of the
+image."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from stylegan_lab.rng import seeded
 
 @torch.no_grad()
 def apply_in_train_mode(net: nn.Module, images: Tensor) -> Tensor:
-    """Apply the network to each image separately, with the same dropout seed, so that an output depends on its image only."""
+    """Apply the network to each image separately, with the same dropout seed, so that each output depends only on its own image."""
     outputs = []
     with _train_mode(net):
         for image in images.split(1):

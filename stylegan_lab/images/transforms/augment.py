@@ -16,7 +16,8 @@ class Augmentation(Protocol):
     """A random transform of the images of a sample. Augmentations and the degradations of `degrade` have this interface."""
 
     def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """Transform the K images of one sample (K, C, H, W), uint8 or floats in [-1, 1], to the same type and not in place."""
+        """Transform the K images of one sample (K, C, H, W). They are uint8, or floats in [-1, 1]; the result has the same type.
+        The input is not modified."""
 
 
 def apply_augmentations(
@@ -143,7 +144,7 @@ class RandomRange:
 
 
 def bernoulli(p: float, rng: torch.Generator) -> bool:
-    """Return True with probability `p`. One number is drawn for any `p`."""
+    """Return True with probability `p`. Exactly one random number is drawn, even if `p` is 0 or 1."""
     return bool(torch.rand((), generator=rng) < p)
 
 

@@ -114,7 +114,8 @@ class FilmGrain:
 
 
 class JPEGCompression:
-    """Compress as JPEG. `strength` goes from 0 (no compression) over quality 95 (just above 0) to 1 (quality 5)."""
+    """Compress as JPEG. `strength` is between 0 and 1. 0 means no compression; above 0 the quality falls from 95 to 5 at strength
+    1."""
 
     def __init__(self, strength: Sequence[float] = (0.0, 0.7)) -> None:
         self.strength = RandomRange("degrade.jpeg.strength", strength, 0, 1)

@@ -23,13 +23,14 @@ def resize_images(images: Tensor, height: int, width: int, method: str = "bicubi
 
 class ResizePolicy(Protocol):
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Transform (C, H, W) to (C, h, w). The type stays the same: uint8, or floats in [-1, 1]."""
+        """Transform an image (C, H, W) of uint8, or of floats in [-1, 1], to an image (C, h, w) of the same type."""
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) to which an image of this size is scaled first. Decoding need not exceed it."""
+        """Return the (height, width) to which an image of this size is scaled first. The image may be decoded at any resolution
+        that is at least this size."""
 
     def scaled(self, factor: float) -> "ResizePolicy":
-        """The same policy with its sizes multiplied by `factor`."""
+        """Return the same policy with its sizes multiplied by `factor`."""
 
 
 class ResizeSequence:
@@ -110,7 +111,8 @@ class CenterCrop:
 
 
 class Pad:
-    """Scale the longer side to `size` and pad the shorter side to a square. `fill` is a gray level, symmetric or edge."""
+    """Scale the longer side to `size` and pad the shorter side to a square. `fill` is white, gray or black, symmetric (mirrored
+    pixels) or edge (repeated border pixels)."""
 
     def __init__(self, size: int, fill: str = "symmetric") -> None:
         check_at_least("resize.size", size, 1)

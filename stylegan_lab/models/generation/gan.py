@@ -17,10 +17,10 @@ from stylegan_lab.rng import rand
 
 
 class GAN(GenerativeModel):
-    """The GAN of noise-to-image variants that differ only in networks and losses: GAN, DCGAN, WGAN, SNGAN, R3GAN, ...
+    """Trains the noise-to-image GANs that differ only in networks and losses: GAN, DCGAN, WGAN, SNGAN, R3GAN, ...
 
     Args:
-        fakes_per_real: Images that the generator makes in its step, for each real image of the batch.
+        fakes_per_real: The number of images that are generated in a generator step for each real image of the batch.
         dequantization: Uniform noise from 0 to this value is added to real images, to fill the gaps between gray levels.
     """
 

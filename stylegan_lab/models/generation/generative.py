@@ -21,7 +21,7 @@ MAX_SAMPLE_ROWS = 16  # classes shown in a sample image
 
 
 class GenerativeModel(AdversarialModel):
-    """A GAN from noise to images. With `classes` it is conditional on the class.
+    """A GAN from noise to images. With `classes` the GAN is conditional on the class.
 
     Generator and discriminator get the class as a one-hot vector in their second argument, or None without classes.
     """
@@ -63,7 +63,7 @@ class GenerativeModel(AdversarialModel):
         self.discriminators = self.add_discriminators("discriminator", self.discriminator)
 
     def sample_latents(self, count: int, per_image: int = 1) -> Tensor:
-        """New latents: `per_image` of them for each of `count` images."""
+        """Sample `per_image` latents for each of `count` images."""
 
         def draw(images: int, rng: torch.Generator | None) -> Tensor:
             return self.latent_distribution(images * per_image, rng).unflatten(0, (images, per_image))
@@ -77,11 +77,11 @@ class GenerativeModel(AdversarialModel):
         return F.one_hot(labels.long(), len(self.classes)).to(self.device, torch.get_default_dtype())
 
     def class_condition(self, labels: Tensor | None) -> Tensor | None:
-        """One-hot labels, or None if the model has no classes or no labels are given."""
+        """Return one-hot labels, or None if the model has no classes or no labels are given."""
         return self.one_hot(labels) if self.classes and labels is not None else None
 
     def conditioned_discriminator(self, condition: Tensor | None) -> Discriminator:
-        """The discriminator, conditioned on the class of its images."""
+        """Return the discriminator with `condition`, the one-hot classes of the images, as its second argument."""
         return self.discriminator if condition is None else lambda image: self.discriminator(image, condition)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:  # type: ignore[override]
@@ -89,7 +89,7 @@ class GenerativeModel(AdversarialModel):
         return self.generate(latents, labels)
 
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Generate images from a tensor of latents, or as many images as a batch has, of the same classes."""
+        """Generate images from a tensor of latents. For a batch, generate as many images as it has, of the same classes."""
         if isinstance(batch, Tensor):
             return self.generate(batch)
         seed = batch_idx * self.trainer.world_size + self.global_rank
@@ -97,7 +97,7 @@ class GenerativeModel(AdversarialModel):
         return self.generate(latents, batch["label"] if self.classes else None)
 
     def generate(self, latents: Tensor, labels: Tensor | None = None, truncation: float | None = None) -> Tensor:
-        """An image for each latent. `labels` are class numbers, for a model with classes."""
+        """Generate an image from each latent. `labels` are class numbers, for a model with classes."""
         if truncation is not None:
             raise UserError(
                 "generate.no_truncation",
@@ -109,14 +109,15 @@ class GenerativeModel(AdversarialModel):
     def mix(
         self, latents: Tensor, others: Tensor, labels: Tensor | None = None, truncation: float | None = None
     ) -> Tensor:
-        """Style mixing: the coarse styles of `latents` with the fine styles of `others`."""
+        """Generate images with style mixing, from the coarse styles of `latents` and the fine styles of `others`."""
         raise UserError(
             "generate.no_style_mixing",
             f"--style-mixing needs a style-based generator (model=stylegan2); this run is {type(self).__name__}",
         )
 
     def numbered_latents(self, seed: int, first: int, count: int) -> Tensor:
-        """The latents of images number `first`, `first` + 1, ...; each depends only on the seed and its number."""
+        """Return `count` latents of an endless sequence, from number `first` on. Each latent depends only on the seed and on its
+        number."""
         return numbered_latents(self.latent_distribution, seed, first, count).to(self.device)
 
     def sanity_check(self, channels: int, size: int, factor: int = 1) -> None:
@@ -136,7 +137,7 @@ class GenerativeModel(AdversarialModel):
         return {"generator": (self.generate(latents, batch["label"] if self.classes else None), batch["image"])}
 
     def sample_rows(self, batch: Any) -> list[Tensor]:
-        """A square of images without classes; with classes a row for each class and a column for each latent."""
+        """Return a square grid of images. With classes, the grid has a row for each class and a column for each latent."""
         columns = len(batch["image"])
         if not self.classes:
             latents = self.numbered_latents(0, 0, columns * columns)

@@ -20,7 +20,7 @@ from stylegan_lab.networks.layers.progan import ProgressiveNetwork, resize_to, u
 
 
 class ProGAN(GAN):
-    """Trains on `stable_images` images at each resolution and fades the next one in over `fade_images`.
+    """Trains on `stable_images` images at each resolution, then fades the next resolution in over `fade_images` images.
 
     Optimizer states are reset at both ends of a fade. Images always have the full size; at lower resolutions they are
     upsampled.
@@ -75,7 +75,8 @@ class ProGAN(GAN):
         super().training_step({"image": self.match_resolution(batch["image"])}, batch_idx)
 
     def grow(self, grown: float) -> None:
-        """Set the growth stage. It is a function of the number of images, so it needs no state in checkpoints."""
+        """Set the growth stage, and reset the optimizer states when a fade starts or ends. The stage is a function of the number
+        of images trained on."""
         before = self.generator.growth
         for network in (self.generator, self.discriminator):
             network.grow(grown)
@@ -86,7 +87,7 @@ class ProGAN(GAN):
 
     @torch.no_grad()
     def match_resolution(self, real: Tensor) -> Tensor:
-        """Reduce real images to the resolution that the networks have reached, at full size."""
+        """Reduce real images to the resolution that the networks have reached, then upsample them to the full size."""
         level, alpha = self.generator.stage
         sides = self.generator.resolutions
         reduced = resize_to(real, sides[level])
@@ -96,6 +97,6 @@ class ProGAN(GAN):
 
 
 def growth_stage(images: int, stable_images: int, fade_images: int, levels: int) -> float:
-    """The level after this number of images. Its fractional part is the progress of fading in the next one."""
+    """Return the growth stage after this number of images. Its fractional part is the progress of fading in the next level."""
     level, rest = divmod(images, stable_images + fade_images)
     return min(level + max(0, rest - stable_images) / fade_images, levels - 1)

@@ -1,4 +1,4 @@
-"""StyleGAN2 (Karras et al., 2020): style mixing, and lazy regularization in optimizer steps of its own."""
+"""StyleGAN2 (Karras et al., 2020): style mixing, and lazy regularization in separate optimizer steps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
@@ -34,7 +34,7 @@ class StyleGAN2(GenerativeModel):
         style_mixing_prob: The probability that an image takes its fine layers from a second style.
         pl_weight: The weight of path length regularization; 0 disables it.
         pl_interval: Iterations between two steps of path length regularization.
-        pl_batch_shrink: It is computed on 1 in `pl_batch_shrink` images of the batch.
+        pl_batch_shrink: Path length regularization is computed on 1 in `pl_batch_shrink` images of the batch.
         pl_decay: The rate of the moving average of path lengths.
     """
 
@@ -94,7 +94,8 @@ class StyleGAN2(GenerativeModel):
 
     @property
     def compilable_networks(self) -> Sequence[nn.Module]:
-        """The networks to compile. Of the generator only the mapping network: path length needs second derivatives of the rest."""
+        """The networks to compile. Only the mapping network of the generator is compiled, because path length regularization
+        needs second derivatives of the synthesis network."""
         return [self.generator.mapping, *(each for each in super().compilable_networks if each is not self.generator)]
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> None:
@@ -119,7 +120,7 @@ class StyleGAN2(GenerativeModel):
         return losses | Losses({}, outputs={"fake": Output(fake, real=real)})
 
     def path_length_losses(self, real: Tensor) -> Losses:
-        """The penalty on as many new images as there are in `real`."""
+        """Return the path length penalty on new images, one for each image in `real`."""
         condition = self.class_condition(per_sample_draw(len(real), self.sample_labels, self.device))
         lengths = path_lengths(self.synthesize, self.mixed_styles(len(real), condition))
         penalty = self.path_length_regularizer.penalty(lengths, self.pl_mean)
@@ -133,11 +134,12 @@ class StyleGAN2(GenerativeModel):
         return self.adversarial_loss.regularization(discriminator, real, fake, self.iteration)
 
     def generate_fakes(self, real: Tensor, condition: Tensor | None) -> Tensor:
-        """As many new images as there are in `real`, of the same classes."""
+        """Generate a new image for each image in `real`, of the same class."""
         return self.synthesize(self.mixed_styles(len(real), condition))
 
     def mixed_styles(self, count: int, condition: Tensor | None) -> Tensor:
-        """Styles (N, layers, size) with style mixing: from a random layer on they are those of a second latent."""
+        """Return styles (N, layers, size) with style mixing: from a random layer on, an image takes the styles of a second
+        latent."""
         layers = self.generator.num_ws
         one, other = (self.generator.styles(self.sample_latents(count), condition) for _ in range(2))
         u = rand(count, 2, device=self.device)
@@ -172,7 +174,7 @@ class StyleGAN2(GenerativeModel):
     def mix(
         self, latents: Tensor, others: Tensor, labels: Tensor | None = None, truncation: float | None = None
     ) -> Tensor:
-        """Images with the coarse half of the layers from `latents` and the fine half from `others`."""
+        """Generate images with the coarse half of the layers from `latents` and the fine half from `others`."""
         coarse, fine = (self._styles(each, labels, truncation) for each in (latents, others))
         return self.generator.synthesize(mix_styles(coarse, fine, self.generator.num_ws // 2))
 
@@ -187,7 +189,7 @@ def mix_styles(styles: Tensor, others: Tensor, crossing: int) -> Tensor:
 
 
 def scale_lazy_optimizer(player: Player, interval: int) -> None:
-    """Adjust learning rate and betas of a player that takes an additional step every `interval` iterations (StyleGAN2,
+    """Adjust the learning rate and betas of a player that takes an additional step every `interval` iterations (StyleGAN2,
     appendix B)."""
     ratio = interval / (interval + 1)
     for group in player.optimizer.param_groups:

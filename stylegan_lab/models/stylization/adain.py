@@ -20,7 +20,7 @@ PROBE_SIZE = 64  # pixels of the image that finds the encoder's output channels 
 
 
 class AdaIN(BaseModel):
-    """The encoder is the feature network up to the deepest of its style layers; the generator is the decoder.
+    """Trains a decoder (the generator) for a fixed encoder, which is the feature network up to the deepest style layer.
 
     Without a style image, `translate` uses `mean_style`: the mean channel statistics of all training styles. `strength` is the
     content-style trade-off (alpha) of translations, from 0 (content) to 1 (style).
@@ -70,7 +70,8 @@ class AdaIN(BaseModel):
         self.update_mean_style(done.stats["style_moments"])
 
     def losses(self, a: Tensor, b: Tensor) -> Losses:
-        """The content target is the output of AdaIN, not the features of the content image (Eq. 12)."""
+        """Return the content and style losses. The target of the content loss is the output of AdaIN, not the features of the
+        content image (Eq. 12)."""
         style = self.perceptual_loss.target_features(b)
         moments = channel_moments(self.deepest_layer(style))
         target = adaptive_instance_norm(self.encode(a), *moments)
@@ -92,7 +93,8 @@ class AdaIN(BaseModel):
 
     @torch.no_grad()
     def update_mean_style(self, moments: Tensor) -> None:
-        """Update this rank's running mean over all training styles of channel means and standard deviations (N, 2, C)."""
+        """Update this rank's running mean over all training styles. `moments` (N, 2, C) are the channel means and standard
+        deviations of a batch of style images."""
         self.mean_style.lerp_(moments.mean(dim=0), 1 / self.iteration)
 
     def sync_buffers(self) -> None:
@@ -109,7 +111,8 @@ class AdaIN(BaseModel):
     def stylize(
         self, image: Tensor, styles: Sequence[Tensor], weights: Sequence[float] | None = None, strength: float = 1.0
     ) -> Tensor:
-        """Stylize images with style images (N, C, H, W), mixed by `weights`. `strength=0` keeps the content's statistics."""
+        """Stylize images with one or more style images (N, C, H, W), whose styles are mixed by `weights`. `strength=0` keeps the
+        channel statistics of the content image."""
         weights = weights or [1 / len(styles)] * len(styles)
         moments = [channel_moments(self.encode(style)) for style in styles]
         mean = torch.stack([weight * mean for weight, (mean, _) in zip(weights, moments, strict=True)]).sum(dim=0)

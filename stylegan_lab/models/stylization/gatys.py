@@ -30,7 +30,7 @@ def optimize_image(
 ) -> Tensor:
     """Optimize an image, starting from the content image or from `start`. Images are (1, C, H, W) in [-1, 1].
 
-    `on_iteration` gets the iteration, the image and the losses. `lr` is in units of the optimizer's usual learning rate.
+    `on_iteration` gets the iteration, the image and the losses. `lr` multiplies the usual learning rate of the optimizer.
     """
     image = (content if start is None else start).clone().requires_grad_()
     target_content = perceptual_loss.target_features(content)

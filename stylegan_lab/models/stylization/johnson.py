@@ -14,7 +14,7 @@ from stylegan_lab.models.base import BaseModel, OptimizerFactory, Schedule
 
 
 class Johnson(BaseModel):
-    """Content, style and total variation losses of a feed-forward generator. A term of weight 0 is not computed."""
+    """Trains a feed-forward generator with content, style and total variation losses. A loss of weight 0 is not computed."""
 
     batch_type = StyleBatch
     ema_networks = ("generator",)
@@ -72,7 +72,7 @@ class Johnson(BaseModel):
         return losses | Losses({}, outputs={"fake": Output(image, content, style)})
 
     def style_features(self, style: Tensor) -> FeatureMaps:
-        """The style image's features, computed in the first iteration of a training."""
+        """Return the style image's features. They are computed once, in the first iteration of a training."""
         if self._style_features is None:
             self._style_features = self.perceptual_loss.target_features(style)
         return self._style_features

@@ -23,14 +23,14 @@ PROBE_SIZE = 64  # pixels of the image that finds the channels of each layer
 
 
 class Translation(NamedTuple):
-    """An image's translation, and the generator's features of the image, which are the keys of PatchNCE."""
+    """The translation of an image, and the generator's feature maps of that image, which are the keys of PatchNCE."""
 
     fake: Tensor
     keys: list[Tensor]
 
 
 class CUT(AdversarialModel):
-    """A GAN loss and PatchNCE between the input and its translation.
+    """Trains with a GAN loss, and with PatchNCE between the input and its translation.
 
     Args:
         nce_layers: The generator's layers whose features are compared; null takes its input, both downsampling layers, its
@@ -82,8 +82,8 @@ class CUT(AdversarialModel):
 
     @property
     def compilable_networks(self) -> Sequence[nn.Module]:
-        """The networks to compile: the residual blocks of the generator instead of the whole generator, whose layers are
-        called one by one because CUT reads features between them."""
+        """The networks to compile. They include the residual blocks of the generator instead of the whole generator, because CUT
+        calls its layers one by one to read the features between them."""
         blocks = [layer for layer in self.generator.layers if isinstance(layer, ResNetBlock)]  # type: ignore[union-attr]
         return [*blocks, *(network for network in super().compilable_networks if network is not self.generator)]
 
@@ -101,8 +101,8 @@ class CUT(AdversarialModel):
     def generator_losses(
         self, a: Tensor, b: Tensor, translation: Translation, flipped: bool = False
     ) -> Iterator[Losses]:
-        """Yield the losses of the translation of `a`, then those of the translation of `b`. The first graph is freed before
-        the second is built, so both need the memory of one."""
+        """Yield the losses of the translation of `a`, then those of the translation of `b`. The graph of the first is freed
+        before that of the second is built, so only one graph is in memory at a time."""
         losses = self.adversarial_loss.generator_loss(self.discriminator, b, translation.fake)
         weight = self.nce_weight / (2 if self.identity_nce else 1)
         if weight > 0:

@@ -21,13 +21,14 @@ from stylegan_lab.networks.discriminators.output import Discriminator
 
 
 class CycleGAN(AdversarialModel):
-    """Adversarial, cycle and identity losses in both directions, and optional perceptual losses.
+    """Trains with adversarial, cycle and identity losses in both directions, and with optional perceptual losses.
 
     Args:
-        identity_weight: Relative to `cycle_weight`, as published: 0.5 times 10 is 5.
-        pool_size: Past fakes of each domain that are kept for the discriminators.
-        content_weight: Perceptual distance of a translation to its input.
-        style_weight: Perceptual style distance of a translation to images of its target domain.
+        identity_weight: The weight of the identity loss relative to `cycle_weight`, as published: 0.5 with a `cycle_weight` of 10
+            is a weight of 5.
+        pool_size: The number of past generated images of each domain that are kept for the discriminators.
+        content_weight: The weight of the perceptual content distance between a translation and its input.
+        style_weight: The weight of the perceptual style distance between a translation and images of its target domain.
     """
 
     batch_type = UnpairedBatch

@@ -19,7 +19,8 @@ from stylegan_lab.suggestions import lookup
 
 
 class DomainConditionedModel(AdversarialModel):
-    """Direction `a2b` translates to the domain `target`, `b2a` to `source`; the name of a domain is a direction too."""
+    """Base class of multi-domain models. The direction `a2b` translates to the domain `target`, and `b2a` to the domain `source`.
+    The name of any domain can also be used as a direction."""
 
     batch_type = DomainBatch
     directions = ("a2b", "b2a")
@@ -56,7 +57,7 @@ class DomainConditionedModel(AdversarialModel):
             ) from None
 
     def conditioned_discriminator(self, label: Tensor) -> Discriminator:
-        """The discriminator, conditioned on the domain of its images."""
+        """Return the discriminator, conditioned on `label`, the domains of the images that it will get."""
         return lambda image: self.discriminator(self.append_label_maps(image, label))
 
     def discriminators_for(self, image: Tensor) -> Sequence[Discriminator]:
@@ -66,14 +67,14 @@ class DomainConditionedModel(AdversarialModel):
         return append_condition_maps(image, F.one_hot(label, len(self.domains)))
 
     def target_labels(self, direction: str, images: Tensor) -> Tensor:
-        """The number of the target domain, once for each image."""
+        """Return the index of the target domain, repeated for each image."""
         name = self.direction_domains.get(direction, direction)
         numbers = {domain: index for index, domain in enumerate(self.domains)}
         number = lookup("--to", name, numbers, "translate.unknown_direction")
         return torch.full((len(images),), number, device=images.device)
 
     def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
-        """The input, and a row for each domain."""
+        """Return the input images and, for each domain, a row of their translations to that domain."""
         return [batch["a"], *(self.translate(batch["a"], domain) for domain in self.domains)]
 
     def sample_row_names(self) -> Sequence[str]:

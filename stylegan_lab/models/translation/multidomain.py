@@ -14,7 +14,7 @@ from stylegan_lab.models.translation.domain_conditioned import DomainConditioned
 
 
 class MultiDomain(DomainConditionedModel):
-    """A GAN loss with a conditional discriminator, a cycle loss back to the source domain, and an identity loss."""
+    """Trains with a GAN loss whose discriminator is conditional, a cycle loss back to the source domain, and an identity loss."""
 
     ema_networks = ("generator",)
 

@@ -19,7 +19,7 @@ from stylegan_lab.networks.discriminators.output import Discriminator
 
 
 class PerceptualGAN(AdversarialModel):
-    """A generator trained with perceptual, adversarial and pixel losses. A term of weight 0 is not computed.
+    """A generator trained with perceptual, adversarial and pixel losses. A loss of weight 0 is not computed.
 
     Args:
         paired: Compare content and pixels with the paired target; false compares them with the input. Style is compared with

@@ -18,7 +18,7 @@ from stylegan_lab.networks.train_mode_inference import apply_in_train_mode
 
 
 class Pix2Pix(AdversarialModel):
-    """A conditional GAN loss and an L1 loss on paired images.
+    """Trains with a conditional GAN loss and an L1 loss on paired images.
 
     Args:
         feature_matching_weight: The weight of feature matching on the discriminator's feature maps (pix2pixHD: 10).
@@ -73,7 +73,7 @@ class Pix2Pix(AdversarialModel):
         return losses | Losses({}, outputs={"fake": Output(fake, a, b)})
 
     def conditioned_discriminator(self, a: Tensor) -> Discriminator:
-        """The discriminator, conditioned on the input images by concatenation."""
+        """Return the discriminator, conditioned on the input images `a` by concatenation."""
         return ConditionedDiscriminator(self.discriminator, a)
 
     def discriminators_for(self, image: Tensor) -> Sequence[Discriminator]:

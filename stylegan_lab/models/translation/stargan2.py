@@ -1,4 +1,5 @@
-"""StarGAN v2 (Choi et al., 2020): many domains with many styles each, from a latent or from a reference image."""
+"""StarGAN v2 (Choi et al., 2020): translation to many domains, each with many styles. A style comes from a latent or from a
+reference image."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,10 +19,11 @@ from stylegan_lab.rng import device_of, per_sample_draw
 
 
 class StarGAN2(DomainConditionedModel):
-    """Each iteration has two discriminator and two generator steps: with styles from latents, then from reference images.
-
-    Mapping network and style encoder are updated in the first generator step only. The discriminator's real images are the
+    """Each iteration has a discriminator and a generator step with styles from latents, and one of each with styles from
     reference images.
+
+    The mapping network and the style encoder are updated only in the generator step with latents. The discriminator's real images
+    are the reference images.
 
     Args:
         diversity_weight: The initial weight of the diversity loss. It falls linearly to 0.
@@ -94,7 +96,7 @@ class StarGAN2(DomainConditionedModel):
         return one, other
 
     def style(self, source: Tensor, target: Tensor) -> Tensor:
-        """Styles of the target domains, from latents (N, D) or from reference images."""
+        """Return styles of the target domains. `source` holds latents (N, D) or reference images."""
         network = self.style_encoder.mapping if source.dim() == 2 else self.style_encoder.encoder
         styles: Tensor = network(source, target)
         return styles
@@ -124,7 +126,8 @@ class StarGAN2(DomainConditionedModel):
         return (losses | Losses({}, outputs={"fake": Output(fake, a, batch["b"])})).with_prefix(name)
 
     def current_diversity_weight(self) -> float:
-        """A function of the iteration, so it needs no state in checkpoints."""
+        """Return the weight of the diversity loss in this iteration. It follows from the iteration, so it is not saved in
+        checkpoints."""
         span = self.diversity_until * self.max_iterations if self.max_iterations else float("inf")
         return self.weights["diversity"] * max(0.0, 1 - (self.iteration - 1) / span) if span > 0 else 0.0
 
@@ -136,7 +139,7 @@ class StarGAN2(DomainConditionedModel):
         return torch.randn(count, self.style_encoder.latent_dim, generator=rng, device=device_of(rng))
 
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
-        """Translate each image with a different random style; `style_seed` makes the styles reproducible."""
+        """Translate each image with its own random style. `style_seed` makes the styles reproducible."""
         latents = self.sample_latents(len(image), torch.Generator().manual_seed(self.style_seed)).to(self.device)
         return self.apply_style(image, self.style_encoder.mapping(latents, self.target_labels(direction, image)))
 
@@ -145,7 +148,8 @@ class StarGAN2(DomainConditionedModel):
         return self.apply_style(image, style.expand(len(image), -1))
 
     def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
-        """The input, a row for each domain, and a row in the styles of the reference images, which are the last row."""
+        """Return the input images, a row of translations to each domain, a row of translations in the styles of the reference
+        images, and the reference images."""
         styles = self.style_encoder.encoder(batch["b"], self.target_labels("a2b", batch["b"]))
         return [*super().sample_rows(batch), self.apply_style(batch["a"], styles), batch["b"]]
 

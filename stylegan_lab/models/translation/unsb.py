@@ -26,7 +26,8 @@ Noise = Callable[..., Tensor]  # noise(count, *shape): standard normal, a row fo
 
 
 class BridgeStep(NamedTuple):
-    """States x_t of the chains that start at two source images and at a target image, and predictions of the first two's ends."""
+    """States x_t and predictions x_T of one step of the chains. `noisy` and `noisy2` are the states of chains that start at two
+    source images, and `fake` and `fake2` their predictions. `noisy_b` is the state of a chain that starts at a target image."""
 
     noisy: Tensor
     noisy2: Tensor
@@ -35,19 +36,20 @@ class BridgeStep(NamedTuple):
     fake2: Tensor
 
     def pairs(self) -> tuple[Tensor, Tensor]:
-        """Return x_t and the prediction, concatenated along the channels, for each of the two source images."""
+        """Return a pair of x_t and the prediction, concatenated along the channels, for each of the two source images."""
         return torch.cat([self.noisy, self.fake], dim=1), torch.cat([self.noisy2, self.fake2], dim=1)
 
 
 class UNSB(AdversarialModel):
-    """A chain x_0, ..., x_T from the source image to the target domain. At each step the generator predicts x_T from x_t, and
-    x_t+1 lies between the two, with noise. A training step draws one t, simulates the chain up to x_t, and applies three losses
-    to the predictions: a GAN loss, the Schrödinger bridge's transport cost and entropy, and PatchNCE.
+    """Translates by a chain x_0, ..., x_T from the source image to the target domain. At each step the generator predicts x_T
+    from x_t, and x_t+1 is a point between the two with noise added. A training step draws one t, simulates the chain up to
+    x_t, and applies three losses to the predictions: a GAN loss, the Schrödinger bridge's transport cost and entropy, and
+    PatchNCE.
 
     Args:
-        num_timesteps: Steps of the chain, T.
-        tau: Variance of the bridge's noise, and weight of the entropy.
-        sb_weight: The weight of the transport cost and the entropy, which an energy network estimates.
+        num_timesteps: T, the number of steps of the chain.
+        tau: Scales the variance of the bridge's noise, the transport cost and the entropy.
+        sb_weight: The weight of the transport cost and the entropy. An energy network estimates the entropy.
         identity_nce: Also apply PatchNCE to images of the target domain, which should not change.
     """
 
@@ -127,7 +129,8 @@ class UNSB(AdversarialModel):
         return self.adversarial_loss.discriminator_loss(discriminator, b, fake, self.iteration)
 
     def energy_losses(self, pair: Tensor, pair2: Tensor, step: int) -> Losses:
-        """The energy network maximizes a lower bound of the mutual information of x_t and the prediction."""
+        """Return the losses of the energy network, which maximizes a lower bound of the mutual information of x_t and the
+        prediction."""
         joint, independent = self.energy_of(pair, pair, step), self.energy_of(pair, pair2, step)
         log_sum = independent.logsumexp(dim=1)
         return Losses({"joint": -joint.mean(), "independent": log_sum.mean(), "square": log_sum.square().mean()})
@@ -153,12 +156,13 @@ class UNSB(AdversarialModel):
         return losses | Losses({}, outputs={"fake": Output(fake, a, b)})
 
     def energy_of(self, pair: Tensor, other: Tensor, step: int) -> Tensor:
-        """The energies of each image's patches (N, P). The reference sums over the batch too, which holds one image there."""
+        """Return the energies (N, P) of the patches of each image. The reference code also sums over the batch, which has a
+        single image there."""
         (logits,) = self.energy(torch.cat([pair, other], dim=1), step).logits
         return to_float32(logits).flatten(1)
 
     def nce(self, source: Tensor, translation: Tensor) -> Tensor:
-        """PatchNCE on the generator's features at time 0, with the same latents for both."""
+        """Return PatchNCE on the generator's features of source and translation, both at time 0 and with the same latents."""
         latents = self.draw_noise(len(source), self.generator.latent_dim).to(source)
         queries = self.encode(translation, latents)
         with torch.no_grad():
@@ -170,7 +174,7 @@ class UNSB(AdversarialModel):
         return features
 
     def simulate(self, image: Tensor, step: int, noise: Noise) -> Tensor:
-        """x_t of the chain that starts at `image`, for t = `step`."""
+        """Simulate the chain that starts at `image`, and return x_t for t = `step`."""
         x = image
         for t in range(step):
             end = self.predict_end(x, t, noise)
@@ -179,7 +183,7 @@ class UNSB(AdversarialModel):
         return x
 
     def predict_end(self, x: Tensor, step: int, noise: Noise) -> Tensor:
-        """The generator's prediction of x_T from x_t."""
+        """Predict x_T from x_t with the generator."""
         predicted: Tensor = self.generator(x, step, noise(len(x), self.generator.latent_dim).to(x))
         return predicted
 
@@ -190,7 +194,7 @@ class UNSB(AdversarialModel):
         return (partial(self.discriminator, step=0),)
 
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
-        """The prediction at the last step of the chain. `style_seed` makes its noise reproducible."""
+        """Simulate the chain, and return the prediction at its last step. `style_seed` makes the noise reproducible."""
         rng = torch.Generator().manual_seed(self.style_seed)
 
         def noise(*shape: int) -> Tensor:
@@ -207,7 +211,8 @@ class UNSB(AdversarialModel):
 
 
 def bridge_times(num_timesteps: int) -> Sequence[float]:
-    """The times of x_0, ..., x_T, from 0 to 1. All but the first lie in the second half, at harmonic distances."""
+    """Return the times of x_0, ..., x_T, from 0 to 1. All but the first are between 0.5 and 1, and the distances between them are
+    proportional to 1, 1/2, 1/3, ..."""
     sums = [0.0]
     for index in range(1, num_timesteps):
         sums.append(sums[-1] + 1 / index)
@@ -215,6 +220,7 @@ def bridge_times(num_timesteps: int) -> Sequence[float]:
 
 
 def bridge_step(times: Sequence[float], t: int) -> tuple[float, float]:
-    """The share of x_T in the mean of x_t+1 given x_t and x_T, and its variance for a bridge of unit variance."""
+    """Return the mean and variance of x_t+1 given x_t and x_T: the weight of x_T in the mean, and the variance for a bridge of
+    unit variance."""
     elapsed, left = times[t + 1] - times[t], times[-1] - times[t]
     return elapsed / left, elapsed * (1 - elapsed / left)

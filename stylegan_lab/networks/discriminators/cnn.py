@@ -11,7 +11,8 @@ from stylegan_lab.networks.layers.resolutions import divide_size
 
 
 class StandardCNNDiscriminator(nn.Module):
-    """At each of three resolutions one convolution that keeps it and one that halves it, then one at an eighth of the size."""
+    """At each of three resolutions, one convolution keeps the resolution and a second one halves it. A last convolution is
+    applied at an eighth of the size."""
 
     def __init__(
         self,

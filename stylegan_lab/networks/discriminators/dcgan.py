@@ -1,4 +1,5 @@
-"""DCGAN's discriminator (Radford et al., 2016), also in TensorFlow's layout and with projection (Miyato & Koyama, 2018)."""
+"""DCGAN's discriminator (Radford et al., 2016), and two variants: the one of TensorFlow's tutorial, and one with projection
+(Miyato & Koyama, 2018)."""
 
 from itertools import chain, pairwise
 
@@ -13,7 +14,8 @@ from stylegan_lab.networks.layers.resolutions import divide_size, downsampling_w
 
 
 class DCGANDiscriminator(nn.Module):
-    """Strided convolutions down to one logit, with batch norm except in the first. A class is appended to the image as maps."""
+    """Strided convolutions down to one logit, with batch norm after all but the first convolution. A class is appended to the
+    image as constant maps."""
 
     def __init__(
         self,
@@ -44,7 +46,7 @@ class DCGANDiscriminator(nn.Module):
 
 
 class DCGAN7x7Discriminator(nn.Module):
-    """TensorFlow's tutorial: two strided 5x5 convolutions with dropout and no norm, then a linear layer."""
+    """The discriminator of TensorFlow's tutorial: two strided 5x5 convolutions with dropout and no norm, then a linear layer."""
 
     def __init__(
         self,

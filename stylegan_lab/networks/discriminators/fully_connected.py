@@ -23,8 +23,8 @@ class Maxout(nn.Module):
 
 
 class FullyConnectedDiscriminator(nn.Module):
-    """Fully connected maxout layers with dropout. A class is concatenated with the pixels after their `input_dropout`.
-    `unit_range` rescales images from [-1, 1] to [0, 1] first."""
+    """Fully connected maxout layers with dropout. `input_dropout` is applied to the pixels; a class is concatenated with them
+    afterwards. `unit_range` rescales images from [-1, 1] to [0, 1] first."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The output of a discriminator, and discriminators as callables."""
+"""The output of a discriminator, and ways to call a discriminator."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +10,8 @@ from stylegan_lab.errors import UserError
 
 
 class DiscriminatorOutput(NamedTuple):
-    """Logits (high for real; several tensors for a multi-scale discriminator) and, where provided, intermediate features."""
+    """Logits, which are high for real images, and optionally intermediate features. A multi-scale discriminator has several
+    tensors of logits."""
 
     logits: tuple[Tensor, ...]
     features: tuple[Tensor, ...] = ()
@@ -20,7 +21,7 @@ Discriminator = Callable[[Tensor], DiscriminatorOutput | Tensor]
 
 
 def discriminate(discriminator: Discriminator, images: Tensor) -> DiscriminatorOutput:
-    """Apply a discriminator. A tensor that it returns counts as its logits."""
+    """Apply a discriminator. If it returns a tensor, this is used as the logits."""
     output = discriminator(images)
     if isinstance(output, Tensor):
         return DiscriminatorOutput((output,))
@@ -33,7 +34,7 @@ def discriminate(discriminator: Discriminator, images: Tensor) -> DiscriminatorO
 
 
 class ConditionedDiscriminator:
-    """A discriminator that is given each image together with the image it was made from, as in pix2pix."""
+    """A discriminator whose input is each image concatenated with the image it was made from, as in pix2pix."""
 
     def __init__(self, discriminator: Discriminator, condition: Tensor) -> None:
         self.discriminator, self.condition = discriminator, condition
@@ -42,5 +43,5 @@ class ConditionedDiscriminator:
         return self.discriminator(torch.cat([self.condition, image], dim=1))
 
     def augmented(self, augment: Callable[[Tensor], Tensor]) -> "ConditionedDiscriminator":
-        """The same discriminator with the augmentation applied to its condition."""
+        """Return the same discriminator with the augmentation applied to its condition."""
         return ConditionedDiscriminator(self.discriminator, augment(self.condition))

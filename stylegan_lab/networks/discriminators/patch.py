@@ -13,8 +13,8 @@ from stylegan_lab.suggestions import lookup
 
 
 class PatchDiscriminator(nn.Module):
-    """`layers` downsampling convolutions, then two that keep the resolution. The patch is 70x70 pixels with three layers. With
-    `down` antialiased, downsampling is a convolution and a blur (CUT)."""
+    """`layers` downsampling convolutions, then two that keep the resolution. With three layers, a patch has 70x70 pixels. With
+    `down` = antialiased, each downsampling is a convolution followed by a blur (CUT)."""
 
     multiple_of = 1
 

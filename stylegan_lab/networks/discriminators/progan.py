@@ -33,7 +33,7 @@ class ProGANDiscriminatorBlock(nn.Module):
 
 class ProGANDiscriminator(ProgressiveNetwork):
     """ProGAN's discriminator, which mirrors the generator and adds the minibatch standard deviation. Images are downsampled to
-    the level in use."""
+    the resolution of the highest level in use."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class ProGANDiscriminator(ProgressiveNetwork):
         return self.forward_at_level(image, *self.stage)
 
     def forward_at_level(self, image: Tensor, level: int, alpha: float = 1.0) -> DiscriminatorOutput:
-        """Use the levels up to `level`, whose features are blended with those of the level below by `alpha`."""
+        """Use the levels up to `level`. Its features have the weight `alpha` in the blend with the features of the level below."""
         image = resize_to(image, self.resolutions[level])
         x = F.leaky_relu(self.from_rgb[level](image), 0.2)
         for below in reversed(range(level)):

@@ -1,4 +1,5 @@
-"""A residual discriminator without norm, one logit per image (Gulrajani et al., 2017), for translation with a gradient penalty."""
+"""A residual discriminator without norm layers and with one logit per image (Gulrajani et al., 2017), for translation with a
+gradient penalty."""
 
 from itertools import pairwise
 
@@ -24,8 +25,8 @@ class ResNetDownBlock(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """A residual discriminator. Each of its `blocks` halves the resolution and doubles the channels, up to eight times
-    `channels`; global average pooling and a linear layer follow."""
+    """A residual discriminator. Each of the `blocks` residual blocks halves the resolution and doubles the channels, up to eight
+    times `channels`; global average pooling and a linear layer follow."""
 
     def __init__(
         self,

@@ -15,8 +15,8 @@ from stylegan_lab.networks.layers.stargan2 import downsampling_trunk
 
 
 class StarGAN2Discriminator(nn.Module):
-    """The domain label is appended to the image (`data_channels`) as maps, which `image_channels` include, and selects the logit.
-    Without label maps there is one logit."""
+    """The input is an image with `data_channels` channels, to which the domain label is appended as maps; `image_channels` is the
+    number of all channels. The label selects the logit. Without label maps there is one logit."""
 
     multiple_of = 1
 
@@ -50,7 +50,7 @@ class StarGAN2Discriminator(nn.Module):
 
 
 class MultiDomainPatchDiscriminator(PatchDiscriminator):
-    """PatchGAN with one logit map per domain. The label is given as for StarGAN2Discriminator."""
+    """PatchGAN with one logit map per domain. The label is appended to the image, as for StarGAN2Discriminator."""
 
     def __init__(
         self,

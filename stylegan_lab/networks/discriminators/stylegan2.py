@@ -22,7 +22,8 @@ from stylegan_lab.suggestions import lookup
 
 
 class StyleGAN2DiscriminatorBlock(nn.Module):
-    """Halves the resolution. `from_rgb` adds the image at the block's resolution; `residual` adds a shortcut."""
+    """A block that halves the resolution. With `from_rgb`, it adds features of the image at the block's input resolution. With
+    `residual`, it has a shortcut."""
 
     def __init__(
         self,
@@ -54,8 +55,8 @@ class StyleGAN2DiscriminatorBlock(nn.Module):
 
 
 class StyleGAN2Discriminator(nn.Module):
-    """Blocks down to 4 or 7 px, minibatch standard deviation, and one logit. A class, embedded by a mapping network, is used by
-    projection. `conv_clamp` bounds the activations, which float16 needs (256 in the paper)."""
+    """Blocks down to 4 or 7 px, then minibatch standard deviation and one logit. A class is embedded by a mapping network and
+    enters by projection. `conv_clamp` bounds the activations; training in float16 needs it (256 in the paper)."""
 
     def __init__(
         self,

@@ -13,7 +13,8 @@ from stylegan_lab.networks.layers.unsb import TimeEmbedding, reset_conditioning
 
 
 class UNSBDiscriminator(nn.Module):
-    """`layers` convolutions and blurs, then two that keep the resolution. The time step sets scale and shift of the norms."""
+    """`layers` convolutions, each followed by a blur, then two convolutions that keep the resolution. The time step sets the
+    scale and shift of the norms."""
 
     multiple_of = 1
 

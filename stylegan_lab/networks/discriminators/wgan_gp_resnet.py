@@ -13,8 +13,8 @@ from stylegan_lab.suggestions import lookup
 
 
 class WGANGPDownBlock(nn.Module):
-    """`is_first` omits the ReLU before the first convolution. `downsample` averages after the convolutions, and before the
-    shortcut's 1x1 convolution."""
+    """A residual block. `is_first` omits the ReLU before the first convolution. With `downsample`, 2x2 pixels are averaged after
+    the convolutions, and on the shortcut before its 1x1 convolution."""
 
     def __init__(self, in_channels: int, out_channels: int, is_first: bool = False, downsample: bool = False) -> None:
         super().__init__()
@@ -34,8 +34,8 @@ class WGANGPDownBlock(nn.Module):
 
 
 class WGANGPResNetDiscriminator(nn.Module):
-    """Downsampling blocks to twice the generator's smallest resolution, two more blocks there, global pooling (`pool`), and a
-    projection head for the class."""
+    """Downsampling blocks reduce images to twice the generator's smallest resolution. Two more blocks, global pooling (`pool`),
+    and a projection head for the class follow."""
 
     def __init__(
         self,

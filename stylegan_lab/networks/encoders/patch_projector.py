@@ -25,7 +25,7 @@ def forward_with_features(
 
 
 class PatchProjector(nn.Module):
-    """A two-layer MLP per layer. `in_channels` are the channels of the layers' feature maps."""
+    """A two-layer MLP for each of the feature maps. `in_channels` lists their channels."""
 
     def __init__(
         self, in_channels: Sequence[int], channels: int = 256, initialization: Initialization = "xavier"
@@ -37,7 +37,8 @@ class PatchProjector(nn.Module):
         initialize_weights(self, initialization)
 
     def forward(self, features: Sequence[Tensor], positions: Sequence[Tensor]) -> list[Tensor]:
-        """Unit vectors (N, P, channels) of each feature map at the given positions, which count row by row."""
+        """Return unit vectors (N, P, channels) for each feature map, at the given positions. Positions are indices into the
+        flattened map."""
         sampled = [each.flatten(2).transpose(1, 2)[:, index] for each, index in zip(features, positions, strict=True)]
         projected = [to_float32(layer(vectors)) for layer, vectors in zip(self.layers, sampled, strict=True)]
         return [F.normalize(vectors, dim=2) for vectors in projected]  # which divides a zero by zero in float16

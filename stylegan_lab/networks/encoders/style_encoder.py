@@ -15,7 +15,7 @@ DEPTH = 4  # linear layers shared by all domains, and again per domain
 
 
 class StyleMappingNetwork(nn.Module):
-    """Maps latents (N, latent_dim) to a style of each label's domain."""
+    """Maps latents (N, latent_dim) to styles. Each style is of the domain that the label of the latent gives."""
 
     def __init__(
         self, domains: int, latent_dim: int, style_dim: int, hidden_dim: int, initialization: Initialization
@@ -32,7 +32,8 @@ class StyleMappingNetwork(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """Encodes an image of each label's domain to its style. Images of another size are resized to `size` first."""
+    """Encodes images to their styles. The label of an image gives its domain. Images that do not have `size` x `size` pixels are
+    resized to this size first."""
 
     def __init__(
         self,
@@ -62,8 +63,9 @@ class StyleEncoder(nn.Module):
 class StyleNetworks(nn.Module):
     """The mapping network and the style encoder.
 
-    As published (`style_init_gap` = 0) the styles of all domains overlap at first, and a long training separates them. With a gap
-    g >= 1 those of each domain start around a center of its own, drawn from N(0, 1), and vary by 1/g of what they would.
+    With `style_init_gap` = 0, as published, the styles of all domains overlap at first, and a long training separates them. With
+    a gap g >= 1, the styles of each domain start around a separate center, drawn from N(0, 1), and their variation is divided by
+    g.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """Rescales a feature network so that the mean activation of each layer is 1, as Gatys et al. (2016) do.
 
-Published weights differ in scale: Oxford's VGG has activations in the hundreds, others about 1. A content loss grows with their
-square, a loss on Gram matrices with their fourth power. After rescaling, a loss weight means the same for all of them.
+Published weights differ in scale: Oxford's VGG has activations in the hundreds, others about 1. A content loss grows with the
+square of the activations, a loss on Gram matrices with their fourth power. After rescaling, a loss weight means the same for all
+of them.
 """
 
 import torch
@@ -16,9 +17,9 @@ LEAVES, SIZE, SMALLEST_RADIUS, CONTRAST = 300, 128, 4.0, 0.7
 
 @torch.no_grad()
 def rescale_activations(net: FeatureNet) -> dict[str, float]:
-    """Rescale the weights in place, and return the mean activation of each layer before.
+    """Rescale the weights in place, and return the mean activations that the layers had before.
 
-    Convolution, ReLU and pooling commute with a positive factor, so each feature map changes by its factor only.
+    Convolution, ReLU and pooling commute with a positive factor, so each feature map is only multiplied by a factor.
     """
     names = {index: name for name, index in net.layer_indices.items()}
     means: dict[str, float] = {}
@@ -50,7 +51,8 @@ def _mean_activation(maps: Tensor, index: int) -> float:
 
 
 def dead_leaves(count: int = 2) -> Tensor:
-    """Images with statistics of photographs: discs of all sizes that occlude each other (Lee et al., 2001), always the same.
+    """Return images with the statistics of photographs: discs of all sizes that occlude each other (Lee et al., 2001). The images
+    are the same in every call.
 
     With these sizes and this contrast, the mean activations of VGG19's relu1_1 to relu5_1 are within 30% of those on ImageNet.
     """

@@ -17,7 +17,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class FeatureNet(nn.Module):
     """A sequence of layers with torchvision's parameter names (`features.0.weight`).
 
-    `layer_indices` names the layers whose output can be requested. With random weights it is a published baseline for
+    `layer_indices` names the layers whose output can be requested. A network with random weights is a published baseline for
     textures (Ustyuzhaninov et al., 2016).
     """
 
@@ -32,13 +32,14 @@ class FeatureNet(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-        """The features of the named layers, for images in [-1, 1]. Layers after the last of them are not computed."""
+        """Return the features of the named layers for images in [-1, 1]. Layers after the last named one are not computed."""
         indices = [lookup("features.layers", name, self.layer_indices) for name in names]
         _, features = forward_with_features(self.features, self.normalize(image), indices)
         return dict(zip(names, features, strict=True))
 
     def state_from_file(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The tensors of a weights file under this network's names. A network may accept files with other names too."""
+        """Return the tensors of a weights file under this network's parameter names. A subclass may also accept files with other
+        names."""
         return tensors
 
     def normalize(self, image: Tensor) -> Tensor:
@@ -50,7 +51,8 @@ class FeatureNet(nn.Module):
 
 
 class FeatureExtractor:
-    """Holds a feature network outside of a model: it is not trained or saved, and follows the images to their device."""
+    """Holds a feature network that is not a submodule of the model. The network is neither trained nor saved, and is moved to the
+    device of the images."""
 
     def __init__(self, net: FeatureNet) -> None:
         self.net = net.requires_grad_(False).eval()
@@ -62,7 +64,7 @@ class FeatureExtractor:
 
 
 def build_feature_net(build: Callable[[], FeatureNet], weights: Weights, published_name: str) -> FeatureExtractor:
-    """The network with the given weights (see `load_weights`), or with random ones that are the same every time."""
+    """Build a feature extractor with the given weights (see `load_weights`). Random weights are the same in every call."""
     with seeded(0):  # does not disturb the random state of the training
         net = build()
         if weights == "random":
@@ -73,6 +75,7 @@ def build_feature_net(build: Callable[[], FeatureNet], weights: Weights, publish
 
 
 def color_pyramid(weights: str = "none") -> FeatureExtractor:  # noqa: ARG001 - part of the common signature
-    """The normalized image at full, half and quarter resolution. It has no weights and costs next to nothing."""
+    """Build a feature extractor that returns the normalized image at full, half and quarter resolution. It has no weights and
+    costs next to nothing."""
     layers = [nn.Identity(), nn.AvgPool2d(2), nn.AvgPool2d(2)]
     return FeatureExtractor(FeatureNet(layers, {"full": 0, "half": 1, "quarter": 2}))

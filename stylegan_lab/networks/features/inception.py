@@ -18,7 +18,7 @@ BN_EPS = 0.001
 
 
 def inception(weights: Weights = "imagenet", last: str = POOLED) -> FeatureExtractor:
-    """The network up to its layer `last`. The weights of later layers may be missing from the file."""
+    """Build the network up to its layer `last`. Weights of later layers may be missing from the file."""
     return build_feature_net(partial(Inception, last), weights, "inception")
 
 
@@ -43,8 +43,8 @@ class InceptionBlock(nn.Module):
     """Concatenates the outputs of a pooling layer and of several branches, each a chain of convolutions.
 
     Each convolution is given by its channels and kernel size, such as (64, "5x5"). Two kernel sizes, as in "1x3 3x1", stand for
-    two parallel convolutions whose outputs are concatenated. A 1x1 convolution to `pool_channels` follows the pooling; without
-    it the block downsamples, and the last convolutions and the pooling have a stride of 2.
+    two parallel convolutions whose outputs are concatenated. A 1x1 convolution to `pool_channels` follows the pooling. Without
+    `pool_channels` the block downsamples: the pooling and the last convolution of each branch have a stride of 2.
     """
 
     def __init__(
@@ -95,13 +95,14 @@ def block_c(width: int) -> InceptionBlock:
 
 
 def block_e(in_channels: int, max_pool: bool) -> InceptionBlock:
-    """The graph's last block pools by the maximum, unlike the paper."""
+    """Build one of the last two blocks. With `max_pool` it uses max pooling, which the last block of the graph does, unlike the
+    paper."""
     single, double = [(384, "1x1"), (384, "1x3 3x1")], [(448, "1x1"), (384, "3x3"), (384, "1x3 3x1")]
     return InceptionBlock(in_channels, 192, max_pool, branch1x1=[(320, "1x1")], branch3x3=single, branch3x3dbl=double)
 
 
 def stages() -> dict[str, dict[str, Callable[[], nn.Module]]]:
-    """The modules up to each of LAYERS, from the one before it on, with torchvision's names."""
+    """Return, for each of LAYERS, the modules between the previous layer and this one, by torchvision's names."""
     dbl, sevens = [(64, "1x1"), (96, "3x3"), (96, "3x3")], [(192, "1x1"), (192, "1x7"), (192, "7x1"), (192, "3x3")]
     pool = partial(nn.MaxPool2d, 3, stride=2)
     return {
@@ -137,8 +138,8 @@ def stages() -> dict[str, dict[str, Callable[[], nn.Module]]]:
 class Inception(FeatureNet):
     """The network up to its layer `last`, with torchvision's parameter names, as in pytorch-fid's conversion.
 
-    The layer `pool3` is the mean over the last feature map, with 2048 values; the others are feature maps. All are the layers at
-    which pytorch-fid and torchmetrics compute Fréchet distances.
+    The layer `pool3` is the mean over the last feature map, with 2048 values; the other layers are feature maps. These are the
+    layers at which pytorch-fid and torchmetrics compute Fréchet distances.
     """
 
     def __init__(self, last: str = POOLED) -> None:
@@ -163,8 +164,8 @@ class Inception(FeatureNet):
     def state_from_file(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Accept the weights of TensorFlow's graph too, such as `mixed_4_tower_1_conv_2.weight`, with batch norms folded in.
 
-        Their biases become those of batch norms that do nothing else. The classifier after `pool3` keeps torchvision's names,
-        `fc.weight` and `fc.bias`.
+        The biases of these weights become the biases of batch norms that otherwise leave their input unchanged. The classifier
+        after `pool3` keeps torchvision's names, `fc.weight` and `fc.bias`.
         """
         if "conv.weight" not in tensors:
             return tensors
@@ -180,7 +181,8 @@ class Inception(FeatureNet):
 
 
 def tensorflow_names(net: Inception) -> dict[str, str]:
-    """The names of the convolutions in the graph of 2015, without its slashes, by their names in the network."""
+    """Return the names that the network's convolutions have in the graph of 2015, without its slashes, keyed by their names in
+    the network."""
     children = dict(net.named_children())
     stem = [name for name, child in children.items() if isinstance(child, InceptionConv)]
     names = {name: _numbered("conv", number) for number, name in enumerate(stem)}

@@ -38,7 +38,7 @@ class SqueezeNet(FeatureNet):
         self.classifier = nn.Sequential(nn.Dropout(), nn.Conv2d(512, 1000, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
 
     def logits(self, image: Tensor) -> Tensor:
-        """The logits of ImageNet's classes."""
+        """Return the logits of the ImageNet classes."""
         logits: Tensor = self.classifier(self(image, ["fire8"])["fire8"])
         return logits.flatten(1)
 

@@ -64,7 +64,7 @@ SIGNS = {  # a parameter that tells a network from the others below, and its sha
 
 
 def looks_like(state: Mapping[str, Any]) -> str:
-    """The network that a state dict seems to be of, or its first names."""
+    """Guess which network a state dict belongs to. If it is unknown, the first parameter names are returned instead."""
     for network, (name, shape) in SIGNS.items():
         if _shape(state, name) == shape:
             return network
@@ -91,12 +91,12 @@ def weights_file(weights: Weights, published_name: str) -> Path:
 
 
 def published_file(url: str, sha256: str) -> Path:
-    """The downloaded file, from the cache folder if it is there already."""
+    """Return the path of the published file in the cache folder. The file is downloaded if it is not there yet."""
     return download([url], cache_dir() / url.rsplit("/", 1)[1], ExpectedChecksum(sha256))
 
 
 def weights_sha256(weights: Weights, published_name: str, net: nn.Module) -> str:
-    """The SHA-256 of the weights file, or of the parameters if they are random."""
+    """Return the SHA-256 of the weights file, or of the parameters if they are random."""
     return sha256_of_parameters(net) if weights == "random" else file_digest(weights_file(weights, published_name))
 
 

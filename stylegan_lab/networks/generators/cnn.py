@@ -10,7 +10,8 @@ from stylegan_lab.networks.layers.resolutions import divide_size
 
 
 class StandardCNNGenerator(nn.Module):
-    """Upsamples three times, from an eighth of the size and 8 x `channels`, with batch norm."""
+    """Upsamples three times, with batch norm. The first feature map has an eighth of the image size, and 8 times `channels`
+    channels."""
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""DCGAN's generator (Radford et al., 2016), in the layout of TensorFlow's tutorial, and with conditional batch norm."""
+"""DCGAN's generator (Radford et al., 2016), and two variants: the one of TensorFlow's tutorial, and one with conditional batch
+norm."""
 
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from stylegan_lab.networks.layers.resolutions import divide_size, downsampling_w
 
 
 class DCGANGenerator(nn.Module):
-    """Transposed convolutions with norm except in the last. A class is concatenated with the latents."""
+    """Transposed convolutions, with a norm after all but the last. A class is concatenated with the latents."""
 
     def __init__(
         self,
@@ -42,7 +43,8 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGAN7x7Generator(nn.Module):
-    """TensorFlow's tutorial: a linear layer to a quarter of the size (7x7 for 28 px), then 5x5 transposed convolutions."""
+    """The generator of TensorFlow's tutorial: a linear layer to a quarter of the size (7x7 for 28 px), then 5x5 transposed
+    convolutions."""
 
     def __init__(
         self,

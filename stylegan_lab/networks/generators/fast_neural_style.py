@@ -30,8 +30,8 @@ class FastNeuralStyleBlock(nn.Module):
 class FastNeuralStyleGenerator(nn.Module):
     """c9s1-32, d64, d128, `blocks` x R128, u64, u32, c9s1-3, without a tanh.
 
-    Images are in [-1, 1]. Inside, pixels go from 0 to 255 (`pixel_range` = bytes), or have ImageNet's mean 0 and standard
-    deviation 1 (imagenet).
+    Images are in [-1, 1]. The layers work on pixels from 0 to 255 (`pixel_range` = bytes), or on pixels normalized with the mean
+    and standard deviation of ImageNet (imagenet).
     """
 
     multiple_of = 4

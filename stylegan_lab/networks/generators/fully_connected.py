@@ -10,8 +10,8 @@ from stylegan_lab.networks.layers.initialization import initialize_uniform
 
 
 class FullyConnectedGenerator(nn.Module):
-    """Fully connected layers for small images. A class is concatenated with the latents. With `unit_range` the output layer is a
-    sigmoid, rescaled from [0, 1] to [-1, 1], in place of a tanh."""
+    """Fully connected layers for small images. A class is concatenated with the latents. With `unit_range` the output activation
+    is a sigmoid, rescaled from [0, 1] to [-1, 1], instead of a tanh."""
 
     def __init__(
         self,

@@ -18,7 +18,8 @@ TANH_SCALE = 150 / 127.5  # the reference multiplies tanh by 150, for pixels fro
 
 
 class SameConv2d(nn.Module):
-    """A convolution with TensorFlow's "same" padding: an odd row or column of zeros is added at the bottom or right."""
+    """A convolution with TensorFlow's "same" padding: if the number of rows or columns to add is odd, the bottom or right side
+    gets one more."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> None:
         super().__init__()
@@ -44,7 +45,8 @@ class SameConvTranspose2d(nn.Module):
 
 
 class JohnsonResidualBlock(nn.Module):
-    """Convolution, norm, ReLU, convolution, norm. The shortcut is cropped to the output of convolutions without padding."""
+    """Convolution, norm, ReLU, convolution, norm. If the convolutions have no padding, the shortcut is cropped to the size of
+    their output."""
 
     def __init__(self, first: nn.Module, first_norm: nn.Module, second: nn.Module, second_norm: nn.Module) -> None:
         super().__init__()
@@ -59,8 +61,8 @@ class JohnsonResidualBlock(nn.Module):
 class JohnsonGenerator(nn.Module):
     """c9s1-32, d64, d128, `blocks` x R128, u64, u32, c9s1-3, with affine norms.
 
-    The Torch code reflects the image once at the start, and its blocks have no padding. The TensorFlow port pads every layer with
-    zeros, and has a norm before the tanh too.
+    The Torch code pads the image once at the start, by reflection, and its residual blocks have no padding. The TensorFlow port
+    pads every layer with zeros, and also has a norm before the tanh.
     """
 
     multiple_of = 4

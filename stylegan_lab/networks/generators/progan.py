@@ -33,7 +33,7 @@ class ProGANGeneratorBlock(nn.Module):
 
 class ProGANGenerator(ProgressiveNetwork):
     """ProGAN's generator. It has `channels` channels at full size and twice as many at each halving of the size, up to
-    `max_channels`. Images of a lower level are upsampled to `size`."""
+    `max_channels`. If the level in use is lower than the full size, its images are upsampled to `size`."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class ProGANGenerator(ProgressiveNetwork):
         return self.forward_at_level(latents, *self.stage)
 
     def forward_at_level(self, latents: Tensor, level: int, alpha: float = 1.0) -> Tensor:
-        """Use the levels up to `level`, whose image is blended with that of the level below by `alpha`."""
+        """Use the levels up to `level`. Its image has the weight `alpha` in the blend with the image of the level below."""
         smallest = self.resolutions[0]
         x = self.linear(pixel_norm(latents)).unflatten(1, (-1, smallest, smallest))
         x = pixel_norm(F.leaky_relu(x, 0.2))

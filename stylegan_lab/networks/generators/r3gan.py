@@ -17,9 +17,9 @@ from stylegan_lab.networks.layers.r3gan import (
 
 
 class R3GANGenerator(nn.Module):
-    """The latents weight learned 4x4 basis maps; then follow stages of `blocks` residual blocks, each at twice the resolution.
-    Inside a block the channels are multiplied by `expansion`. `resampling_filter` holds the taps of the low-pass filter; the
-    authors' code has 1, 3, 3, 1."""
+    """The latents are the weights of learned 4x4 basis maps. Stages of `blocks` residual blocks follow, each stage at twice the
+    resolution of the last. Inside a block the channels are multiplied by `expansion`. `resampling_filter` holds the taps of
+    the low-pass filter; the authors' code has 1, 3, 3, 1."""
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ AFFINE_INIT_STD = 0.3
 
 
 class ConditionedSequential(nn.Sequential):
-    """A sequence of layers that passes the condition to those that take one."""
+    """A sequence of layers. The condition is passed to each layer that takes one."""
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         for layer in self:
@@ -28,7 +28,8 @@ class ConditionedSequential(nn.Sequential):
         return x
 
     def condition_norms(self, condition_channels: int) -> None:
-        """Replace instance norms with conditional ones. The initial scales do not grow beyond four condition channels."""
+        """Replace instance norms with conditional ones. The initial scales grow with the number of condition channels only up to
+        four channels."""
         for index, layer in enumerate(self):
             if isinstance(layer, InstanceNorm):
                 self[index] = norm = ConditionalInstanceNorm(layer.channels, condition_channels)
@@ -54,10 +55,12 @@ class ResNetBlock(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """A stem, `n_downsample` downsamplings, residual blocks (9 at 256 px and 6 at 128 px in the paper), as many upsamplings.
+    """A stem, `n_downsample` downsamplings, `blocks` residual blocks (in the paper 9 at 256 px and 6 at 128 px), and as many
+    upsamplings as downsamplings.
 
-    A condition (a domain label) is appended to the image as maps. With `condition_at` = norms every norm computes its scale and
-    shift from it. With stem the stem's convolution sees the maps, and has no norm, which would remove what a constant map adds.
+    A condition (a domain label) is appended to the image as maps. With `condition_at` = norms, every norm computes its scale and
+    shift from the condition. With `condition_at` = stem, the maps are an input of the first convolution. No norm follows it then,
+    because a norm would remove the constant that such a map adds.
     """
 
     def __init__(

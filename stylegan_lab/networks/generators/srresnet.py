@@ -21,8 +21,8 @@ class SRResNetBlock(nn.Module):
 
 
 class SRResNet(nn.Module):
-    """Upscales images by `factor`. With `bicubic_skip`, which the paper does not have, the network predicts the residual to bicubic
-    upscaling; this is better after short trainings."""
+    """Upscales images by `factor`. With `bicubic_skip`, which is not in the paper, the network predicts the difference from
+    bicubic upscaling. This gives better results after short trainings."""
 
     multiple_of = 1
     min_size = 4

@@ -14,7 +14,8 @@ from stylegan_lab.networks.layers.stargan2 import PreactivationBlock, channel_wi
 
 
 class AdaINResidualBlock(nn.Module):
-    """`upsample` repeats each pixel 2x2 before the first convolution, and on the shortcut."""
+    """A residual block with the style in its norms. With `upsample`, each pixel is repeated 2x2 before the first convolution and
+    on the shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int, style_dim: int, upsample: bool = False) -> None:
         super().__init__()
@@ -32,7 +33,8 @@ class AdaINResidualBlock(nn.Module):
 
 
 class StarGAN2Generator(nn.Module):
-    """The style, or a domain label, is appended to the image as `condition_channels` maps."""
+    """An encoder, and a decoder whose norms get the condition. The condition, a style or a domain label, is appended to the image
+    as `condition_channels` maps."""
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""StyleGAN2's generator (Karras et al., 2020): a mapping network from noise to a style, and a synthesis network modulated by it."""
+"""StyleGAN2's generator (Karras et al., 2020): a mapping network from noise to a style, and a synthesis network that is modulated
+by the style."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -62,7 +63,8 @@ class ToRGB(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """Two layers at twice the resolution of the block before, or one on the learned constant. `to_rgb` adds an image output."""
+    """A block of two layers at twice the resolution of the previous block. The first block has a single layer, which is applied
+    to the learned constant. With `to_rgb`, the block also outputs an image."""
 
     def __init__(
         self,
@@ -92,7 +94,7 @@ class SynthesisBlock(nn.Module):
     def forward(
         self, x: Tensor, image: Tensor | None, styles: Sequence[Tensor], noises: Iterator[Tensor]
     ) -> tuple[Tensor, Tensor | None]:
-        """`styles` are those of the block's layers, then that of its RGB output."""
+        """Apply the block. `styles` holds the styles of the block's layers, then the style of the RGB output if it has one."""
         out = x
         for layer, style in zip(self.layers, styles, strict=False):
             out = layer(out, style, next(noises))
@@ -109,9 +111,9 @@ class SynthesisBlock(nn.Module):
 class StyleGAN2Generator(nn.Module):
     """Maps latents to styles (w), one per layer, and synthesizes an image from them.
 
-    During training each image gets noise of its own. Afterwards the noise is always the same: a buffer. `conv_clamp` bounds the
-    activations, which float16 needs (256 in the paper). `zero_padding` pads feature maps with zeros before they are blurred, as in
-    the authors' code, and not with their edges.
+    During training, each image gets different noise. In evaluation, the noise is a fixed buffer. `conv_clamp` bounds the
+    activations; training in float16 needs it (256 in the paper). With `zero_padding`, feature maps are padded with zeros before a
+    blur, as in the authors' code, instead of with their border values.
     """
 
     w_avg: Tensor
@@ -164,7 +166,7 @@ class StyleGAN2Generator(nn.Module):
         return self.synthesize(self.styles(latents, condition))
 
     def styles(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Styles (N, num_ws, w_dim), the same for all layers."""
+        """Map latents to styles (N, num_ws, w_dim), which are the same for all layers of an image."""
         style: Tensor = self.mapping(latents, condition)
         return style[:, None].expand(-1, self.num_ws, -1)
 
@@ -173,7 +175,8 @@ class StyleGAN2Generator(nn.Module):
         return torch.lerp(self.w_avg.expand_as(styles), styles, psi)
 
     def synthesize(self, styles: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Images from styles (N, num_ws, w_dim) and noise (N, noise_size); without noise, the buffer's is used."""
+        """Generate images from styles (N, num_ws, w_dim) and noise (N, noise_size). Without `noise`, the fixed noise of the
+        buffer is used."""
         noises = self._noise_maps(self.noise[None] if noise is None else noise)
         layer_styles = styles.unbind(dim=1)
         # len() would make the batch of an export static.

@@ -32,8 +32,8 @@ class UNetSkipBlock(nn.Module):
 
 
 class UNetGenerator(nn.Module):
-    """`num_downs` downsamplings: 8 for 256 px, 7 for 128 px. As published, dropout is in the levels with 8 x `channels` on both
-    sides, except the innermost."""
+    """A U-Net with `num_downs` downsamplings: 8 for 256 px, 7 for 128 px. As published, dropout is used in the levels whose input
+    and output both have 8 times `channels` channels, except for the innermost level."""
 
     def __init__(
         self,

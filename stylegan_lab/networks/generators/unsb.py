@@ -28,10 +28,10 @@ class UNSBBlock(nn.Module):
 
 
 class UNSBGenerator(nn.Module):
-    """Predicts the end of the bridge from an image at a time step, and a latent of `latent_dim` values.
+    """Predicts the end of the bridge from an image, its time step, and a latent of `latent_dim` values.
 
-    The reference code adds the time embedding before an instance norm without affine parameters, which removes it again. Here it
-    enters the norm's scale and shift, beside the latent.
+    The reference code adds the time embedding to the input of an instance norm without affine parameters, which removes the
+    embedding again. Here the scale and shift of the norm depend on the time embedding and the latent.
     """
 
     multiple_of = 4
@@ -75,7 +75,7 @@ class UNSBGenerator(nn.Module):
         return generated
 
     def encode(self, image: Tensor, step: int, latent: Tensor, layers: Sequence[int]) -> list[Tensor]:
-        """The feature maps of these layers. Blocks are counted after the layers of `down`."""
+        """Return the feature maps of the layers with these indices. The indices count the layers of `down`, then the blocks."""
         x, features, condition = image, {}, self.condition(step, latent)
         for index, layer in enumerate([*self.down, *self.blocks][: max(layers) + 1]):
             x = layer(x, condition) if isinstance(layer, UNSBBlock) else layer(x)

@@ -21,7 +21,7 @@ class WGANGPUpBlock(nn.Module):
 
 
 class WGANGPResNetGenerator(nn.Module):
-    """The same number of `channels` at all resolutions. A class selects the scale and shift of the batch norms."""
+    """Has the same number of `channels` at all resolutions. A class selects the scale and shift of the batch norms."""
 
     def __init__(
         self,

@@ -14,12 +14,12 @@ def append_condition_maps(image: Tensor, condition: Tensor) -> Tensor:
 
 
 def split_condition_maps(conditioned: Tensor, image_channels: int) -> tuple[Tensor, Tensor]:
-    """The inverse of `append_condition_maps`: the images and the condition."""
+    """Split images with appended condition maps into the images and the condition, which inverts `append_condition_maps`."""
     return conditioned[:, :image_channels], conditioned[:, image_channels:, 0, 0]
 
 
 class ConditionalInstanceNorm(nn.Module):
-    """Instance norm with scale and shift computed from a condition. With a style as the condition this is AdaIN."""
+    """Instance norm whose scale and shift are computed from a condition. If the condition is a style, this is AdaIN."""
 
     def __init__(self, channels: int, condition_channels: int) -> None:
         super().__init__()
@@ -32,7 +32,8 @@ class ConditionalInstanceNorm(nn.Module):
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch norm with a scale, initially N(1, 0.02), and a shift per class. Without classes it is a plain batch norm."""
+    """Batch norm with a scale and a shift for each class. Scales are initialized from N(1, 0.02). Without classes this is a plain
+    batch norm."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()

@@ -15,8 +15,8 @@ Norm = Literal["instance", "instance_affine", "batch", "none"]
 class InstanceNorm(nn.Module):
     """Instance norm without affine parameters or running statistics (Ulyanov et al., 2016).
 
-    In NCHW it is computed as a group norm with one channel per group, which is the same and faster. In channels_last that
-    would be several times slower; there it is a batch norm of each image, except for a batch on a GPU.
+    In NCHW it is computed as a group norm with one channel per group, which gives the same result faster. In channels_last, group
+    norm would be several times slower, so a batch norm is applied to each image instead, except for a batch on a GPU.
     """
 
     def __init__(self, channels: int) -> None:
@@ -44,7 +44,7 @@ def group_norm(
 ) -> Tensor:
     """Group norm with statistics in float32 and a result in the precision of `x`.
 
-    Autocast on CUDA would compute and store the result in float32, which most activations of a ResNet then have.
+    Autocast on CUDA would return the result in float32, so that most activations of a ResNet would be stored in float32.
     """
     if x.device.type != "cpu":  # CUDA's kernel needs one precision for all
         weight, bias = (None if each is None else each.to(x.dtype) for each in (weight, bias))
@@ -65,6 +65,6 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
 
 
 def needs_bias(norm: Norm) -> bool:
-    """Whether a convolution before the norm has a bias. Batch norm has its own shift; the reference code keeps the bias before
-    instance norm."""
+    """Return whether a convolution before this norm has a bias. It has none before batch norm, which adds its own shift. It has
+    one before instance norm, as in the reference code."""
     return norm != "batch"

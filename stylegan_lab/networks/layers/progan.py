@@ -59,10 +59,10 @@ def pixel_norm(x: Tensor) -> Tensor:
 
 
 class MinibatchStdDev(nn.Module):
-    """Append one constant map: the standard deviation over a group of images, averaged over channels and pixels.
+    """Append one constant map with the standard deviation over a group of images, averaged over channels and pixels.
 
-    The images of a group are spread evenly over the batch: with G groups, image i belongs to group i mod G. A group size that does
-    not divide the batch is reduced to the next smaller one that does.
+    The images of a group are spread evenly over the batch: with G groups, image i belongs to group i mod G. A group size that
+    does not divide the batch size is reduced to the next smaller divisor.
     """
 
     def __init__(self, group_size: int) -> None:
@@ -73,7 +73,8 @@ class MinibatchStdDev(nn.Module):
         return next(size for size in range(min(self.group_size, batch), 0, -1) if batch % size == 0)
 
     def couples_samples(self, part: int, whole: int) -> bool:
-        """Ranks and micro-batches take every n-th image, which keeps groups together as long as their size stays the same."""
+        """Return whether splitting a batch of size `whole` into parts of size `part` changes the groups. Ranks and micro-batches
+        take every n-th image, which keeps groups together as long as the group size stays the same."""
         return self.group_size_in(part) != self.group_size_in(whole)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,8 +86,8 @@ class MinibatchStdDev(nn.Module):
 
 
 class ProgressiveNetwork(nn.Module):
-    """Base of a network that grows. All its levels exist from the start. At `grown` = 2 the level with index 2 is fully in use; at
-    1.25 it is faded in by a quarter."""
+    """Base class of networks that grow. All levels exist from the start. At `grown` = 2 the level with index 2 is fully in use;
+    at 1.25 it has a weight of a quarter in the blend with level 1."""
 
     grown: Tensor  # in checkpoints
     growth: float  # the same number on the host: reading the tensor would wait for the device in every forward pass
@@ -104,7 +105,7 @@ class ProgressiveNetwork(nn.Module):
 
     @property
     def stage(self) -> tuple[int, float]:
-        """The highest level in use, and its weight (alpha) in the blend with the level below."""
+        """The index of the highest level in use, and its weight (alpha) in the blend with the level below."""
         level = math.ceil(self.growth)
         return level, self.growth - (level - 1) if level > 0 else 1.0
 
@@ -114,7 +115,7 @@ def _read_growth(network: ProgressiveNetwork, _: object) -> None:
 
 
 def resize_to(image: Tensor, resolution: int) -> Tensor:
-    """Downsample by averaging, or upsample by repeating pixels."""
+    """Resize square images to `resolution`: downsample by averaging, or upsample by repeating pixels."""
     size = image.shape[-1]
     return F.avg_pool2d(image, size // resolution) if size > resolution else upsample_nearest(image, resolution // size)
 

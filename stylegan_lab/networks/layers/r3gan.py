@@ -23,7 +23,8 @@ def build_stages(
     expansion: int,
     resampling_filter: Sequence[float] = LOW_PASS,
 ) -> nn.Sequential:
-    """`blocks` residual blocks at each width, with a resampler and, where the width changes, a 1x1 convolution in between."""
+    """Build stages of `blocks` residual blocks, one for each width. Between two stages are a resampler and, if the width changes,
+    a 1x1 convolution."""
     scale = (blocks * len(widths)) ** (-1 / 4)  # Fixup's L^(-1 / (2m - 2)) for L blocks of m = 3 layers
     layers: list[nn.Module] = []
     for in_channels, out_channels in pairwise([widths[0], *widths]):
@@ -34,7 +35,7 @@ def build_stages(
 
 
 class ClassEmbedding(nn.Module):
-    """Concatenates the latents with an embedding of the class, where there are classes."""
+    """Concatenates the latents with an embedding of the class. Without classes the latents are returned unchanged."""
 
     def __init__(self, latent_dim: int, classes: int, embedding_dim: int = CLASS_EMBEDDING_DIM) -> None:
         super().__init__()
@@ -48,7 +49,8 @@ class ClassEmbedding(nn.Module):
 class R3GANResidualBlock(nn.Module):
     """1x1 expansion, 3x3 convolution in groups of `group_size` channels, 1x1 projection.
 
-    The last layer is initialized with 0, the others are scaled down with the depth of the network (Fixup; Zhang et al., 2019).
+    The last layer is initialized with 0, and the initial weights of the others decrease with the depth of the network (Fixup;
+    Zhang et al., 2019).
     """
 
     def __init__(self, channels: int, group_size: int, expansion: int, scale: float) -> None:

@@ -33,8 +33,8 @@ def padding_layer(setting: str, padding: ConvPadding, width: int) -> nn.Module:
 def pad(x: Tensor, before: int, after: int, mode: PaddingMode) -> Tensor:
     """Add `before` rows and columns at the top and left, and `after` at the bottom and right.
 
-    On a GPU the gradient of torch's own kernels adds up in no fixed order, and they refuse to run where deterministic algorithms
-    are required. There the padding is concatenated from slices, which gives the same values.
+    On a GPU, torch's own padding kernels add gradients in no fixed order, and raise an error if deterministic algorithms are
+    required. In that case the padding is concatenated from slices, which gives the same values.
     """
     if mode == "zero":
         return F.pad(x, (before, after, before, after))
@@ -55,8 +55,8 @@ def _concatenate_edges(x: Tensor, before: int, after: int, mode: PaddingMode, di
 def resize_antialiased(x: Tensor, size: int) -> Tensor:
     """Resize bilinearly to `size` x `size` pixels, with antialiasing.
 
-    On a GPU torch's kernel has no deterministic gradient. Where deterministic algorithms are required, rows and columns are
-    multiplied with the kernel's own weights instead, which it gives for an identity matrix.
+    On a GPU, torch's kernel has no deterministic gradient. If deterministic algorithms are required, rows and columns are
+    multiplied by matrices of the kernel's weights instead. These are obtained by resizing an identity matrix.
     """
     if x.device.type == "cpu" or not torch.are_deterministic_algorithms_enabled():
         return F.interpolate(x, (size, size), mode="bilinear", antialias=True)
@@ -114,7 +114,8 @@ class BlurUpsample(nn.Module):
 
 
 def downsampling(down: Down, in_channels: int, out_channels: int, norm: Norm) -> list[nn.Module]:
-    """A convolution with stride 2, which pads with zeros or by reflection, or one with stride 1 and a blur with stride 2."""
+    """Return the layers of a downsampling. `strided` and `reflect` are a convolution with stride 2 that pads with zeros or by
+    reflection; `antialiased` is a convolution with stride 1, followed by a blur with stride 2."""
     table: dict[str, tuple[int, Literal["zeros", "reflect"]]] = {
         "strided": (2, "zeros"),
         "reflect": (2, "reflect"),

@@ -9,7 +9,7 @@ Role = Literal["generator", "discriminator"]
 
 
 def downsampling_widths(role: Role, size: int, channels: int, max_channels: int) -> tuple[int, list[int]]:
-    """The smallest resolution that halving `size` reaches (4 or 7), and the channels after each halving."""
+    """Return the smallest resolution that halving `size` reaches (4 or 7), and the channels after each halving."""
     check_at_least(f"{role}.channels", channels, 1)
     for smallest in SMALLEST:
         n_downsample = (size // smallest).bit_length() - 1
@@ -22,7 +22,8 @@ def downsampling_widths(role: Role, size: int, channels: int, max_channels: int)
 
 
 def pyramid_levels(role: Role, size: int, channels: int, max_channels: int) -> tuple[list[int], list[int]]:
-    """Resolutions and channels of all levels, smallest resolution first: `channels` at full size, doubled at each halving."""
+    """Return the resolutions and the channels of all levels, smallest resolution first. There are `channels` channels at full
+    size, and twice as many at each halving, up to `max_channels`."""
     smallest, _ = downsampling_widths(role, size, channels, max_channels)
     n_levels = (size // smallest).bit_length()
     widths = [min(channels * 2**level, max_channels) for level in reversed(range(n_levels))]
@@ -30,7 +31,7 @@ def pyramid_levels(role: Role, size: int, channels: int, max_channels: int) -> t
 
 
 def divide_size(role: Role, size: int, divisor: int) -> int:
-    """`size` // `divisor`, which must leave no remainder."""
+    """Return `size` / `divisor`. A remainder is an error."""
     if size % divisor or size < divisor:
         raise UserError("network.size_unsupported", f"{role}.size={size}: a multiple of {divisor} is expected")
     return size // divisor

@@ -10,7 +10,8 @@ from torch.nn.utils import parametrize
 
 
 class SpectralNorm(nn.Module):
-    """Parametrization of a weight whose first dimension is its outputs, or the second if `transposed`."""
+    """The parametrization of a weight by spectral norm. The first dimension of the weight is that of the outputs; with
+    `transposed` it is the second."""
 
     u: Tensor  # approximates the left singular vector of the largest singular value
     v: Tensor  # the right one
@@ -48,7 +49,7 @@ def apply_spectral_norm(net: nn.Module) -> None:
 
 
 def update_spectral_norm(net: nn.Module) -> None:
-    """Advance the power iteration. To be called after each optimizer step."""
+    """Advance the power iteration. Call this after each optimizer step."""
     for layer in net.modules():
         if isinstance(layer, parametrize.ParametrizationList) and isinstance(layer[0], SpectralNorm):
             layer[0].power_iteration(layer.original)

@@ -11,7 +11,7 @@ from stylegan_lab.networks.layers.norms import AffineInstanceNorm
 class PreactivationBlock(nn.Module):
     """Norm and activation before each convolution; the sum with the shortcut is divided by sqrt(2) to keep the variance.
 
-    `downsample` averages 2x2 pixels between the convolutions, and on the shortcut.
+    With `downsample`, 2x2 pixels are averaged between the convolutions and on the shortcut.
     """
 
     def __init__(self, in_channels: int, out_channels: int, norm: bool = False, downsample: bool = False) -> None:
@@ -31,14 +31,15 @@ class PreactivationBlock(nn.Module):
 
 
 def channel_widths(channels: int, max_channels: int, n_downsample: int) -> list[int]:
-    """Channels before and after each downsampling: doubled each time, up to `max_channels`."""
+    """Return the channels before and after each downsampling. They double each time, up to `max_channels`."""
     return [min(channels * 2**level, max_channels) for level in range(n_downsample + 1)]
 
 
 def downsampling_trunk(
     image_channels: int, channels: int, max_channels: int, n_downsample: int
 ) -> tuple[nn.Sequential, int]:
-    """The layers from an image to activated features `n_downsample` levels down, and the channels of those features."""
+    """Build the layers from an image to features that are downsampled `n_downsample` times and activated. Returns the layers and
+    the channels of the features."""
     widths = channel_widths(channels, max_channels, n_downsample)
     trunk = nn.Sequential(
         nn.Conv2d(image_channels, channels, 3, padding=1),

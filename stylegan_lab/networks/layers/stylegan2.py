@@ -52,7 +52,7 @@ class ModulatedConv2d(nn.Module):
         return out if demodulation is None else out * demodulation.to(out.dtype)[:, :, None, None]
 
     def scales(self, style: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The modulation of input channels, and the demodulation of output channels (Eq. 1 and 3)."""
+        """Return the factors of input channels (modulation) and of output channels (demodulation; Eq. 1 and 3)."""
         modulation = self.affine(style)
         if not self.demodulate:
             return modulation, None
@@ -63,7 +63,7 @@ class ModulatedConv2d(nn.Module):
 
 
 class MappingNetwork(nn.Module):
-    """Maps latents, concatenated with a class embedding where there are classes, to styles (w)."""
+    """Maps latents to styles (w). With classes, the latents are concatenated with a class embedding first."""
 
     def __init__(self, latent_dim: int, classes: int, w_dim: int, num_layers: int) -> None:
         super().__init__()

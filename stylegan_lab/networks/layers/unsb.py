@@ -27,7 +27,7 @@ class TimeEmbedding(nn.Module):
         )
 
     def forward(self, step: int) -> Tensor:
-        """The embedding (1, out_dim)."""
+        """Return the embedding (1, out_dim) of a time step."""
         embedding: Tensor = self.layers(self.table[step : step + 1])
         return embedding
 
@@ -35,7 +35,8 @@ class TimeEmbedding(nn.Module):
 def reset_conditioning(net: nn.Module) -> None:
     """Give the linear layers of embeddings and conditional norms torch's default weights, and zero biases.
 
-    The small weights of GAN initializations would leave the network without a condition at the start."""
+    With the small weights of GAN initializations, the condition would have almost no effect at the start.
+    """
     for module in net.modules():
         linears = [module.affine] if isinstance(module, ConditionalInstanceNorm) else []
         if isinstance(module, TimeEmbedding | LatentMapping):

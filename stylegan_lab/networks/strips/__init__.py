@@ -1,1 +1,2 @@
-"""Applies a network to an image that is too large for memory, in horizontal strips, with the result of the whole image."""
+"""Applies a network to an image that is too large for memory, in horizontal strips. The result is the same as for the whole
+image."""

@@ -1,4 +1,4 @@
-"""Feature maps on disk, row by row, so that they count neither as memory nor have to fit into it."""
+"""Feature maps that are kept on disk and read by rows, so that they do not have to fit into memory."""
 
 import tempfile
 

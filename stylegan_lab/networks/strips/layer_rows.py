@@ -1,4 +1,4 @@
-"""Which rows of its input a layer needs for some rows of its output, and the layer applied to only those."""
+"""Finds the input rows that a layer needs for some rows of its output, and applies the layer to only these rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ NORMS = (InstanceNorm, ConditionalInstanceNorm, nn.GroupNorm, nn.InstanceNorm2d,
 
 @dataclass(frozen=True)
 class Scaling:
-    """A layer that pads its input by itself, and whose output has `up` / `down` times as many rows. Each output row depends on
-    at most `margin` input rows above and below its own."""
+    """The row counts of a layer that pads its input by itself. Its output has `up` / `down` times as many rows as its input. Each
+    output row depends on at most `margin` input rows above and below the corresponding one."""
 
     up: int = 1
     down: int = 1
@@ -60,7 +60,7 @@ def is_supported(layer: nn.Module) -> bool:
 
 
 def apply_to_rows(layer: Callable[[Tensor], Tensor], rows: Rows, height: int, read: ReadRows) -> Tensor:
-    """The rows of the layer's output, for an input of `height` rows that `read` returns."""
+    """Return the given rows of the layer's output. The input has `height` rows, and `read` returns parts of it."""
     if isinstance(layer, nn.Conv2d):
         return _convolution(layer, rows, height, read)
     if isinstance(layer, nn.ConvTranspose2d):
@@ -117,7 +117,7 @@ def _reflection(layer: ReflectionPad, rows: Rows, height: int, read: ReadRows) -
 
 
 def multiply_adds(layer: nn.Module) -> float:
-    """The number of multiplications for each value of the layer's output."""
+    """Return the number of multiplications for each value of the layer's output."""
     weight: Any = getattr(layer, "weight", None)
     conv = getattr(layer, "conv", layer)
     if isinstance(conv, nn.Conv2d):

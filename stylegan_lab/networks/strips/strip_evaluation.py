@@ -1,9 +1,9 @@
 """A network's graph, evaluated in horizontal strips. Every norm gets its statistics from the whole image.
 
-A strip of any layer's output is computed from the rows of its inputs that it depends on. The statistics of a norm need all rows
-of its input before any row of its output: one pass over the strips collects them. Feature maps that would be expensive to compute
-again are kept on disk, all others are computed in each pass that needs them. The result differs from that of the whole image by
-rounding only, so strips have no seams, and nothing has to be blended.
+A strip of a layer's output is computed from only those input rows that it depends on. The statistics of a norm need all rows of
+its input before any row of its output: one pass over the strips collects them. Feature maps that would be expensive to compute
+again are kept on disk, all others are computed in each pass that needs them. The result differs from the result for the whole
+image only by rounding, so there are no seams between strips, and nothing has to be blended.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ COMBINING_FUNCTIONS = {"add", "iadd", "sub", "mul", "truediv", "cat"}
 
 
 class UnsupportedNetworkError(Exception):
-    """The network cannot be evaluated in strips, with the reason."""
+    """The network cannot be evaluated in strips. The message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class StripNetwork:
     """A network in evaluation mode, prepared for images (1, C, H, W) of one size.
 
     Args:
-        batch_statistics: The batch norms that use the statistics of the image instead of running ones.
-        dropouts: The dropouts that are active. They get their random numbers in the order of the whole image, from seed 0.
+        batch_statistics: The batch norms that use the statistics of the image instead of running statistics.
+        dropouts: The dropouts that are active. They draw the same random numbers as for the whole image, from seed 0.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class StripNetwork:
         """Yield the strips of the output, from top to bottom.
 
         Args:
-            read_input: Returns rows of the input (1, C, rows, W).
+            read_input: Returns the input rows from a start to an end index, (1, C, rows, W).
             on_strip: Called after each strip, with the total number of strips.
         """
         self.read_input = read_input
@@ -331,7 +331,7 @@ class StripNetwork:
 
 
 class RunningMoments:
-    """Mean and variance of the channels over strips, merged in float64 (Chan et al., 1979)."""
+    """Accumulates the mean and variance of the channels over strips, merged in float64 (Chan et al., 1979)."""
 
     def __init__(self) -> None:
         self.count, self.mean, self.squares = 0, torch.zeros(()), torch.zeros(())
