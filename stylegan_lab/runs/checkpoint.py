@@ -42,7 +42,8 @@ def read_checkpoint(path: Path) -> Contents:
 
 
 def verify_checkpoint(path: Path) -> Path:
-    """Return the path if the file has the hash that is listed in the index of its folder. Refuse any other file."""
+    """Return the path if the file is intact. Refuse a file whose hash differs from the index of its folder or, if the file
+    is not in the index, whose zip checksums are wrong."""
     index = CheckpointIndex.read(path.parent)
     if not index.is_intact(path):
         intact = next((other for other in index.newest_first() if other != path and index.is_intact(other)), None)

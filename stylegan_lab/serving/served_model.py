@@ -159,7 +159,8 @@ class ServedModel:
 
 
 def model_name(model: LoadedModel) -> str:
-    """The name of the model: the last part of the path of its run, or the experiment if `train` has named the folder."""
+    """The name of the model: the name of its run folder or file. If `train` chose the name of the folder, the name of the
+    experiment is added."""
     path = Path(model.path if model.run is None else model.run)
     if found := RUN_FOLDER.fullmatch(path.name):
         return f"{model.config.name} {found[1]}"
