@@ -92,7 +92,7 @@ class SweepSettings:
 
 class SweepPlan:
     """The settings, search space, seeds and objectives of a sweep. Creating the plan composes a config with every listed
-    value, so that a wrong value is reported before the first trial starts."""
+    value and with both ends of each interval, so that a wrong value is reported before the first trial starts."""
 
     def __init__(self, arguments: Sequence[str], hydra_context: Any, config: DictConfig) -> None:
         settings: SweepSettings = instantiate(config.sweep, where="sweep")
