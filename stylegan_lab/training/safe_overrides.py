@@ -3,7 +3,7 @@
 A run's folder may come from somebody else. Its overrides can only choose configs of this installation and of the command
 line's search path, and every object that they describe is checked by `config/instantiate.py`. They cannot change Hydra's
 own settings, which Hydra would build without a check, or the list of trusted packages. They cannot read the environment, or
-name a logger by its class: such a logger could send the run's data, or the key of its service, to any server.
+name a logger by its class: such a logger could send values of the environment, or the key of its service, to any server.
 """
 
 import re

@@ -44,7 +44,8 @@ def required_size(module: BaseModel) -> tuple[int, int]:
 def find_translation_network(
     module: BaseModel, translate: Callable[[Tensor], Tensor], channels: int = 3
 ) -> TranslationNetwork | None:
-    """Return the network of a model if `translate` does nothing but call this network once, or else None."""
+    """Return the network of a model if `translate` calls one network exactly once and returns the output unchanged, or else
+    None."""
     multiple, smallest = required_size(module)
     side = max(smallest, -(-PROBE_SIZE // multiple) * multiple)
     probe = torch.rand(1, channels, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
