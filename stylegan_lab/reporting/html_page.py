@@ -106,8 +106,8 @@ def image_bytes(image: Image.Image, lossless: bool = False) -> bytes:
 
 
 def _chosen(samples: Mapping[int, Mapping[int, Path]]) -> list[int]:
-    """Choose the iterations that most runs share, and the last iteration of each run. If there are too many, choose evenly
-    spaced ones."""
+    """Choose the iterations that the largest number of runs share, and the last iteration of each run. If there are too
+    many, choose evenly spaced ones."""
     counts = Counter(at for each in samples.values() for at in each)
     if not counts:
         return []

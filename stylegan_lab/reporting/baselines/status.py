@@ -28,8 +28,8 @@ class BaselineStatus:
 
 
 def baseline_status(baseline: Baseline, results: Sequence[BaselineResult], why_not: str = "") -> BaselineStatus:
-    """Compare results with a baseline. It is reproduced if all seeds reach all scores with committed code, failed if no
-    score is reached, and otherwise partial."""
+    """Compare results with a baseline. It is reproduced if all seeds were run with committed code and their mean reaches
+    every expected score, failed if it reaches none, and otherwise partial."""
     if baseline.unsupported:
         return BaselineStatus(baseline, [], {}, "not run", baseline.unsupported)
     if not results:
