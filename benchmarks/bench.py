@@ -4,9 +4,10 @@
     python -m benchmarks.bench --quick --only steps,startup  # small networks and images, to check that it runs
     python -m benchmarks.bench --peer CHECKOUT --only peer   # compare with a checkout of the reference code (benchmarks/peer.py)
 
-Each training runs in its own process, so that its peak memory can be measured. Repeats are interleaved: the first repeat of all
-cases, then the second of all. Other load on the machine then affects all cases alike. Set OMP_NUM_THREADS=1 on a machine with other
-load: OpenMP threads that wait for each other spin, and the spinning counts as CPU seconds.
+Each training runs in its own process, so that its peak memory can be measured. Repeats are interleaved: the first repeat of
+every case is run before the second repeat of any case, so that other load on the machine affects all cases alike. Set
+OMP_NUM_THREADS=1 on a machine with other load: OpenMP threads that wait for each other spin, and the spinning counts as CPU
+seconds.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from stylegan_lab.training.hardware import supports_bf16
 
 
 class Case(NamedTuple):
-    """A training whose step is measured. `cycle` is how many iterations pass until its regularizers have all run once."""
+    """A training whose step is measured. `cycle` is the number of iterations after which each of its regularizers has run once."""
 
     name: str
     overrides: Sequence[str]
@@ -99,7 +100,7 @@ def names(choices: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def steps(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Training steps in float32 and bf16, beside the FLOP/s that the machine reaches at the same time."""
+    """Measure training steps in float32 and bf16, and the FLOP/s that the machine reaches at the same time."""
     cases = [case for case in CASES if case.name in arguments.cases]
     precisions = measured_precisions(arguments.quick)
     peaks: dict[str, list[dict[str, Any]]] = {precision: [] for precision in precisions}
@@ -115,7 +116,8 @@ def steps(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def measured_precisions(quick: bool) -> Sequence[str]:
-    """Without hardware for it, PyTorch computes bf16 up to 100 times slower, which only quick benchmarks have the time for."""
+    """Return the precisions to measure. On hardware without bf16, PyTorch computes it up to 100 times slower, so only quick
+    benchmarks measure it there."""
     return PRECISIONS if quick or supports_bf16("auto") else PRECISIONS[:1]
 
 
@@ -130,7 +132,8 @@ def run_case(case: Case, precision: str, quick: bool) -> dict[str, Any]:
 def describe_steps(
     name: str, precision: str, runs: list[dict[str, Any]], peaks: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The medians of a case, with its FLOP/s as shares of the machine's: by the clock, and per CPU second."""
+    """Return the medians of a case. Its FLOP/s, by wall time and per CPU second, are given as shares of the FLOP/s of the
+    machine."""
     row: dict[str, Any] = {
         "case": name,
         "precision": precision,
@@ -170,7 +173,7 @@ def spread(values: dict[str, float]) -> str:
 
 
 def data(arguments: argparse.Namespace) -> dict[str, Any]:
-    """benchmarks/data_loading.py on generated images."""
+    """Run benchmarks/data_loading.py on generated images."""
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as temporary:
         (folder := Path(temporary) / "images").mkdir()
@@ -202,7 +205,7 @@ def startup(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def overhead(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Milliseconds that a step takes beyond the model's own."""
+    """Measure the milliseconds that Lightning and this package add to a training step."""
     measured = [own_process("overhead", {"steps": 20 if arguments.quick else 500}) for _ in range(arguments.repeats)]
     rows = {key: summary([each[key] for each in measured]) for key in measured[0]}
     print(table([{"what": name, "value": spread(values)} for name, values in rows.items()]))
@@ -210,7 +213,7 @@ def overhead(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def two_runs(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The cost of two trainings at once, relative to one."""
+    """Measure the cost of two trainings at once, relative to the cost of one training."""
     iterations = 4 if arguments.quick else 40
     measured = costs([commands.two_runs(iterations) for _ in range(arguments.repeats)])
     one, two = measured["one"], measured["two"]
@@ -222,7 +225,8 @@ def two_runs(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def translation(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Translation of a folder, of one image and of a large photograph: PyTorch, and ONNX Runtime where it is installed."""
+    """Measure the translation of a folder, of one image and of a large photograph, with PyTorch and, if it is installed,
+    with ONNX Runtime."""
     quick = arguments.quick
     count, side, megapixels = (4, 32, 1.6) if quick else (100, 256, arguments.megapixels)
     generators = ["resnet_tiny"] if quick else ["resnet9", "resnet_small"]
@@ -295,7 +299,7 @@ def costs(repeats: Sequence[dict[str, Cost]]) -> dict[str, Any]:
 
 
 def peer(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The same step in the reference code, in float32 and under autocast, beside this package's."""
+    """Compare the same training step in the reference code and in this package, in float32 and under autocast."""
     folder = str(arguments.peer.resolve())
     models = [
         model

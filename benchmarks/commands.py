@@ -1,4 +1,4 @@
-"""Commands as a user types them: how long they take to start, and what two of them at once cost."""
+"""Measures commands as a user types them: how long they take to start, and the cost of two commands at once."""
 
 import os
 import resource
@@ -16,7 +16,7 @@ SMOKE = ["train", "experiment=smoke", "logger=none", "evaluate=false", "callback
 
 
 def startup(quick: bool = False) -> dict[str, Cost]:
-    """The costs of `--help`, of `--version`, and of a command to the end of its first training step."""
+    """Measure the cost of `--help`, of `--version`, and of a training command until the end of its first step."""
     return {
         "--help": cost_of(lambda: run(["--help"])),
         "--version": cost_of(lambda: run(["--version"])),
@@ -35,7 +35,8 @@ def start(arguments: list[str], folder: str) -> "subprocess.Popen[bytes]":
 
 
 def first_step(overrides: list[str]) -> Cost:
-    """From the command to the first line of its metrics.jsonl. CPU seconds are those up to the end of the process."""
+    """Measure the time from the start of the command to the first line of its metrics.jsonl. CPU seconds are counted until
+    the end of the process."""
     with tempfile.TemporaryDirectory() as folder:
         began, used = time.perf_counter(), children_cpu_seconds()
         process = start([*FIRST_STEP, *overrides], folder)
@@ -52,7 +53,7 @@ def first_step(overrides: list[str]) -> Cost:
 
 
 def two_runs(iterations: int) -> dict[str, Cost]:
-    """One training, and two of them at once: the costs until the last has ended."""
+    """Measure the cost of one training, and of two trainings at once until both have ended."""
     return {"one": cost_of(lambda: smoke_runs(1, iterations)), "two": cost_of(lambda: smoke_runs(2, iterations))}
 
 

@@ -1,8 +1,8 @@
 """Images loaded per second: by plain Pillow code, by this package without its cache, and by this package with its cache.
 
-All three load batches of 16 random 256-pixel crops of images resized to 286 pixels, with random flips, in one process
-with one thread, like a DataLoader worker. `cold` is the first epoch, including the time to build the cache. `warm` are
-later epochs, in which the three alternate.
+All three load batches of 16 random 256-pixel crops of images resized to 286 pixels, with random flips, in one process with
+one thread, like a DataLoader worker. `cold` is the first epoch, including the time to build the cache. `warm` is the median
+of later epochs, in which the three methods alternate.
 
     python benchmarks/data_loading.py [FOLDER]        without a folder, JPEGs of 800x600 are generated
 """
@@ -36,7 +36,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def generate_images(folder: Path, count: int = NUM_GENERATED) -> Path:
-    """Write images of waves and noise, whose JPEG files are about as large as those of photos."""
+    """Write images of waves and noise. Their JPEG files are about as large as JPEG files of photos."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:600, :800]
     for number in range(count):
@@ -85,7 +85,8 @@ def images_per_second(batches: Callable[[], Iterator[torch.Tensor]]) -> float:
 
 
 def measure(folder: Path, cache_dir: Path, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Images per second in the first epoch (`cold`) and in each later one (`warm`), in one process with one thread."""
+    """Measure the images per second in the first epoch (`cold`) and in each later epoch (`warm`), in one process with one
+    thread."""
     torch.set_num_threads(1)  # as in a DataLoader worker
     paths = images_below(folder)
     cached: list[FlatFolderDataModule] = []

@@ -65,7 +65,7 @@ def measure(name: str, overrides: Sequence[str]) -> dict[str, object]:
 
 
 def write_samples(folder: Path, name: str) -> None:
-    """Write images of each class next to the results."""
+    """Write generated images of each class to the folder of the results."""
     RESULTS.mkdir(exist_ok=True)
     run(["generate", str(folder), str(RESULTS / f"digits_{name}.png"), "--n", "80"])
 

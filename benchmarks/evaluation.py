@@ -1,4 +1,4 @@
-"""The speed of evaluation: predictions of a model, and each metric that needs no downloaded weights.
+"""Measure the speed of evaluation: the predictions of a model, and each metric that needs no downloaded weights.
 
 python -m benchmarks.evaluation '{"images": 64, "size": 256}'
 """

@@ -1,10 +1,10 @@
-"""The Fréchet distance between the first and the second 200 facade photos, and how changes of the second set affect it.
+"""Measure the Fréchet distance between the first and the second 200 facade photos, and how changes to the second set affect it.
 
 python benchmarks/frechet_facades.py FACADES WEIGHTS.safetensors
 
 FACADES contains the 400 training images of pix2pix's facades, 1.jpg to 400.jpg, with the photo in the left half. The
-weights are those of SqueezeNet 1.1. The reference for the first distance is 456.3; with fewer images (200) than
-dimensions (512) the covariances do not have full rank. The same distances by an untrained network are recorded too.
+weights are those of SqueezeNet 1.1. The reference for the first distance is 456.3; with fewer images (200) than dimensions
+(512) the covariances do not have full rank. The same distances are also recorded for an untrained network.
 """
 
 import json

@@ -1,9 +1,10 @@
-"""Fréchet and kernel distances among the splits of summer2winter_yosemite at FID's 64-, 192- and 768-d Inception layers.
+"""Measure Fréchet and kernel distances among the splits of summer2winter_yosemite at FID's 64-, 192- and 768-d Inception layers.
 
 python benchmarks/frechet_seasons.py SUMMER2WINTER WEIGHTS
 
-SUMMER2WINTER contains trainA and testA (summer), trainB and testB (winter) at 256 px. Each distance is one between 99 images
-and 99 others, so that they can be compared: those within a season are the floor of a translation between them.
+SUMMER2WINTER contains trainA and testA (summer), trainB and testB (winter) at 256 px. Each distance is between 99 images
+and 99 other images, so that all distances can be compared. The distances within a season are the lowest that a translation
+between the seasons can be expected to reach.
 """
 
 import json
@@ -34,7 +35,7 @@ COMPARISONS = {
 
 
 def samples(folder: Path) -> dict[str, list[Path]]:
-    """99 images of each test split, and twice as many of each training split, drawn at random."""
+    """Return the first 99 images of each test split, and two disjoint random sets of 99 images of each training split."""
     rng = torch.Generator().manual_seed(0)
     sets = {}
     for season, domain in (("summer", "A"), ("winter", "B")):

@@ -1,10 +1,10 @@
-"""What can only be checked on a GPU: every variant in each precision, exact resumption, settings for speed, waits, memory.
+"""Checks that need a GPU: every variant in each precision, exact resumption, speed settings, waits for the GPU, and memory.
 
     python -m benchmarks.gpu_checklist                    # on a machine with a GPU, without network
     python -m benchmarks.gpu_checklist --peer CHECKOUT    # also the speed beside the reference code
     python -m benchmarks.gpu_checklist --cpu --only resume,profile   # tries the script itself without a GPU
 
-Each check runs in a process of its own and is recorded in benchmarks/results/gpu_checklist.json: its result, or its error.
+Each check runs in a separate process. Its result or error is recorded in benchmarks/results/gpu_checklist.json.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def planned(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
-    """The checks as names and settings. Each is run as `python -m benchmarks.gpu_checklist SETTINGS`."""
+    """Return the names and settings of the checks. Each check is run as `python -m benchmarks.gpu_checklist SETTINGS`."""
     wanted = arguments.only.split(",") if arguments.only else list(CHECKS)
     sized = [f"data.size={arguments.size}"]
     plan: list[tuple[str, dict[str, Any]]] = []
@@ -119,19 +119,19 @@ def models() -> list[str]:
 
 
 def available(overrides: Sequence[str]) -> list[str]:
-    """Those overrides whose setting this version has."""
+    """Return the overrides whose top-level key exists in the config of this version."""
     config = compose_config()
     return [each for each in overrides if each.split("=")[0].split(".")[0] in config]
 
 
 def smallest(model: str) -> list[str]:
-    """The smallest training of a model."""
+    """Return the overrides of the smallest training of a model."""
     base = NOISE_TO_IMAGE if "latents" in compose_config([f"model={model}"]).model else IMAGE_TO_IMAGE
     return [*base, f"model={model}", *NEEDS.get(model, ())]
 
 
 class Recorder(L.Callback):
-    """Notes the losses of each iteration, and the smallest scale of gradients in float16."""
+    """Records whether the losses of each iteration are finite, and the smallest gradient scale in float16."""
 
     def __init__(self) -> None:
         self.finite, self.scale = list[bool](), float("inf")
@@ -143,7 +143,7 @@ class Recorder(L.Callback):
 
 
 def variants(model: str, precision: str) -> dict[str, Any]:
-    """Twenty iterations: are the losses finite, and is the scale of float16 at least 1?"""
+    """Train twenty iterations, and check that the losses are finite and that the gradient scale of float16 is at least 1."""
     recorder = Recorder()
     train(build([*smallest(model), f"precision={precision}"], ITERATIONS), recorder)
     scale = recorder.scale if recorder.scale != float("inf") else None
@@ -151,7 +151,7 @@ def variants(model: str, precision: str) -> dict[str, Any]:
 
 
 def resume() -> dict[str, Any]:
-    """Are the weights after six iterations, and after three and three more, bit for bit the same?"""
+    """Check that six iterations, and three iterations followed by a resume and three more, give bit-for-bit the same weights."""
     settings = ["experiment=smoke", "deterministic=true", "logger=none", "evaluate=false", "iterations=6"]
     settings += ["callbacks.checkpointing.every=3", "callbacks.checkpointing.keep=null"]
     with tempfile.TemporaryDirectory() as folder:
@@ -163,7 +163,7 @@ def resume() -> dict[str, Any]:
 
 
 def two_gpus() -> dict[str, Any]:
-    """Twenty iterations on two GPUs."""
+    """Train twenty iterations on two GPUs."""
     with tempfile.TemporaryDirectory() as folder:
         settings = [
             "experiment=smoke",
@@ -177,7 +177,7 @@ def two_gpus() -> dict[str, Any]:
 
 
 class WaitCounter(L.Callback):
-    """Counts the host's waits for the GPU in one iteration that is not due for logging."""
+    """Records each time that the host waits for the GPU, in one iteration in which nothing is logged."""
 
     def __init__(self, iteration: int) -> None:
         self.iteration, self.waits, self._caught = iteration, list[str](), warnings.catch_warnings(record=True)
@@ -194,7 +194,7 @@ class WaitCounter(L.Callback):
 
 
 def waits(model: str) -> dict[str, Any]:
-    """How often the host waits for the GPU in an iteration, and in which lines."""
+    """Count how often the host waits for the GPU in an iteration, and list the lines of code that wait."""
     if not torch.cuda.is_available():
         return {"skipped": "no GPU"}
     counter = WaitCounter(5)
@@ -203,13 +203,13 @@ def waits(model: str) -> dict[str, Any]:
 
 
 def dropout() -> dict[str, Any]:
-    """Do the masks of dropout differ between two seeds, and agree for one?"""
+    """Check that dropout masks differ between two seeds, and are equal in two trainings with the same seed."""
     masks = [first_mask(seed) for seed in (0, 1, 0)]
     return {"seeds_differ": not torch.equal(masks[0], masks[1]), "one_seed_agrees": torch.equal(masks[0], masks[2])}
 
 
 def first_mask(seed: int) -> torch.Tensor:
-    """The mask that dropout draws on the device at the first iteration of a training."""
+    """Return the mask that dropout draws on the device at the first iteration of a training."""
     experiment = build(["experiment=smoke", "model=pix2pix", f"seed={seed}"], 1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     masks: list[torch.Tensor] = []
@@ -223,7 +223,8 @@ def first_mask(seed: int) -> torch.Tensor:
 
 
 def speed(overrides: Sequence[str], precision: str = "32", peak: bool = False) -> dict[str, Any]:
-    """Images a second and memory; with `peak` also the share of the convolution's FLOP/s."""
+    """Measure the speed and memory of a training step. With `peak`, its FLOP/s are also given as a share of the FLOP/s of a
+    convolution."""
     found = own_process(
         "training_step", {"overrides": [*overrides], "precision": precision, "warmup": 3, "steps": ITERATIONS}
     )
@@ -234,7 +235,7 @@ def speed(overrides: Sequence[str], precision: str = "32", peak: bool = False) -
 
 
 def peer(folder: str, size: int, precision: str) -> dict[str, Any]:
-    """CycleGAN's step in the reference code and here, at batch 1."""
+    """Compare the training step of CycleGAN in the reference code and in this package, with batch size 1."""
     settings = {"precision": precision, "steps": ITERATIONS}
     theirs = own_process("peer", {"folder": folder, "model": "cyclegan", "size": size, **settings})
     ours = own_process("training_step", {"overrides": ["model=cyclegan", f"data.size={size}"], "warmup": 3, **settings})
@@ -242,7 +243,7 @@ def peer(folder: str, size: int, precision: str) -> dict[str, Any]:
 
 
 def profile(model: str) -> dict[str, Any]:
-    """The operators that take most of a step."""
+    """Return the operators that take the most time in a training step."""
     return own_process("profile_step", {"overrides": smallest(model), "warmup": 3, "rows": 10})
 
 

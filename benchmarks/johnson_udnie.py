@@ -1,7 +1,8 @@
 """Compare the output of JohnsonGenerator with a published stylization, using the published weights.
 
-The weights are of a TensorFlow implementation of Johnson et al. (2016), raw float32 with a manifest. The published image is its
-stylization of chicago.jpg. Equal networks agree to about 42.9 dB, since the published image is a JPEG.
+The weights come from a TensorFlow implementation of Johnson et al. (2016), and are stored as raw float32 with a manifest.
+The published image is the stylization of chicago.jpg by that implementation. Identical networks agree only to about 42.9
+dB, because the published image is a JPEG.
 
     python benchmarks/johnson_udnie.py FOLDER_OF_WEIGHTS CONTENT.jpg PUBLISHED.jpg OUT.png
 """
@@ -20,7 +21,8 @@ from stylegan_lab.networks.generators.johnson import JohnsonGenerator
 
 
 def load_weights(net: JohnsonGenerator, folder: Path) -> None:
-    """The variables of each layer are weight, shift and scale; convolutions are stored as HWIO, transposed ones as HWOI."""
+    """Load the published weights. The variables of each layer are weight, shift and scale. Convolutions are stored as HWIO,
+    and transposed convolutions as HWOI."""
     manifest = json.loads((folder / "manifest.json").read_text())
     index = 0
 

@@ -1,4 +1,4 @@
-"""The machine: its description, and the FLOP/s that it reaches in a matrix product and in a convolution.
+"""Describe this machine, and measure the FLOP/s that it reaches in a matrix product and in a convolution.
 
 python -m benchmarks.machine '{"precision": "bf16"}'
 """
@@ -29,7 +29,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def _cpu_flags() -> list[str]:
-    """The processor's vector and matrix instructions, as Linux lists them."""
+    """Return the vector and matrix instructions of the processor, as Linux lists them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -39,7 +39,7 @@ def _cpu_flags() -> list[str]:
 
 
 def measure_peaks(precision: str, quick: bool = False) -> dict[str, float]:
-    """FLOP/s of the best of several repeats and memory layouts, by the clock and per CPU second."""
+    """Return the FLOP/s, by wall time and per CPU second, of the best of several repeats and memory layouts."""
     dtype, device = DTYPES[precision], "cuda" if torch.cuda.is_available() else "cpu"
     repeats, size = (2, 256) if quick else (20, 4096 if device == "cuda" else 1024)
     batch = 16 if device == "cuda" else 1
@@ -58,7 +58,7 @@ def _matmul(size: int, dtype: torch.dtype, device: str) -> Workload:
 
 
 def _convolution(batch: int, size: int, dtype: torch.dtype, device: str, layout: torch.memory_format) -> Workload:
-    """A 3x3 convolution forward and backward: the output, and the gradients of image and weight."""
+    """Compute the forward and backward pass of a 3x3 convolution, with the gradients of the image and the weight."""
     image = torch.randn(batch, CHANNELS, size, size, device=device, dtype=dtype).contiguous(memory_format=layout)
     weight = torch.randn(CHANNELS, CHANNELS, 3, 3, device=device, dtype=dtype)
     image.requires_grad_(), weight.requires_grad_()

@@ -1,4 +1,4 @@
-"""Wall time, CPU seconds, peak memory, and the median and spread of repeats."""
+"""Measures wall time, CPU seconds and peak memory, and summarizes repeats by their median and spread."""
 
 import json
 import resource
@@ -19,7 +19,8 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds by the clock, and seconds of all threads of this process and of the children it has waited for."""
+    """Wall time in seconds, and the CPU seconds of all threads of this process and of the child processes that it has
+    waited for."""
 
     wall: float
     cpu: float
@@ -29,7 +30,7 @@ class Cost:
 
 
 def now() -> Cost:
-    """The cost so far. Waits for the GPU, so that its work is counted."""
+    """Return the cost so far. Waits for the GPU first, so that its work is included."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -43,7 +44,8 @@ def cost_of(action: Callable[[], Any]) -> Cost:
 
 
 def peak_memory_mb() -> float:
-    """The largest resident memory that this process ever had. Linux's VmHWM leaves out the parent's, which ru_maxrss has."""
+    """Return the peak resident memory of this process in MB. On Linux it is read from VmHWM, because ru_maxrss can include
+    the memory of the parent process."""
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:
@@ -58,7 +60,7 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 
 
 def own_process(module: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON that `python -m benchmarks.MODULE SETTINGS` prints as its last line, from a process of its own."""
+    """Run `python -m benchmarks.MODULE SETTINGS` in a separate process, and return the JSON of the last line that it prints."""
     command = [sys.executable, "-m", f"benchmarks.{module}", json.dumps(settings)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
@@ -74,7 +76,7 @@ def write_results(path: Path, results: Mapping[str, Any]) -> None:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with the same keys as a Markdown table. Floats get three significant digits."""
+    """Format rows with the same keys as a Markdown table. Floats have three significant digits."""
     heads = list(rows[0])
     lines = [heads, ["---"] * len(heads), *([_cell(row[head]) for head in heads] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

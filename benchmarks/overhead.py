@@ -1,9 +1,9 @@
-"""What Lightning and this package add to a training step: the seconds of a step of an almost empty model.
+"""Measure the time that Lightning and this package add to a training step, with an almost empty model.
 
     python -m benchmarks.overhead '{"steps": 300}'
 
-The model has three weights. The same step in a plain loop is measured beside it, and the difference is the overhead. The same
-step as a bare LightningModule, without callbacks, shows how much of that is Lightning's own.
+The model has three weights. The overhead is the difference between its training step and the same step in a plain loop. The
+same step in a bare LightningModule, without callbacks, shows how much of the overhead is due to Lightning.
 """
 
 import json
@@ -26,7 +26,7 @@ MODEL = {"_target_": "benchmarks.overhead.AlmostEmptyModel"}
 
 
 class AlmostEmptyModel(BaseModel):
-    """One player, whose only layer scales the channels of the image."""
+    """A model with one player, whose only layer scales the channels of the image."""
 
     batch_type = UnpairedBatch
     ema_networks = ("network",)
@@ -48,7 +48,7 @@ class AlmostEmptyModel(BaseModel):
 
 
 class BareModule(L.LightningModule):
-    """The same step with its own optimizer and average of weights."""
+    """A plain LightningModule with the same training step, its own optimizer and its own average of weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +100,8 @@ def main(steps: int = 300) -> dict[str, float]:
 
 
 def plain_loop(experiment: Any, steps: int) -> float:
-    """CPU seconds of the same step, its data and its average of weights, without Lightning and this package's loop."""
+    """Return the CPU seconds of the same step, including the average of weights, in a loop without Lightning and this
+    package. Loading the data is not counted."""
     network = almost_empty_network()
     average = [each.detach().clone() for each in network.parameters()]
     optimizer = make_optimizer(network.parameters())
@@ -115,7 +116,8 @@ def plain_loop(experiment: Any, steps: int) -> float:
 
 
 def bare_lightning(experiment: Any, steps: int) -> float:
-    """CPU seconds of the same step and its data in Lightning's loop, with nothing of this package but the data."""
+    """Return the CPU seconds of the same step in Lightning's loop, including data loading. Only the data comes from this
+    package."""
     timer = StepTimer(10, count_flops=False)
     module = BareModule()
     module.latest_losses = {}  # what StepTimer reads

@@ -1,11 +1,11 @@
-"""The training step of the reference code, beside this package's, on the same weights and images.
+"""Compare the training step of the reference code with the training step of this package, on the same weights and images.
 
     python -m benchmarks.peer '{"folder": "CHECKOUT", "model": "cyclegan", "precision": "bf16", "size": 64, "steps": 2}'
     python -m benchmarks.peer '{"folder": "CHECKOUT", "model": "cyclegan", "compare_losses": true}'
 
-CHECKOUT is a checkout of https://github.com/taesungp/contrastive-unpaired-translation, for which pix2pix is taken from one of
-https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix. Its code is imported, never copied. It imports torchvision for
-functions that a training step does not use; an empty module stands in for it.
+CHECKOUT is a checkout of https://github.com/taesungp/contrastive-unpaired-translation or, for pix2pix, of
+https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix. Its code is imported, never copied. The code imports torchvision
+for functions that a training step does not use, so torchvision is replaced by an empty module.
 """
 
 import importlib
@@ -82,7 +82,8 @@ def main(
 
 
 def compare(folder: str, model: str) -> dict[str, Any]:
-    """The losses of both codes' first iteration, from equal weights and images, and the largest relative difference."""
+    """Return the losses of the first iteration in the reference code and in this package, from equal weights and images,
+    and their largest relative difference."""
     size = 256 if model == "pix2pix" else COMPARED_SIZE
     extra = {
         "cut": ["model.nce_patches=1000000"],
@@ -113,14 +114,14 @@ def compare(folder: str, model: str) -> dict[str, Any]:
 
 
 def copy_weights(source: nn.Module, target: nn.Module) -> None:
-    """The layers of both have the same order."""
+    """Copy the weights of one network to another whose layers have the same order."""
     with torch.no_grad():
         for ours, theirs in zip(source.parameters(), target.parameters(), strict=True):
             theirs.copy_(ours.reshape(theirs.shape))
 
 
 class Reference:
-    """A model of the reference code, with the settings of its command line's defaults."""
+    """A model of the reference code, with the default settings of its command line."""
 
     def __init__(self, folder: str, model: str, batch_size: int, **options: Any) -> None:
         with imported_from(folder):
@@ -130,7 +131,7 @@ class Reference:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
 
     def prepare(self, a: Tensor, b: Tensor) -> None:
-        """Set the images, which stay the same, and let CUT build its projector, whose sizes depend on them."""
+        """Set the images for all steps, and let CUT build its projector, whose layer sizes depend on the features of the images."""
         self.images = {"A": a, "B": b, "A_paths": [], "B_paths": []}
         if hasattr(self.model, "netF"):
             self.model.data_dependent_initialize(self.images)
@@ -140,14 +141,14 @@ class Reference:
         return network
 
     def step(self, precision: str) -> None:
-        """One iteration. A user of the reference code adds autocast with this one line."""
+        """Run one iteration. Autocast is added as a user of the reference code would add it."""
         self.model.set_input(self.images)
         with nullcontext() if precision == "32" else torch.autocast(self.device, torch.bfloat16):
             self.model.optimize_parameters()
 
 
 class imported_from:
-    """Within the context, modules are imported from `folder`, and those it needs but has no use for are empty."""
+    """Within the context, modules are imported from `folder`. If torchvision is not loaded yet, it is replaced by empty modules."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -162,7 +163,7 @@ class imported_from:
 
 
 def reference_options(model: str, batch_size: int, **options: Any) -> Namespace:
-    """The defaults of the reference code's options that a training step reads."""
+    """Return the options of the reference code that a training step reads, with their default values."""
     gpu_ids = [0] if torch.cuda.is_available() else []
     shared: Mapping[str, Any] = {
         "gpu_ids": gpu_ids, "isTrain": True, "checkpoints_dir": ".", "name": "benchmark", "preprocess": "resize_and_crop",
@@ -188,7 +189,7 @@ def reference_options(model: str, batch_size: int, **options: Any) -> Namespace:
 
 
 def supported_models(folder: str) -> Iterator[str]:
-    """The models that this checkout has."""
+    """Return the models that this checkout contains."""
     with imported_from(folder):
         for model, (module, _) in CLASSES.items():
             if importlib.util.find_spec(f"models.{module}") is not None:

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: torch.profiler's operators by their own time.
+"""Profile a training step: list torch.profiler's operators by self time.
 
 python -m benchmarks.profile_step '{"overrides": ["model=cyclegan", "data.size=64"], "precision": "bf16"}'
 """
@@ -18,7 +18,8 @@ from stylegan_lab.training.warning_filters import silence_warnings
 
 
 def main(overrides: Sequence[str], precision: str = "32", warmup: int = 1, rows: int = 15) -> dict[str, Any]:
-    """Profile the iteration after `warmup`. Returns each operator's share of the time that operators take, largest first."""
+    """Profile the iteration after `warmup` iterations. Returns the share of each operator in the self time of all
+    operators, largest first."""
     silence_warnings()
     profiler = StepProfiler(warmup)
     train(build([*overrides, f"precision={precision}"], warmup + 1), profiler)

@@ -1,4 +1,4 @@
-"""Communication and speed of data-parallel training (docs/scaling.md).
+"""Measure the communication and speed of data-parallel training (docs/scaling.md).
 
 python benchmarks/scaling.py              # bytes that each model sends per iteration, and the speed of data loading
 python benchmarks/scaling.py --measure 3  # also the speed of two ranks against one process on this CPU, three rounds of each
@@ -64,7 +64,7 @@ def composed(*overrides: str) -> Any:
 
 
 def communication(model: str) -> dict[str, float]:
-    """What one rank sends per iteration: the gradients of the networks that each optimizer step updates."""
+    """Return what one rank sends per iteration: the gradients of the networks that each optimizer step updates."""
     config = composed(f"model={model}", *MODELS[model], "data.batch_size=1")
     module, data = build_module(config), build_data(config)
     steps: list[int] = []  # gradient elements sent by each optimizer step
@@ -95,12 +95,12 @@ def train_batches(data: Any) -> Iterator[Any]:
 
 
 def seconds_sending(sent: dict[str, float], bandwidth: float, ranks: int) -> float:
-    """A ring all-reduce sends 2 (n - 1) / n of the bytes over each link."""
+    """Estimate the seconds for sending. A ring all-reduce over n ranks sends 2 (n - 1) / n of the bytes over each link."""
     return 2 * (ranks - 1) / ranks * sent["bytes"] / bandwidth + sent["optimizer_steps"] * 2 * (ranks - 1) * LATENCY
 
 
 def samples_per_second(size: int, seconds: float = 3.0) -> float:
-    """The speed of one DataLoader worker."""
+    """Measure the samples per second of one DataLoader worker."""
     samples = build_data(composed(f"data.size={size}")).train_samples()
     start, count = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
@@ -110,7 +110,7 @@ def samples_per_second(size: int, seconds: float = 3.0) -> float:
 
 
 def images_per_second(layout: str) -> float:
-    """The median over the log of a training without its first line."""
+    """Train in a temporary folder, and return the median of the logged images per second. The first logged value is left out."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "stylegan_lab", "train", *TRAINING, *LAYOUTS[layout]]
         subprocess.run(

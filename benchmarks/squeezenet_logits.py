@@ -1,4 +1,4 @@
-"""Compare the logits of SqueezeNet 1.1 with stored logits, for the published weights and a stored input.
+"""Compare the logits that SqueezeNet 1.1 computes from the published weights and a stored input with stored logits.
 
 python benchmarks/squeezenet_logits.py WEIGHTS.safetensors INPUT.npy LOGITS.npy
 """

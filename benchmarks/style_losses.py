@@ -2,10 +2,10 @@
 
     python benchmarks/style_losses.py RUN CONTENT.jpg STYLE.jpg --size 256 --iterations 200
 
-This is the comparison of Johnson et al. (2016) and Huang & Belongie (2017): how many iterations of L-BFGS the method of Gatys et
-al. (2016) needs to reach the loss that the network reaches in one pass. RUN is a run of johnson or adain. The losses and their
-weights are those of the run, except that both use the content loss of Gatys et al.: the distance to the features of the content
-image.
+Johnson et al. (2016) and Huang & Belongie (2017) make the same comparison: how many iterations of L-BFGS the method of
+Gatys et al. (2016) needs to reach the loss that the network reaches in one pass. RUN is a run of johnson or adain. The
+losses and their weights are taken from the run, but both methods use the content loss of Gatys et al., which is the
+distance to the features of the content image.
 """
 
 from argparse import ArgumentParser

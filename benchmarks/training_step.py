@@ -1,8 +1,9 @@
-"""One training of a few iterations in a process of its own: seconds, CPU seconds and FLOPs of an iteration, peak memory.
+"""Train a few iterations, and measure the seconds, CPU seconds and FLOPs of an iteration, and the peak memory of the process.
 
     python -m benchmarks.training_step '{"overrides": ["model=cyclegan", "data.size=64"], "steps": 2}'
 
-The config, the model, the data and Lightning's trainer are those of `stylegan-lab train`. Images are rendered before.
+The config, the model, the data and Lightning's trainer are the same as in `stylegan-lab train`. Images are loaded before
+training.
 """
 
 import json
@@ -35,7 +36,7 @@ PLAIN = [
 def main(
     overrides: Sequence[str], steps: int, warmup: int = 1, precision: str = "32", count_flops: bool = True
 ) -> dict[str, Any]:
-    """`warmup` iterations, in which FLOPs are counted, then `steps` iterations that are timed."""
+    """Train `warmup` iterations, in which FLOPs are counted, and then `steps` iterations, which are timed."""
     silence_warnings()
     experiment = build([*overrides, f"precision={precision}"], warmup + steps)
     before = peak_memory_mb()
@@ -56,7 +57,7 @@ def main(
 
 
 def build(overrides: Sequence[str], iterations: int, model: Mapping[str, Any] | None = None) -> Experiment:
-    """The experiment, with all images that it will train on in memory. `model` replaces the config's."""
+    """Build the experiment, with all images of its training in memory. `model` replaces the model of the config."""
     config = compose_config([*PLAIN, *overrides, f"iterations={iterations}"], with_hydra=True)
     choices = {str(group): str(choice) for group, choice in config.hydra.runtime.choices.items()}
     with open_dict(config):
@@ -80,7 +81,7 @@ def train(experiment: Experiment, *callbacks: L.Callback) -> L.Trainer:
 
 
 class StepTimer(L.Callback):
-    """Measures the iterations after `warmup`, from the start of the first of them to the end of training."""
+    """Measures the iterations after the first `warmup` iterations, until the end of training."""
 
     def __init__(self, warmup: int, count_flops: bool = True) -> None:
         self.warmup, self.count_flops = warmup, count_flops
@@ -108,7 +109,8 @@ class StepTimer(L.Callback):
 
 
 class FlopCounter(TorchDispatchMode):
-    """Counts FLOPs as torch's FlopCounterMode, whose record of modules does not work with gradient penalties."""
+    """Counts FLOPs as torch's FlopCounterMode does, but without its tracking of modules, which does not work with gradient
+    penalties."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,8 +126,8 @@ class FlopCounter(TorchDispatchMode):
 
 
 def convolution_backward_flops(gradient: Any, inputs: Any, weight: Any, *settings: Any) -> int:
-    """The gradients of the inputs and of the weights cost as much as the forward pass each. torch's own formula counts those of
-    the weights `groups` times."""
+    """Count the FLOPs of a convolution's backward pass. The gradient of the inputs and the gradient of the weights each
+    cost as much as the forward pass. torch's own formula counts the gradient of the weights `groups` times."""
     _, _, _, _, transposed, _, _, needed = settings
     positions = (inputs if transposed else gradient).shape[2:].numel() * len(inputs)
     return 2 * int(positions * weight.numel()) * sum(needed[:2])

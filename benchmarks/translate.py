@@ -1,8 +1,8 @@
-"""The speed and memory of `stylegan-lab translate`: a folder, one image, and a large photograph, with PyTorch or ONNX Runtime.
+"""Measure the speed and memory of translating a folder, one image, or a large photograph, with PyTorch or ONNX Runtime.
 
     python -m benchmarks.translate '{"model": "runs/demo", "images": "photos", "count": 100}'
 
-MODEL is a run or an exported .onnx file. Memory is what the process has at its peak beyond what it has after its imports.
+`model` is a run or an exported .onnx file. Memory is the peak memory of the process minus its memory after the imports.
 """
 
 import io
@@ -28,7 +28,7 @@ TRAIN_NOTHING = ["iterations=1", "logger=none", "evaluate=false", "callbacks.val
 
 
 def make_run(folder: Path, generator: str) -> Path:
-    """A run of cyclegan with this generator, whose weights are nearly those that it was initialized with."""
+    """Create a run of cyclegan with this generator, which is almost untrained."""
     train = ["train", "experiment=smoke", f"generator={generator}", *TRAIN_NOTHING, f"output_dir={folder}"]
     _quietly(train)
     return folder
@@ -40,7 +40,7 @@ def make_onnx(model: Path) -> Path:
 
 
 def make_images(folder: Path, count: int, width: int, height: int) -> Path:
-    """Photos of smooth shapes and noise."""
+    """Write images of smooth shapes and noise."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for index in range(count):
@@ -51,7 +51,8 @@ def make_images(folder: Path, count: int, width: int, height: int) -> Path:
 
 
 def main(model: str, images: str, count: int, warm: int = 0) -> dict[str, Any]:
-    """The cost of translating the images of a folder in one command, and of one image once the model is loaded."""
+    """Measure the cost of translating all images of a folder in one command, and of translating one image once the model is
+    loaded."""
     before = _resident_memory_mb()
     with tempfile.TemporaryDirectory() as folder:
         cost = cost_of(lambda: _quietly(["translate", model, images, f"{folder}/out"]))

@@ -1,8 +1,8 @@
 """Measure the flicker of translated videos, with and without `--steady`: a still photo with sensor noise, and a pan over it.
 
-The true motion is known, so each frame is compared with the one before, moved by it. Numbers are mean absolute differences in
-levels of 8 bits: `flicker` to the frame before, `error` to the translation of the frame without noise, which would rise if frames
-were smeared.
+The true motion is known, so each frame is compared with the previous frame, moved by this motion. All values are mean
+absolute differences in levels of 8 bits. `flicker` is the difference from the previous frame. `error` is the difference
+from the translation of the frame without noise, which would rise if frames were smeared.
 
     python -m benchmarks.video_flicker RUN PHOTO
 """
@@ -28,7 +28,7 @@ Translate = Callable[[Tensor], Tensor]
 
 
 def frames(photo: Tensor, motion: tuple[float, float], noise: float) -> Iterator[Tensor]:
-    """Views of a photo (3, H, W), which move to the right and below."""
+    """Yield views of a photo (3, H, W), which move to the right and down, with sensor noise."""
     generator = torch.Generator().manual_seed(0)
     for index in range(FRAMES):
         view = _moved(photo, (index * motion[0], index * motion[1]))[:, :SIZE, :SIZE]

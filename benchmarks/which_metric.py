@@ -1,13 +1,13 @@
-"""Which score should one trust where there is no ground truth? (docs/which-metric.md)
+"""Compare metrics of unpaired translation: which score can be trusted without ground truth? (docs/which-metric.md)
 
     python -m benchmarks.which_metric train --runs runs/which_metric                      # 104 trainings, resumable
     python -m benchmarks.which_metric score --runs runs/which_metric --features FOLDER    # writes the CSV, resumable
     python -m benchmarks.which_metric rank                                                # from the CSV
 
-Unpaired translation has no ground truth, except on the embedded domains, where the true translation of every photo is known.
-`train` trains runs of several models, losses, weights, lengths and seeds. `score` computes all metrics of each, and writes
-benchmarks/results/which_metric.csv, a line for each direction of each run. `rank` compares the ranking of the runs by each
-metric that needs no ground truth with their ranking by the true error, and draws docs/which-metric.png.
+Unpaired translation has no ground truth, except on the embedded domains, where the true translation of every photo is
+known. `train` trains runs of several models, losses, weights, lengths and seeds. `score` computes all metrics of each run,
+and writes benchmarks/results/which_metric.csv, with a line for each direction of each run. `rank` compares the ranking of
+the runs by each metric that needs no ground truth with their ranking by the true error, and draws docs/which-metric.png.
 """
 
 import argparse
@@ -71,7 +71,8 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class Ranking(NamedTuple):
-    """How well a metric orders runs as the true error does: Spearman's rho, 1 at best, with 95% intervals."""
+    """How well the order of runs by a metric agrees with their order by the true error: Spearman's rho, 1 at best, with 95%
+    intervals."""
 
     overall: float  # among all runs of a domain
     low: float
@@ -113,7 +114,7 @@ def main() -> None:
 
 
 def metric_overrides(folder: Path) -> list[str]:
-    """The metrics that need no weights, and those whose weights are in the folder."""
+    """Return the overrides that choose the metrics that need no weights, and the metrics whose weights are in the folder."""
     names, settings = ["default", "untrained"], [f"metrics.untrained.names={SETS}"]
     weights = {name: json.dumps(str((folder / file).resolve())) for name, file in FEATURES.items()}
     for name, file in weights.items():
@@ -131,7 +132,7 @@ def train(runs: Path, sweeps: Sequence[str], overrides: Sequence[str]) -> None:
 
 
 def score(runs: Path, overrides: Sequence[str], directions: Sequence[str]) -> None:
-    """Compute all metrics of the last checkpoint of each run, for the directions that it has and that are not scored yet."""
+    """Compute all metrics for the last checkpoint of each run, in each direction of the run that is not scored yet."""
     metrics = build_metrics(compose_config(["experiment=demo", *overrides]))
     built: dict[str, tuple[ImageDataModule, Mapping[str, Any]]] = {}
     finished = sorted(file.parents[1] for file in runs.glob("*/*/checkpoints/last.ckpt"))
@@ -157,7 +158,7 @@ def score(runs: Path, overrides: Sequence[str], directions: Sequence[str]) -> No
 
 
 def read_runs(runs: Path) -> list[dict[str, Any]]:
-    """A row for each direction of each run that is scored."""
+    """Return a row for each scored direction of each run."""
     rows = []
     for file in sorted(runs.glob(f"*/*/{SCORES}")):
         scores = json.loads(file.read_text(encoding="utf-8"))
@@ -212,7 +213,8 @@ def rank(rows: Sequence[Mapping[str, Any]]) -> None:
 def rank_metric(
     name: str, error: str, domains: Sequence[Rows], comparable: Sequence[Rows], resamples: int = RESAMPLES
 ) -> Ranking:
-    """Spearman's rho between a metric and the true error, both turned so that more is better: the mean over groups of runs."""
+    """Compute Spearman's rho between a metric and the true error as the mean over groups of runs. The sign of both is set
+    so that higher is better."""
     rng = np.random.default_rng(0)
     found = []
     for groups in (domains, comparable):
@@ -244,7 +246,7 @@ def spearman(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def regret(name: str, error: str, rows: Rows, rng: np.random.Generator) -> float:
-    """The share of the other runs that are truly better than the one this metric chooses of ten runs drawn at random."""
+    """Draw ten runs at random, choose one by this metric, and return the share of the other nine runs that are truly better."""
     scores, truth = (np.array([turned(each, row) for row in rows]) for each in (name, error))
     usable = np.flatnonzero(np.isfinite(scores))
     shares = []
@@ -263,7 +265,7 @@ def group(rows: Rows, *keys: str) -> list[Rows]:
 
 
 def draw(results: Mapping[str, Mapping[str, Ranking]]) -> None:
-    """The agreement with each true error, the metrics in the order of their mean."""
+    """Plot the agreement of each metric with each true error. The metrics are sorted by their mean agreement."""
     import matplotlib
 
     matplotlib.use("Agg")

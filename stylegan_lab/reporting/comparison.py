@@ -1,4 +1,5 @@
-"""A comparison of runs: runs that differ only in their seed form one row; columns are settings that differ, scores and cost."""
+"""A comparison of runs. Runs that differ only in their seed form one row. The columns are the settings that differ, scores
+and cost."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -78,7 +79,7 @@ class RunComparison:
         return as_text(self, TEXT_WIDTH)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """A data frame with a row for each row of the table: settings, seeds, mean and deviation of scores, cost."""
+        """Return a data frame with the rows of the table: settings, seeds, mean and standard deviation of each score, and cost."""
         from stylegan_lab.reporting.comparison_table import as_csv
 
         try:
@@ -133,7 +134,7 @@ class RunComparison:
 
 
 def compare(*runs: Run | str | Path, scores: Sequence[str] = ()) -> RunComparison:
-    """Compare runs: the settings that differ, scores by row of equal settings, and cost.
+    """Compare the settings, scores and cost of runs. Runs with equal settings form one row, over which scores are averaged.
 
     Args:
         runs: Runs, run folders, folders that contain runs, sweeps, or glob patterns.
@@ -179,7 +180,8 @@ def _score_columns(rows: Sequence[ComparisonTableRow], score_names: Sequence[str
 
 
 def _sort_rows(comparison: RunComparison) -> RunComparison:
-    """Sort by the first score, the best first, protocol by protocol; then non-finite scores, then rows without."""
+    """Sort the rows by protocol and then by the first score, the best first. Non-finite scores follow, and then rows
+    without the score."""
     if not comparison.columns:
         return comparison
     first = comparison.columns[0]
@@ -202,15 +204,15 @@ def _sort_rows(comparison: RunComparison) -> RunComparison:
 
 
 def _full_name(name: str, available: Sequence[str]) -> str | None:
-    """A name without a split means the test score if there is one."""
+    """Find a score by its name. A name without a split means the test score if there is one."""
     candidates = [each for each in available if each.split("/", 1)[1] == name]
     tests = [each for each in candidates if each.startswith("test/")]
     return name if name in available else next(iter(tests or candidates), None)
 
 
 def _row_names(groups: Sequence[Sequence[Path]]) -> list[str]:
-    """The shortest path endings that are unique; the seeds of a row are joined: demo-{0,1,2}. A name that is a time stamp
-    or a number says little, so its folder is added: demo/20260101-120000."""
+    """Name each row by the shortest endings of its paths that are unique, with its seeds joined: demo-{0,1,2}. If a name
+    starts with a digit, as a time stamp does, the parent folder is added: demo/20260101-120000."""
     paths = [folder.resolve() for group in groups for folder in group]
     length = next(n for n in range(1, 99) if len({path.parts[-n:] for path in paths}) == len(paths))
     if length == 1 and any(path.name[:1].isdigit() for path in paths):

@@ -76,7 +76,7 @@ def _settings(row: ComparisonTableRow) -> list[str]:
 
 
 def _page_data(comparison: RunComparison, samples: Sequence[SliderPosition]) -> dict[str, Any]:
-    """What the page's script needs."""
+    """The data that the page's script reads."""
     return {
         "rows": [
             {

@@ -1,4 +1,4 @@
-"""The table of a comparison: as text for a terminal, as Markdown, as CSV."""
+"""Formats the table of a comparison as text for a terminal, as Markdown or as CSV."""
 
 import csv
 import io
@@ -52,7 +52,7 @@ def as_markdown(comparison: RunComparison) -> str:
 
 
 def as_csv(comparison: RunComparison) -> str:
-    """Plain numbers: mean, standard deviation, count and ranking of each score."""
+    """Format the comparison as CSV, with the mean, standard deviation, count and ranking of each score in separate columns."""
     settings = [*comparison.differences.shown, *comparison.differences.implied]
     scores = [f"{each.name}{field}" for each in comparison.columns for field in ("", " std", " n", " ranking")]
     preferred = ["preferred", "preferred low", "preferred high", "preferred votes"] if comparison.preferences else []

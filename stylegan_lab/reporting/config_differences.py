@@ -1,4 +1,4 @@
-"""Differences between configs: flattened, named as on the command line, and reduced to settings that can change a training."""
+"""Differences between configs. Configs are flattened to settings that can change a training, named as on the command line."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,8 +35,9 @@ IGNORED = {
 
 @dataclass(frozen=True)
 class ConfigDifferences:
-    """`values` holds, for each run, the settings that differ; "" where a run does not have the setting. `implied` lists those
-    that only follow from another choice, such as arguments of a class that the other run does not use."""
+    """The settings in which runs differ. `values` holds these settings for each run, with "" for a setting that the run
+    does not have. `implied` lists the settings that differ only because another choice differs, such as arguments of a
+    class that the other run does not use."""
 
     values: Sequence[Mapping[str, str]]
     shown: Sequence[str]
@@ -55,7 +56,7 @@ class ConfigSetting:
 
 
 class ClassPath(str):
-    """The class or function that an object of the config is an instance of (its `_target_`)."""
+    """The `_target_` of an object in a config: the path of its class, or of the function that creates it."""
 
 
 FlatConfig = Mapping[str, ConfigSetting]
@@ -81,7 +82,7 @@ def config_differences(configs: Sequence[Mapping[str, Any] | None]) -> ConfigDif
 
 
 def flatten_config(config: Mapping[str, Any]) -> dict[str, ConfigSetting]:
-    """Every setting that is used and can matter, by its name on the command line."""
+    """Return every setting that can change a training, under its name on the command line."""
     mappings = {name for name, part in config.items() if isinstance(part, dict)}
     sources = mappings.difference(INSTANTIATED, NOT_SOURCES)
     settings: dict[str, ConfigSetting] = {}
@@ -97,13 +98,14 @@ def flatten_config(config: Mapping[str, Any]) -> dict[str, ConfigSetting]:
 
 
 def _command_line_key(key: str, sources: set[str]) -> str:
-    """model.loss.gan_loss is set as loss.gan_loss. What `data` interpolates from the same source keeps its long name."""
+    """Return the name of a setting on the command line: model.loss.gan_loss is set as loss.gan_loss. Only keys of `model`
+    are shortened; a key of `data` that is interpolated from the same group keeps its full name."""
     part, _, rest = key.partition(".")
     return rest if part == "model" and rest.split(".")[0] in sources else key
 
 
 def _leaves(value: Any, key: str) -> Iterable[tuple[str, Any]]:
-    """The values below `key`. An object is listed under its own key, before its arguments."""
+    """Yield the values below `key`. The class of an object is listed under the key of the object, before its arguments."""
     for name, each in flatten({key: value}):
         if isinstance(each, dict) and each:
             if "_target_" in each:
@@ -113,7 +115,7 @@ def _leaves(value: Any, key: str) -> Iterable[tuple[str, Any]]:
 
 
 def _follows_from_owner(setting: ConfigSetting, known: Sequence[FlatConfig]) -> bool:
-    """Whether the configs without the setting use another object there, or none."""
+    """Whether the object that a setting belongs to is another one in some configs, or missing there."""
     owner = setting.owner
     while owner:
         owners = [each.get(owner) for each in known]
@@ -125,14 +127,15 @@ def _follows_from_owner(setting: ConfigSetting, known: Sequence[FlatConfig]) -> 
 
 
 def _is_empty_elsewhere(known: Sequence[FlatConfig], key: str) -> bool:
-    """Whether it is an empty mapping in one config and filled in another, whose entries are listed themselves."""
+    """Whether `key` is an empty mapping in one config and has entries in another. Those entries are listed as settings of
+    their own."""
     return any(each[key].value == {} for each in known if key in each) and any(
         setting.owner == key for each in known for setting in each.values()
     )
 
 
 def _short_targets(targets: Iterable[ClassPath]) -> dict[str, str]:
-    """The class name of each target; the full path where two targets share a class name."""
+    """Return the class name of each target, or its full path if two targets share a class name."""
     full = dict.fromkeys(map(str, targets))
     names = [target.rpartition(".")[2] for target in full]
     return {target: name if names.count(name) == 1 else target for target, name in zip(full, names, strict=True)}

@@ -1,4 +1,5 @@
-"""Curves of runs as SVG paths: a panel for each logged name, a thin line for each run, a thick one for a row's mean."""
+"""Curves of runs as SVG paths. Each logged name has a panel, with a thin line for each run and a thick line for the mean of
+each row."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +36,7 @@ class CurvePanel:
 
     @property
     def ticks(self) -> list[tuple[float, float]]:
-        """Iterations to write at the axis, with their positions."""
+        """The iterations that label the horizontal axis, with their positions."""
         first = self.min_iteration if self.is_log else 0.0
         return [(each, self.x(each)) for each in (first, self.max_iteration)]
 
@@ -46,7 +47,7 @@ class CurvePanel:
 
 
 def curve_panels(rows: Sequence[ComparisonTableRow]) -> dict[str, list[CurvePanel]]:
-    """Panels by the first part of their names."""
+    """Return the panels, grouped by the first part of the logged name, such as `val` of val/fid."""
     groups: dict[str, list[CurvePanel]] = {}
     for name in dict.fromkeys(name for row in rows for run in row.runs for name in run.curves):
         if panel := _panel(name, rows):
@@ -55,7 +56,7 @@ def curve_panels(rows: Sequence[ComparisonTableRow]) -> dict[str, list[CurvePane
 
 
 def group_index(name: str) -> int:
-    """The position of a curve among the groups, which the first part of its name decides."""
+    """The position of a curve's group on the page. The first part of the curve's name is its group."""
     group = name.split("/")[0]
     return GROUP_ORDER.index(group) if group in GROUP_ORDER else len(GROUP_ORDER)
 
@@ -85,7 +86,7 @@ def _panel(name: str, rows: Sequence[ComparisonTableRow]) -> CurvePanel | None:
 
 
 def _lines(name: str, row: ComparisonTableRow) -> Iterator[tuple[Points, bool]]:
-    """The points of each run and of their mean; the only run of a row counts as the mean."""
+    """Return the points of each run and of their mean. If a row has only one run, that run is the mean."""
     recorded = [run.curves[name] for run in row.runs if run.curves.get(name)]
     curves = [_thinned([(x, y) for x, y in points if isfinite(y)]) for points in recorded]
     for points in curves if len(curves) > 1 else ():
@@ -96,7 +97,7 @@ def _lines(name: str, row: ComparisonTableRow) -> Iterator[tuple[Points, bool]]:
 
 
 def _thinned(points: Points) -> Points:
-    """Means of neighboring points where there are more than MAX_POINTS."""
+    """Replace neighboring points by their means if there are more than MAX_POINTS."""
     size = -(-len(points) // MAX_POINTS)
     groups = [points[start : start + size] for start in range(0, len(points), size or 1)]
     return [(group[-1][0], mean([y for _, y in group])) for group in groups]

@@ -1,4 +1,4 @@
-"""HTML pages: jinja2 templates, and images as data URIs: sample grids at the same iterations and the grids of evaluations."""
+"""HTML pages from jinja2 templates. Images are embedded as data URIs: sample grids at the same iterations, and evaluation grids."""
 
 import base64
 import io
@@ -46,8 +46,8 @@ def _environment() -> Environment:
 
 @dataclass(frozen=True)
 class SliderPosition:
-    """One position of the page's slider: an iteration or the evaluation, with an image for each run, by the run's index.
-    `row_names` says what the rows of an image are, for images that record it."""
+    """One position of the page's slider, which is an iteration or the evaluation, with the image of each run by the run's
+    index. `row_names` describes the rows of an image if the image file records them."""
 
     name: str
     images: Mapping[int, str]
@@ -67,12 +67,12 @@ def sample_sets(runs: Sequence[RunRecord]) -> list[SliderPosition]:
 
 
 def evaluation_image(folder: Path) -> Path | None:
-    """The grid of the evaluation of a run: inputs, outputs and targets. The test split is preferred."""
+    """The evaluation grid of a run, with inputs, outputs and targets. The test split is preferred."""
     return next((path for split in ("test", "val", "train") if (path := folder / f"{split}.png").is_file()), None)
 
 
 def last_image(folder: Path) -> Path | None:
-    """The grid of the evaluation of the run in a folder, or else its last sample grid."""
+    """The evaluation grid of the run in a folder, or the last sample grid if the run has no evaluation."""
     return evaluation_image(folder) or next(reversed(sample_grids(folder).values()), None)
 
 
@@ -82,7 +82,8 @@ def file_uri(path: Path) -> str | None:
 
 
 def read_image(path: Path) -> Image.Image | None:
-    """The image in a size for a page. None if the file cannot be read, for example because its run was killed meanwhile."""
+    """Read an image and shrink it for a page. None if the file cannot be read, for example because the run was killed while
+    writing it."""
     try:
         with open_image(path) as file:
             image = file.convert("RGB")
@@ -98,14 +99,15 @@ def image_uri(image: Image.Image, lossless: bool = False) -> str:
 
 
 def image_bytes(image: Image.Image, lossless: bool = False) -> bytes:
-    """Encode the pixels only as WebP, without metadata of the file they came from."""
+    """Encode an image as WebP, without the metadata of the file that it was read from."""
     out = io.BytesIO()
     image.save(out, "WEBP", quality=86, lossless=lossless)
     return out.getvalue()
 
 
 def _chosen(samples: Mapping[int, Mapping[int, Path]]) -> list[int]:
-    """The iterations that the largest number of runs share, and the last of each run; evenly thinned if there are too many."""
+    """Choose the iterations that the largest number of runs share, and the last iteration of each run. If there are too
+    many, choose evenly spaced ones."""
     counts = Counter(at for each in samples.values() for at in each)
     if not counts:
         return []

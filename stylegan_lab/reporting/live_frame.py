@@ -1,4 +1,4 @@
-"""A run in the terminal: status, progress, sparklines of losses and scores, the end of the log, the latest samples."""
+"""Shows a run in the terminal: status, progress, sparklines of losses and scores, the end of the log and the latest samples."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +23,8 @@ STYLES = {"running": "cyan", "finished": "green", "failed": "red", "missing": "r
 
 
 def frame(snapshot: RunSnapshot, console: Console, height: int | None = None) -> RenderableType:
-    """Render a run for the terminal. With a `height`, lines are cut at the console's width and surplus curves are counted."""
+    """Render a run for the terminal. With a `height`, lines are cut at the console's width, and only the number of curves
+    without space is printed."""
     lines = [*(f"! {each}" for each in snapshot.warnings), *snapshot.log[-LOG_LINES:]]
     limit = None if height is None else max(MIN_CURVES, height - OTHER_LINES - len(lines))
     parts: list[RenderableType] = [
@@ -41,7 +42,7 @@ def frame(snapshot: RunSnapshot, console: Console, height: int | None = None) ->
 
 
 def sparkline(values: Sequence[float], width: int, blocks: str = BLOCKS) -> str:
-    """One block for each value, or for the mean of neighboring values where there are more than `width`.
+    """Draw one block for each value, or for the mean of neighboring values if there are more than `width` values.
 
     The lowest block is the smallest value, the highest the largest. A gap is a value that is not finite.
     """
@@ -56,12 +57,12 @@ def sparkline(values: Sequence[float], width: int, blocks: str = BLOCKS) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without control characters, which could drive the terminal."""
+    """Replace characters that are not printable by `?`, because the terminal would execute control characters."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def progress_line(snapshot: RunSnapshot) -> str:
-    """Status, iteration, durations and pace, as in `running  500 of 1000  0:01:00, 0:01:00 left  31.2 images/s`."""
+    """Format the status, iteration, durations and speed, such as `running 500 of 1000 0:01:00, 0:01:00 left 31.2 images/s`."""
     record, spent = snapshot.record, snapshot.record.cost.seconds
     left = f"{format_seconds(snapshot.seconds_left)} left" if snapshot.seconds_left is not None else ""
     durations = ", ".join(filter(None, ["" if spent is None else format_seconds(spent), left]))
@@ -72,7 +73,7 @@ def progress_line(snapshot: RunSnapshot) -> str:
 
 
 def format_score(score: WatchedScore) -> str:
-    """The latest value and the best one, such as `0.52 at 500, best 0.55 ↑`."""
+    """Format the latest and the best value, such as `0.52 at 500, best 0.55 ↑`."""
     at = "" if score.iteration is None else f" at {score.iteration}"
     best = "" if score.best is None else f", best {score.best:.4g}"
     arrow = {str(direction): f" {arrow}" for direction, arrow in ARROWS.items()}.get(score.direction or "", "")
@@ -88,7 +89,7 @@ def _status(snapshot: RunSnapshot) -> RenderableType:
 
 
 def _curves(snapshot: RunSnapshot, console: Console, limit: int | None) -> RenderableType:
-    """A line for each score, then for each loss and what else is logged."""
+    """Return a line for each score, followed by a line for each loss and each other logged value."""
     blocks = ASCII_BLOCKS if console.options.ascii_only else BLOCKS
     scores = {score.name: format_score(score) for score in snapshot.scores}
     if console.options.ascii_only:

@@ -1,4 +1,5 @@
-"""A run in the browser: one page that refreshes itself, served on this machine only. It reads the run and writes nothing."""
+"""Shows a run in the browser: one page that refreshes itself, served on this machine only. The server never writes to the
+run's folder."""
 
 import sys
 import threading
@@ -21,7 +22,7 @@ REQUEST_TIMEOUT = 10.0  # seconds until a silent connection is closed
 
 
 class WatchServer(ThreadingHTTPServer):
-    """Answers GET of two fixed routes: the page and the latest sample grid."""
+    """Answers GET requests for two routes: the page and the latest sample grid."""
 
     daemon_threads = True
 
@@ -45,7 +46,7 @@ class WatchServer(ThreadingHTTPServer):
             return run_page(self._run.read()).encode(errors="replace")
 
     def image(self) -> bytes | None:
-        """The latest sample grid as WebP, or the one before it if that cannot be read."""
+        """The latest sample grid as WebP, or the previous grid if the latest cannot be read."""
         with self._lock:
             grids = reversed(self._run.read().record.samples.values())
             return next((data for path in list(grids)[:2] if (data := self._encode(path))), None)
@@ -108,7 +109,7 @@ def run_page(snapshot: RunSnapshot) -> str:
 
 
 def image_key(path: Path) -> str:
-    """A name of the file's present contents."""
+    """A key that changes when the file is written again."""
     try:
         return f"{path.stem}-{path.stat().st_mtime_ns}"
     except OSError:

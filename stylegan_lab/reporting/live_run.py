@@ -1,4 +1,5 @@
-"""A run while it is trained: what its folder says now. Reading it again and again writes nothing and blocks nothing."""
+"""The state of a run during training, read repeatedly from its folder. Reading does not write to the folder or block the
+training."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ class WatchedScore:
 
 @dataclass(frozen=True)
 class RunSnapshot:
-    """A run at one moment."""
+    """The state of a run at one moment."""
 
     record: RunRecord
     status: str  # of run.json, `unknown` or `missing`
@@ -54,7 +55,7 @@ class RunSnapshot:
 
     @property
     def scores(self) -> list[WatchedScore]:
-        """The latest scores of the validation during training, and of evaluations."""
+        """The latest scores of validation during training and of evaluations."""
         found = []
         for name, score in self.record.scores.items():
             values = [value for _, value in self.record.curves.get(name, ()) if math.isfinite(value)]
@@ -70,7 +71,7 @@ class RunSnapshot:
 
 
 class LiveRun:
-    """Reads the folder of a run again and again, and the lines of metrics.jsonl once each."""
+    """Reads the folder of a run repeatedly. Each line of metrics.jsonl is read only once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
@@ -93,7 +94,7 @@ class LiveRun:
 
 
 def _without_old_losses(rows: Sequence[dict[str, float]]) -> list[dict[str, float]]:
-    """The first row, the rows with scores and the latest rows, which are few also in a long training."""
+    """Keep the first row, the rows with scores and the latest rows, so that a long training also has few rows."""
     recent = len(rows) - PACE_ROWS
     return [
         row
@@ -103,7 +104,7 @@ def _without_old_losses(rows: Sequence[dict[str, float]]) -> list[dict[str, floa
 
 
 def _seconds_left(record: RunRecord, rows: Sequence[Mapping[str, float]]) -> float | None:
-    """Extrapolated from the latest rows of this session, so that the time of validations counts."""
+    """Extrapolate the remaining seconds from the latest rows of this session. This includes the time that validation takes."""
     if not record.max_iterations:
         return None
     first_iteration = record.sessions[-1].first_iteration if record.sessions else 0

@@ -1,4 +1,4 @@
-"""Run records: what the folder of a run says of its settings, scores, curves and cost, in whatever state the run was left."""
+"""Run records: the settings, scores, curves and cost of a run, read from its folder. The run may be unfinished or damaged."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ Curves = Mapping[str, Sequence[tuple[int, float]]]  # (iteration, value), by nam
 
 @dataclass(frozen=True)
 class RunCost:
-    """What a run has cost so far. None: not recorded."""
+    """The cost of a run so far. None means that a value was not recorded."""
 
     images: int | None = None
     seconds: float | None = None
@@ -58,15 +58,15 @@ class RunRecord:
 
 
 def sample_grids(folder: Path) -> dict[int, Path]:
-    """The sample grids of a run by iteration, in ascending order. `folder` is the run's."""
+    """The sample grids in the folder of a run by iteration, in ascending order."""
     found = {int(path.stem): path for path in (folder / "samples").glob("*.png") if path.stem.isdigit()}
     return dict(sorted(found.items()))
 
 
 def read_run(folder: Path, rows: Sequence[Mapping[str, float]] | None = None) -> RunRecord:
-    """Read what can be read. What is missing or damaged becomes a sentence in `warnings`.
+    """Read the record of a run from its folder. A missing or damaged file is reported by a sentence in `warnings`.
 
-    `rows` are those of metrics.jsonl, where they are known already.
+    Pass the rows of metrics.jsonl as `rows` if they have already been read.
     """
     warnings: list[str] = []
     parse_yaml = partial(yaml.load, Loader=YAML_LOADER)
@@ -125,7 +125,7 @@ def _read(path: Path, parse: Callable[[str], Any], warnings: list[str], conseque
 
 
 def extend_curves(curves: dict[str, list[tuple[int, float]]], rows: Sequence[Mapping[str, float]]) -> Curves:
-    """Append the values of the rows to the curves of their names."""
+    """Append each value of the rows to the curve of the same name."""
     for row in rows:
         for name, value in row.items():
             if name not in ("iteration", "time") and isinstance(value, int | float):

@@ -26,8 +26,8 @@ RANKING_MARKS: dict[Ranking, str] = {
 
 @dataclass(frozen=True)
 class ScoreCell:
-    """The scores of one row's runs that share a protocol. `p_value` is Welch's against the best row, adjusted after Holm;
-    `exact_p_value` is that of the permutation test, not adjusted."""
+    """The scores of one row's runs that share a protocol. `p_value` is from Welch's test against the best row, with Holm's
+    adjustment; `exact_p_value` is from the permutation test, without adjustment."""
 
     values: Sequence[float]
     protocol: int  # index into the column's protocols
@@ -45,8 +45,8 @@ class ScoreCell:
         return all(map(math.isfinite, self.values))
 
     def format(self, num_runs: int) -> str:
-        """Mean, standard deviation, ranking mark and letter of the protocol; also the number of scores where it is not
-        `num_runs`."""
+        """Format the mean, standard deviation, ranking mark and letter of the protocol. The number of scores is added if it
+        differs from `num_runs`."""
         summary = self.summary
         std = "" if summary.std is None else f" ± {summary.std:.2g}"
         count = f" ({summary.n})" if summary.n != num_runs else ""
@@ -62,7 +62,7 @@ class ScoreColumn:
     excluded: Mapping[int, int] = field(default_factory=dict)  # by row: scores excluded for a different protocol
 
     def header(self, columns: Sequence["ScoreColumn"]) -> str:
-        """The name with an arrow for its direction. The split is omitted if all `columns` share it."""
+        """The name of the score, with an arrow for its direction. The split is omitted if all `columns` have the same split."""
         splits = {each.name.split("/", 1)[0] for each in columns}
         name = self.name.split("/", 1)[1] if len(splits) == 1 else self.name
         return f"{name} {ARROWS[self.direction]}" if self.direction else name
@@ -93,7 +93,8 @@ def score_column(name: str, rows: Sequence[Sequence[ProtocolScore | None]], dire
 
 
 def _rank(cells: Sequence[ScoreCell | None], direction: Direction | None) -> list[ScoreCell | None]:
-    """Rank the cells of each protocol among themselves. If protocols differ, a cell without another to compare with is marked."""
+    """Rank the cells that share a protocol. If there are several protocols, a cell that is the only one of its protocol is
+    marked."""
     ranked = list(cells)
     protocols = sorted({cell.protocol for cell in cells if cell})
     for protocol in protocols:
@@ -138,7 +139,7 @@ def _protocol_index(protocol: ScoreProtocol, protocols: Sequence[ScoreProtocol])
 
 
 def score_directions(names: Sequence[str], runs: Sequence[RunRecord]) -> dict[str, Direction]:
-    """The direction of each score: as recorded by a run or its config, else that of the built-in metric."""
+    """Return the direction of each score, as recorded by a run or its config, or else the direction of the built-in metric."""
     directions: dict[str, Direction] = {}
     for run in runs:
         metrics = (run.config or {}).get("metrics") or {}

@@ -1,4 +1,4 @@
-"""A score and the protocol it was measured by. Only scores with the same protocol are compared."""
+"""A score and the protocol by which it was measured. Only scores with the same protocol are compared."""
 
 import json
 import math
@@ -18,7 +18,8 @@ REFERENCE_TOLERANCE = 1e-3  # relative; reference scores vary this much between 
 
 @dataclass(frozen=True)
 class ScoreProtocol:
-    """`reference_scores` are scores of images that no model made. If they differ, the held-out images differ."""
+    """How a score was measured. `reference_scores` are scores of images that no model made. If they differ, the held-out
+    images differ."""
 
     settings: Mapping[str, Any]
     reference_scores: Mapping[str, float] = field(default_factory=dict)
@@ -45,7 +46,7 @@ class ProtocolScore:
 
 
 def scores_by_name(evaluation: Json) -> dict[str, ProtocolScore]:
-    """The scores of one evaluation (scores.json), by SPLIT/METRIC."""
+    """Return the scores of one evaluation (scores.json) under the names SPLIT/METRIC."""
     split, metrics, protocols = evaluation.get("split", "test"), evaluation["metrics"], evaluation.get("protocol") or {}
     shared = {name: value for name, value in protocols.items() if name not in metrics}
     shared |= {name: evaluation[name] for name in ("n", "ema") if name in evaluation}
@@ -55,15 +56,16 @@ def scores_by_name(evaluation: Json) -> dict[str, ProtocolScore]:
 
 
 def reference_scores(evaluation: Json) -> dict[str, float]:
-    """Scores that need no model, to compare with those of the model. A translation is compared with its untranslated inputs,
-    and a generator with training images, or with held-out images if its scores are measured on the training set."""
+    """Return scores that need no model, for comparison with the model's scores. A translation model is compared with its
+    untranslated inputs. A noise-to-image model is compared with training images, or with held-out images if its scores
+    are measured on the training set."""
     scores = evaluation.get("untranslated") or evaluation.get("training") or evaluation.get("held_out") or {}
     return {name: float(value) for name, value in scores.items() if isinstance(value, int | float) and value == value}
 
 
 def validation_scores(rows: Sequence[Mapping[str, float]], protocol: Json, data: Json) -> dict[str, ProtocolScore]:
-    """The last validation scores, with the `protocol` of protocol.json. Validation measures no reference scores, so the settings
-    of `data` identify the held-out images."""
+    """Return the last validation scores, with the `protocol` of protocol.json. Validation measures no reference scores, so
+    the settings of `data` identify the held-out images."""
     shared = {"measured": "during training", "ema": protocol.get("ema"), **(protocol.get("counts") or {})}
     shared |= {f"data.{name}": data[name] for name in HELD_OUT_SETTINGS if name in data}
     found: dict[str, ProtocolScore] = {}

@@ -39,14 +39,14 @@ def mean(values: Sequence[float]) -> float:
 
 
 def count_states(states: Sequence[str]) -> str:
-    """`finished` if all are, else `2 finished, 1 interrupted`."""
+    """Return `finished` if all states are finished, or else a count of each state such as `2 finished, 1 interrupted`."""
     counts = Counter(states)
     return states[0] if len(counts) == 1 else ", ".join(f"{count} {state}" for state, count in counts.items())
 
 
 def welch_t_test(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """The two-sided p-value of equal means under unequal variances (Welch, Biometrika 1947). None with fewer than two values in
-    a sample."""
+    """The two-sided p-value for equal means under unequal variances (Welch, Biometrika 1947). None if a sample has fewer
+    than two values."""
     if min(len(first), len(second)) < 2:
         return None
     difference = abs(mean(first) - mean(second))
@@ -59,8 +59,8 @@ def welch_t_test(first: Sequence[float], second: Sequence[float]) -> float | Non
 
 
 def permutation_test(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """The two-sided exact p-value: the share of all splits of the pooled values whose means differ at least as much (Fisher, "The
-    Design of Experiments", 1935)."""
+    """The exact two-sided p-value: the share of all splits of the pooled values whose means differ at least as much as the
+    means of the two samples (Fisher, "The Design of Experiments", 1935)."""
     pooled = [*first, *second]
     if not first or not second or comb(len(pooled), len(first)) > MAX_PERMUTATIONS:
         return None
@@ -72,7 +72,8 @@ def permutation_test(first: Sequence[float], second: Sequence[float]) -> float |
 
 
 def holm_bonferroni(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjusted p-values of the tests that were made (Holm, Scandinavian Journal of Statistics 1979). None stays None."""
+    """Adjust the p-values for the number of tests (Holm, Scandinavian Journal of Statistics 1979). None, where no test was
+    made, stays None."""
     order = sorted((p_value, index) for index, p_value in enumerate(p_values) if p_value is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     largest = 0.0
@@ -83,14 +84,14 @@ def holm_bonferroni(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def t_tail_probability(t: float, degrees: float) -> float:
-    """Both tails of Student's t distribution: with t = sqrt(degrees) tan(angle), its density is proportional to
-    cos(angle)^(degrees - 1)."""
+    """The probability of both tails of Student's t distribution. With t = sqrt(degrees) tan(angle), the density over the
+    angle is proportional to cos(angle)^(degrees - 1)."""
     angle = atan(t / sqrt(degrees))
     return _integral(angle, degrees - 1) / _integral(0.0, degrees - 1)
 
 
 def wilson_interval(wins: float, n: int) -> tuple[float, float]:
-    """The 95% score interval of a proportion (Wilson, JASA 1927)."""
+    """The 95% score interval of the proportion `wins / n` (Wilson, JASA 1927)."""
     rate, z2_n = wins / n, Z_95 * Z_95 / n
     center = (rate + z2_n / 2) / (1 + z2_n)
     margin = Z_95 / (1 + z2_n) * sqrt(rate * (1 - rate) / n + z2_n / (4 * n))
@@ -98,9 +99,10 @@ def wilson_interval(wins: float, n: int) -> tuple[float, float]:
 
 
 def bradley_terry(wins: Sequence[Sequence[float]]) -> list[float | None]:
-    """Strengths (Bradley and Terry, Biometrika 1952) as the probability of winning against a player of strength 1, by the MM update
-    of Hunter (Annals of Statistics 2004, Eq. 3). `wins[i][j]` counts wins of i over j. Each player also gets half a win and half
-    a loss against that reference player, which keeps strengths finite. None: the player was in no comparison."""
+    """The strength of each player (Bradley and Terry, Biometrika 1952), given as the probability of winning against a
+    reference player of strength 1. Computed by the MM update of Hunter (Annals of Statistics 2004, Eq. 3). `wins[i][j]`
+    counts wins of i over j. Each player also gets half a win and half a loss against the reference player, which keeps
+    strengths finite. None: the player was in no comparison."""
     compared = [index for index in range(len(wins)) if any(wins[index]) or any(row[index] for row in wins)]
     strength = dict.fromkeys(compared, 1.0)
     for _ in range(BRADLEY_TERRY_ITERATIONS):

@@ -17,7 +17,7 @@ Contents = dict[str, Any]
 
 
 def write_checkpoint(contents: Contents, path: Path) -> None:
-    """Write a checkpoint and its entry in the folder's index. If writing fails, the folder stays as it was."""
+    """Write a checkpoint, and list it in the index of its folder. If writing fails, the folder is unchanged."""
     contents["schema"] = SCHEMA
     try:
         path.parent.mkdir(exist_ok=True)
@@ -36,13 +36,14 @@ def write_checkpoint(contents: Contents, path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> Contents:
-    """Verify a checkpoint by its hash, and load it. Each of the two reads the whole file."""
+    """Verify a checkpoint by its hash, and load it. Both steps read the whole file."""
     verify_checkpoint(path)
     return load_checkpoint(path)
 
 
 def verify_checkpoint(path: Path) -> Path:
-    """The path, if the file has the hash that the index of its folder lists."""
+    """Return the path if the file is intact. Refuse a file whose hash differs from the index of its folder or, if the file
+    is not in the index, whose zip checksums are wrong."""
     index = CheckpointIndex.read(path.parent)
     if not index.is_intact(path):
         intact = next((other for other in index.newest_first() if other != path and index.is_intact(other)), None)
@@ -52,7 +53,8 @@ def verify_checkpoint(path: Path) -> Path:
 
 
 def load_checkpoint(path: Path) -> Contents:
-    """A verified checkpoint's contents on the CPU, in the current schema. Only tensors and plain values are loaded."""
+    """Load the contents of a verified checkpoint on the CPU, converted to the current schema. Only tensors and plain values
+    are loaded."""
     try:
         contents: Contents = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -85,7 +87,7 @@ MIGRATIONS: list[Callable[[Contents], None]] = []
 
 
 class _HashingFile:
-    """Hashes what is written, so that the hash is of the intended bytes and not of what the disk stored."""
+    """Hashes the bytes as they are written, so that the hash also reveals bytes that the disk stored wrongly."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

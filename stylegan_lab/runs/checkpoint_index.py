@@ -26,8 +26,8 @@ class CheckpointEntry:
 class CheckpointIndex:
     """The entries of one folder, oldest first, and the name of the best checkpoint.
 
-    An entry is written just before its file is moved into place. So every file is listed even if the process is killed
-    in between, and the newest listed file with the right hash is the newest checkpoint.
+    An entry is written just before its file is moved into place. Every file is therefore listed, even if the process is
+    killed in between, and the newest listed file with the right hash is the newest checkpoint.
     """
 
     def __init__(self, folder: Path, entries: list[CheckpointEntry], best: str | None) -> None:
@@ -35,7 +35,7 @@ class CheckpointIndex:
 
     @classmethod
     def read(cls, folder: Path) -> "CheckpointIndex":
-        """The index of a folder. Empty if manifest.json is missing or damaged."""
+        """Read the index of a folder. It is empty if manifest.json is missing or damaged."""
         try:
             content = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
             return cls(folder, [CheckpointEntry(**entry) for entry in content["checkpoints"]], content["best"])
@@ -51,7 +51,7 @@ class CheckpointIndex:
         self.write()
 
     def newest_first(self) -> list[Path]:
-        """The checkpoint files that exist, in the order in which to try them when resuming."""
+        """Return the checkpoint files that exist, in the order in which they are tried when a run is resumed."""
         listed = [self.folder / entry.file for entry in reversed(self.entries)]
         others = sorted(self.folder.glob("[0-9]*.ckpt"), reverse=True)
         known = [path for path in dict.fromkeys(listed if self.entries else others) if path.is_file()]
@@ -64,7 +64,7 @@ class CheckpointIndex:
         return [*known[:newest], *last, *known[newest:], *best]
 
     def path_of(self, name: str) -> Path | None:
-        """The file that `last` or `best` means, or the file of that name."""
+        """Return the checkpoint file for `last`, `best` or the name of a file."""
         if name == "last":
             return next(iter(self.newest_first()), None)
         path = self.folder / (self.best if name == "best" and self.best else f"{name}.ckpt")
@@ -84,7 +84,8 @@ class CheckpointIndex:
             return False
 
     def set_newest(self, path: Path, iteration: int) -> None:
-        """Make `path` the newest checkpoint, also when later ones exist: training continues from it."""
+        """Make `path` the newest checkpoint, even if checkpoints of later iterations exist, because training continues from
+        `path`."""
         if path.name not in {entry.file for entry in self.entries}:
             self.entries.append(CheckpointEntry(path.name, iteration, path.stat().st_size, file_digest(path)))
         self.entries.sort(key=lambda entry: entry.file == path.name)
@@ -92,7 +93,8 @@ class CheckpointIndex:
         self._link("last", path)
 
     def link_and_prune(self, path: Path, is_best: bool, keep: int | None) -> None:
-        """Link `path`, which was just written, as last (and best), and delete all but the `keep` newest and the best."""
+        """Link `path`, which was just written, as `last` (and as `best` if `is_best`). Delete all checkpoints except the
+        `keep` newest and the best."""
         self.best = path.name if is_best else self.best
         newest = list(dict.fromkeys(entry.file for entry in reversed(self.entries)))
         kept = {*newest[:keep], self.best}

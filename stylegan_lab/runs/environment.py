@@ -1,4 +1,4 @@
-"""The environment of a run: versions, commit and hardware, recorded so that a score can be traced to the code."""
+"""The environment of a run: versions, commit and hardware. They are recorded so that a score can be traced to the code."""
 
 import os
 import platform
@@ -48,7 +48,8 @@ def _processor() -> str | None:
 
 
 def commit_of_code() -> str | None:
-    """The commit of the checkout that this code runs from, followed by + if files were changed. None when installed."""
+    """The commit of the checkout that this code runs from, followed by + if files were changed. None if the code does not
+    run from a checkout."""
     try:
         commit = _git("rev-parse", "HEAD")
         changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", RECORDED)

@@ -1,4 +1,4 @@
-"""metrics.jsonl: one JSON line per log step, appended as it happens and cut back when a run is resumed."""
+"""The file metrics.jsonl: each log step appends one JSON line, and resuming a run deletes the lines that it will write again."""
 
 import errno
 import json
@@ -40,7 +40,7 @@ class MetricsFollower:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics file, without a last line that was only partly written."""
+    """Read the rows of a metrics file. A last line that was only partly written is left out."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
         with suppress(json.JSONDecodeError):
@@ -49,7 +49,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def truncate_metrics(path: Path, iteration: int, scores_pending: bool = False) -> None:
-    """Delete the rows after `iteration`, which a training resumed there will write again.
+    """Delete the rows after `iteration`, which a training that resumes at `iteration` writes again.
 
     With `scores_pending`, the scores of `iteration` itself are deleted too: the resumed training computes them again.
     """

@@ -1,5 +1,5 @@
-"""The reader of run folders: everything that a program wants to know of a run is read here. log.txt is for people
-only: it is shown, and never parsed."""
+"""The reader of run folders. All code that needs information about a run gets it here. log.txt is shown to people and never
+parsed."""
 
 import glob
 import json
@@ -23,8 +23,8 @@ LATEST, RUNS_DIR = "latest", "runs"
 
 
 def find_run(path: str | Path) -> tuple[Run, str]:
-    """The run and the checkpoint's name that a path means: a run's folder (`last`), a checkpoint file, or the word `latest`,
-    the run below runs/ that was written to last."""
+    """Find the run and the name of the checkpoint that a path means. The path is a run folder (checkpoint `last`), a
+    checkpoint file, or the word `latest` for the run below runs/ that was written to last."""
     place = Path(path)
     if str(path) == LATEST and not place.exists():
         place = newest_run(RUNS_DIR)
@@ -45,18 +45,18 @@ def find_run(path: str | Path) -> tuple[Run, str]:
 
 
 def find_runs(places: Sequence[str]) -> list[Path]:
-    """The run folders that run folders, folders that contain runs, sweeps and glob patterns mean, each once.
+    """Find all run folders in `places`: run folders, folders that contain runs, sweeps and glob patterns. Each run is listed once.
 
-    They are in the order of `places`; inside a folder by name, with numbers in numeric order.
+    The runs are in the order of `places`. Runs inside a folder are sorted by name, with numbers in numeric order.
     """
     found = [run for place in places for run in _runs_of(place)]
     return list({run.resolve(): run for run in reversed(found)}.values())[::-1]
 
 
 def newest_run(place: str) -> Path:
-    """The folder of the run that a run's folder, a checkpoint, a folder that contains runs or a pattern means.
+    """Find one run folder. `place` is a run folder, a checkpoint, a folder that contains runs, or a glob pattern.
 
-    Of several runs it is the one that was written to last.
+    If there are several runs, the run that was written to last is returned.
     """
     if Path(place).is_file():
         return find_run(place)[0].folder
@@ -64,9 +64,10 @@ def newest_run(place: str) -> Path:
 
 
 def read_state(folder: Path) -> RunState | None:
-    """The state in run.json, or None if it is missing or damaged.
+    """Read the state of a run from run.json, or return None if the file is missing or damaged.
 
-    A run whose process was killed is interrupted: its file still says `running`, and nobody holds its lock.
+    A run whose process was killed is returned as `interrupted`: run.json still says `running`, but no process holds the
+    run's lock.
     """
     state = recorded_state(folder)
     if state is not None and state.status == "running" and not is_locked(folder / LOCK_FILE):
@@ -75,7 +76,7 @@ def read_state(folder: Path) -> RunState | None:
 
 
 def recorded_state(folder: Path) -> RunState | None:
-    """The state as run.json has it, which is `running` also after the process was killed."""
+    """Read the state exactly as run.json has it. It is still `running` if the process was killed."""
     try:
         return parse_state((folder / FILE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -83,7 +84,7 @@ def recorded_state(folder: Path) -> RunState | None:
 
 
 def check_finished(run: Run) -> RunState:
-    """The state of a run that was trained to the end of its budget. Refuses every other run, and says how far it is."""
+    """Return the state of a run that was trained to the end of its budget. Every other run is refused with its progress."""
     state = read_state(run.folder)
     if state is None:
         raise UserError(
@@ -99,7 +100,7 @@ def check_finished(run: Run) -> RunState:
 
 
 def recorded_config(run: Run) -> dict[str, Any]:
-    """The config that the run recorded."""
+    """Read the config that the run recorded."""
     text = read_text(run, "config.yaml")
     advice = "Restore the file, or start a new run in another folder"
     damaged = UserError("run.config_damaged", f"{run.folder} cannot be resumed: its config.yaml is damaged. {advice}")
@@ -117,13 +118,13 @@ def read_overrides(run: Run) -> list[str]:
 
 
 def read_environment(run: Run) -> dict[str, Any]:
-    """The recorded versions, hardware and number of processes, and the commits of the code, one for each session in order."""
+    """Read the recorded versions, hardware and number of processes, and the commit of the code in each session, in order."""
     environment: dict[str, Any] = json.loads(read_text(run, "environment.json"))
     return environment
 
 
 def read_protocol(run: Run) -> dict[str, Any]:
-    """The recorded protocol of the validation scores. Empty if no validation was run."""
+    """Read the recorded protocol of the validation scores. It is empty if no validation was run."""
     try:
         protocol = json.loads((run.folder / "protocol.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -132,7 +133,8 @@ def read_protocol(run: Run) -> dict[str, Any]:
 
 
 def read_evaluations(run: Run, warnings: list[str] | None = None) -> list[dict[str, Any]]:
-    """All evaluations; the latest one of each split comes last. A sentence on each damaged one is added to `warnings`."""
+    """Read all evaluations of a run. The latest evaluation of each split comes last. A sentence about each damaged
+    evaluation is added to `warnings`."""
     lines: list[str] = []
     with suppress(OSError):
         lines += (run.folder / "scores.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -152,7 +154,7 @@ def read_evaluations(run: Run, warnings: list[str] | None = None) -> list[dict[s
 
 
 def last_log_lines(folder: Path, count: int) -> list[str]:
-    """The last lines of log.txt, to be shown to people as they are."""
+    """Read the last lines of log.txt, which are shown to people unchanged."""
     try:
         with (folder / "log.txt").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
@@ -189,8 +191,8 @@ def _runs_of(place: str) -> list[Path]:
 
 
 def _runs_below(folder: Path) -> Iterator[Path]:
-    """Does not descend into a run: its own folders, such as those of W&B, contain no runs. Runs that were moved aside are left
-    out."""
+    """Find the runs below a folder. The folders inside a run, such as those of W&B, are not searched. Runs that were moved
+    aside are left out."""
     if any((folder / name).is_file() for name in RUN_FILES):
         yield folder
         return

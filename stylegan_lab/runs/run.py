@@ -1,4 +1,4 @@
-"""The run folder: what a training writes into it. runs/reader.py reads it again."""
+"""The run folder and the files that a training writes into it. runs/reader.py reads these files."""
 
 import json
 import os
@@ -39,13 +39,13 @@ class Run:
 
     @property
     def state(self) -> RunState | None:
-        """Status, budget and iteration, as run.json has them now. None if it is missing or damaged."""
+        """The status, budget and iteration that run.json contains now. None if run.json is missing or damaged."""
         from stylegan_lab.runs.reader import read_state  # which imports this class
 
         return read_state(self.folder)
 
     def checkpoint(self, name: str = "last") -> Path:
-        """A checkpoint by its name (last, best, 001000, ...) or by its path."""
+        """Return the path of a checkpoint that is given by its name (last, best, 001000, ...) or by its path."""
         if (named := CheckpointIndex.read(self.checkpoints).path_of(name)) is not None:
             return named
         if Path(name).is_file():
@@ -57,7 +57,7 @@ class Run:
         return CheckpointIndex.read(self.checkpoints).path_of("last")
 
     def log(self, sentence: str) -> None:
-        """Print a sentence and append it to log.txt. Errors of writing, such as a full disk, are ignored here."""
+        """Print a sentence and append it to log.txt. Errors while writing, such as a full disk, are ignored here."""
         with suppress(OSError):  # the terminal may be gone
             print(sentence, flush=True)
         with suppress(OSError), (self.folder / "log.txt").open("a", encoding="utf-8") as file:
@@ -65,7 +65,7 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Refuse a second training in this folder: the two would overwrite each other's files."""
+        """Lock the folder. A second training in the same folder is refused, because both would overwrite each other's files."""
         for attempt in range(LOCK_ATTEMPTS):  # a reader that checks if the run is alive holds its lock for a moment
             time.sleep(1 / LOCK_ATTEMPTS if attempt else 0)
             if (descriptor := try_lock(self.folder / LOCK_FILE)) is not None:
@@ -80,7 +80,8 @@ class Run:
             os.close(descriptor)
 
     def create(self) -> None:
-        """Make the folder, and check that it and the folders of an earlier session can be written."""
+        """Create the folder, and check that this program can write to it and to the folders inside it that an earlier
+        session created."""
         for folder in (self.folder, *(each for each in (self.checkpoints, self.samples) if each.exists())):
             advice = (
                 "give output_dir=FOLDER" if folder == self.folder else "make it writable, or resume a copy of the run"
@@ -94,7 +95,7 @@ class Run:
 
     @property
     def exists(self) -> bool:
-        """Whether the folder holds a run, also one whose config was lost."""
+        """Whether the folder holds a run, including a run whose config was lost."""
         return (self.folder / "config.yaml").exists() or any(self.checkpoints.glob("*.ckpt"))
 
     def move_aside(self) -> None:
@@ -122,7 +123,7 @@ class Run:
         environment: dict[str, Any],
         earlier_commits: Sequence[str | None] = (),
     ) -> None:
-        """Write the config, the command line's overrides and the environment, with the commits of earlier sessions.
+        """Write the config, the overrides of the command line, and the environment, which includes the commits of earlier sessions.
 
         `config.yaml` marks the folder as a run.
         """
@@ -133,7 +134,7 @@ class Run:
         write_text_atomic(self.folder / "config.yaml", config_text)  # last, for the reason above
 
     def record_protocol(self, protocol: dict[str, Any]) -> None:
-        """Write how the validation scores are computed. Does nothing where the folder is not a run, or no longer one."""
+        """Write how the validation scores are computed. Does nothing if the folder is not, or is no longer, a run folder."""
         if (self.folder / "config.yaml").exists():
             write_text_atomic(self.folder / "protocol.json", json.dumps(protocol, indent=2) + "\n")
 

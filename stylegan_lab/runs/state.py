@@ -1,4 +1,4 @@
-"""run.json: what programs need to know about a run. Its status, its budget, how far it is, and the sessions that trained it."""
+"""The file run.json: the status, budget and iteration of a run, and the sessions that trained it, for use by programs."""
 
 import json
 import time
@@ -49,12 +49,13 @@ class RunState:
         return self.status == "finished" and self.iteration >= self.budget
 
     def start_session(self, iteration: int, budget: int, ranks: int) -> "RunState":
-        """The state when a training starts or resumes at an iteration."""
+        """Return the state with a new session, which starts or resumes at `iteration`."""
         session = Session(_now(), budget, iteration, iteration, ranks)
         return replace(self, status="running", budget=budget, iteration=iteration, sessions=[*self.sessions, session])
 
     def update_session(self, **changes: Any) -> "RunState":
-        """The state with changes to the latest session. The run's iteration is set to the last iteration of this session."""
+        """Return the state with changes to the latest session. The iteration of the run is set to the last iteration of
+        this session."""
         session = replace(self.sessions[-1], **changes)
         return replace(self, iteration=session.last_iteration, sessions=[*self.sessions[:-1], session])
 
@@ -72,7 +73,7 @@ NEW_RUN = RunState("running", 0, 0)
 
 
 def parse_state(text: str) -> RunState:
-    """The state in the text of a run.json. Raises ValueError if it is damaged or of a newer schema."""
+    """Parse the text of a run.json. Raises ValueError if the text is damaged or has a newer schema."""
     contents = json.loads(text)
     if (
         not isinstance(contents, dict)
@@ -88,7 +89,7 @@ def parse_state(text: str) -> RunState:
 
 
 def _parse(kind: type[Any], contents: Mapping[str, Any]) -> Any:
-    """Build a dataclass from the keys that it knows."""
+    """Build a dataclass from the keys that are its fields. Other keys are ignored."""
     return kind(**{each.name: contents[each.name] for each in fields(kind) if each.name in contents})
 
 

@@ -1,4 +1,4 @@
-"""Who may use the server: own host names only, no requests from other sites' pages, a token; and headers of all responses."""
+"""Restricts access to the server by host name, origin of the request and token. Also defines the headers of all responses."""
 
 import hmac
 import ipaddress
@@ -31,11 +31,12 @@ class Access:
     """Checks every request before the app sees it.
 
     Args:
-        names: Host names, besides those of this machine itself, by which the server may be called. With a token, IP addresses
+        names: Host names that requests may use besides the names of this machine itself. With a token, IP addresses
             are allowed too.
-        token: What a client has to know, or None. It comes once in the address, and from then on as a cookie, or in the header
-            `Authorization: Bearer TOKEN`.
-        port: Part of the cookie's name: browsers send cookies to all ports of a host.
+        token: The secret that a client has to send, or None. A browser sends it once in the address and afterwards as
+            a cookie. Programs can send the header `Authorization: Bearer TOKEN`.
+        port: The port of the server. It is part of the cookie's name, because browsers send cookies to all ports of a
+            host.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str] = (), token: str | None = None, port: int = 0) -> None:
@@ -64,7 +65,7 @@ class Access:
     def is_own(self, host: str) -> bool:
         """Return whether the request names this server as its host.
 
-        The page of another site can let its own name point to this server (DNS rebinding), but not an IP address.
+        Another site can make its own host name point to this server (DNS rebinding), but it cannot do so with an IP address.
         """
         try:
             name = urlsplit(f"//{host}").hostname or ""

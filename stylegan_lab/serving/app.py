@@ -27,7 +27,7 @@ CHUNK = 65536  # bytes
 
 
 class App:
-    """The web application. It keeps no uploaded or generated images: results are only in the responses."""
+    """The web application. It does not store uploaded or generated images: results are only sent in the responses."""
 
     def __init__(self, models: Sequence[ServedModel], limits: Limits) -> None:
         self.images = ImageEndpoint(models, limits)
@@ -59,7 +59,7 @@ class App:
 
 
 class ImageEndpoint:
-    """Answers a form with a PNG. A request has its place in the queue until its client has received all of the response."""
+    """Answers a form with a PNG. A request keeps its place in the queue until its client has received the whole response."""
 
     def __init__(self, models: Sequence[ServedModel], limits: Limits) -> None:
         self.models, self.limits, self.queue = models, limits, ModelQueue(limits)
@@ -87,7 +87,7 @@ class ImageEndpoint:
         await response(scope, receive, send)
 
     async def _send(self, response: Response, request: Request, send: Send) -> None:
-        """A client that does not read its response in time is disconnected."""
+        """Send a response. A client that does not read the response in time is disconnected."""
         try:
             await asyncio.wait_for(response(request.scope, request.receive, send), self.limits.upload_seconds)
         except asyncio.TimeoutError:
@@ -149,7 +149,7 @@ async def _wait_for_disconnect(request: Request) -> None:
 
 
 async def _chunks(contents: bytes) -> AsyncIterator[bytes]:
-    """Each waits until the client has taken those before it."""
+    """Yield the contents in chunks. Each chunk is sent after the client has received the previous chunks."""
     for start in range(0, len(contents), CHUNK):
         yield contents[start : start + CHUNK]
 

@@ -1,4 +1,5 @@
-"""The queue of requests for the one thread that runs models. A client that disconnects leaves the queue."""
+"""The queue of requests for the single thread that runs the model. The request of a client that disconnects is removed from
+the queue."""
 
 import asyncio
 import math
@@ -14,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class QueueFullError(Exception):
-    """Every place is taken. `retry_after` estimates the seconds until one is free."""
+    """Every place in the queue is taken. `retry_after` estimates the seconds until a place is free."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(retry_after)
@@ -30,7 +31,8 @@ class TimeLimitError(Exception):
 
 
 class Job:
-    """One request. The model's thread calls `check` between layers and `count_strip` after each strip of a large image."""
+    """One request in the queue. The model's thread calls `check` between layers, and `count_strip` after each strip of a
+    large image."""
 
     def __init__(self) -> None:
         self.client_is_gone = False
@@ -51,7 +53,7 @@ class Job:
 class ModelQueue:
     """Runs the requests one at a time, in the order in which their uploads are complete.
 
-    Its methods are called in the event loop; the work is done in one thread.
+    All methods are called in the event loop. The work is done in one separate thread.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -63,7 +65,7 @@ class ModelQueue:
 
     @contextmanager
     def place(self) -> Iterator[Job]:
-        """Give a request its place before its upload is read, so that the memory of all uploads is bounded."""
+        """Reserve the place of a request before its upload is read, so that the memory of all uploads is bounded."""
         if len(self._admitted) >= self._limits.queue:
             raise QueueFullError(math.ceil(self._latest_seconds))
         job = Job()
@@ -75,7 +77,8 @@ class ModelQueue:
             self._admitted.remove(job)
 
     async def run(self, job: Job, work: Callable[[Job], Result], disconnect: "asyncio.Future[None]") -> Result:
-        """Do the work when its turn comes. After `disconnect` it does not begin, or ends at the next layer."""
+        """Do the work of a job when its turn comes. Once `disconnect` is done, the work does not begin, or ends at the next
+        layer."""
         turn = self._thread.submit(self._work, job, work)
         self._line.append(job)
         try:
@@ -101,13 +104,14 @@ class ModelQueue:
             self._latest_seconds = max(1.0, time.monotonic() - start)
 
     def state(self, job: Job) -> dict[str, int]:
-        """The number of requests before this one, and the strips of a large image. Empty while the request uploads."""
+        """Return the number of requests before this one, and the number of strips of a large image. Empty while the request
+        uploads."""
         if job not in self._line:
             return {}
         return {"before": self._line.index(job), "done": job.strips_done, "total": job.strips}
 
     def close(self) -> None:
-        """Stop what waits at once, and what runs at the next layer."""
+        """Stop waiting requests at once, and the running request at the next layer."""
         for job in self._admitted:
             job.client_is_gone = True
         self._thread.shutdown(wait=True, cancel_futures=True)

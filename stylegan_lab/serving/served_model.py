@@ -1,4 +1,4 @@
-"""A loaded model as the page offers it: its settings, and the work that makes an image with them."""
+"""A loaded model for the web page: the settings that the page offers, and the code that makes an image with them."""
 
 import io
 import re
@@ -34,7 +34,7 @@ Work = Callable[[Job], tuple[bytes, Sequence[str]]]  # makes a PNG, and notes on
 
 
 class ServedModel:
-    """Checks requests, and makes images, with the bytes that `translate` and `generate` write to PNG files."""
+    """Checks requests and makes images. The PNG bytes are the same as in the files that `translate` and `generate` write."""
 
     def __init__(self, model: LoadedModel, limits: Limits) -> None:
         if not isinstance(model.module, BaseModel):
@@ -76,7 +76,7 @@ class ServedModel:
         }
 
     def prepare(self, form: Form) -> Work:
-        """Check a form. The work that is returned is done later, by the model's thread."""
+        """Check a form, and return a function that the model's thread calls later to make the image."""
         work = self._generation(form) if self.generates else self._translation(form)
 
         @torch.no_grad()
@@ -133,8 +133,7 @@ class ServedModel:
         return generate
 
     def _check_sizes(self, height: int, width: int, size: int | None) -> None:
-        """Refuse an image that would become too large when it is resized, padded to the sizes that the networks accept, or
-        translated."""
+        """Refuse an image that would be too large after it is resized, padded to a size that the networks accept, or translated."""
         scale = 1.0 if size is None else size / min(height, width)
         rows, columns = round(height * scale), round(width * scale)
         multiple, smallest = required_size(self.module)
@@ -147,7 +146,7 @@ class ServedModel:
             )
 
     def _read_reference(self, contents: bytes | None) -> Tensor | None:
-        """Read a style image as `translate --reference` does, and shrink it if the model could not take it whole."""
+        """Read a style image as `translate --reference` does, and shrink it if it is too large for the model."""
         if not contents:
             return None
         with open_image(Path("the style image"), contents, self.limits.pixels) as image:
@@ -160,7 +159,8 @@ class ServedModel:
 
 
 def model_name(model: LoadedModel) -> str:
-    """The name of the model: the last part of the path of its run, or the experiment if `train` has named the folder."""
+    """The name of the model: the name of its run folder or file. If `train` chose the name of the folder, the name of the
+    experiment is added."""
     path = Path(model.path if model.run is None else model.run)
     if found := RUN_FOLDER.fullmatch(path.name):
         return f"{model.config.name} {found[1]}"
@@ -168,7 +168,7 @@ def model_name(model: LoadedModel) -> str:
 
 
 def direction_names(model: LoadedModel) -> dict[str, str]:
-    """What the page calls each direction: by the domains, where the config names them."""
+    """Return the name that the page shows for each direction, which contains the names of the domains if the config has them."""
     if model.domains:
         return {name: f"to {name}" for name in model.domains}
     data = model.config.data
@@ -180,7 +180,7 @@ def direction_names(model: LoadedModel) -> dict[str, str]:
 
 
 def upscaling(model: LoadedModel) -> int:
-    """How many times larger translations are than images, measured with a small one."""
+    """Return the factor by which a translation is larger than its input, measured with a small image."""
     multiple, smallest = required_size(model.module)
     side = max(smallest, -(-32 // multiple) * multiple)
     translated = model.translator(next(iter(model.directions)))(torch.zeros(1, 3, side, side, dtype=torch.uint8))
@@ -188,7 +188,7 @@ def upscaling(model: LoadedModel) -> int:
 
 
 def blend(original: Tensor, translated: Tensor, strength: float) -> Tensor:
-    """Mix a translation (C, H, W) with its input, which is resized to its size."""
+    """Mix a translation (C, H, W) with its input. The input is resized to the size of the translation."""
     is_bytes = translated.dtype == torch.uint8
     one, other = (from_bytes(each) if is_bytes else each for each in (original, translated))
     if one.shape != other.shape:

@@ -1,4 +1,4 @@
-"""The web server around the app: one socket, no log of requests, and an end on Ctrl-C that does not wait for the model."""
+"""The web server that runs the app. It has one socket, does not log requests, and ends on Ctrl-C without waiting for the model."""
 
 import asyncio
 import socket
@@ -16,7 +16,8 @@ REQUEST_SECONDS = 10.0  # from the start of a connection to the head of its firs
 
 
 class Connection(H11Protocol):
-    """A connection, which is closed if no request arrives in time. The app closes it earlier with `state.abort` of a request."""
+    """A connection that is closed if no request arrives in time. The app can close it earlier by calling `state.abort` of a
+    request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -29,10 +30,10 @@ class Connection(H11Protocol):
 
 
 class PageServer:
-    """Listens from the moment it is built.
+    """The server of the page. It listens as soon as it is constructed.
 
     Args:
-        token: What clients have to know; needed if the host is not this machine itself.
+        token: The secret that clients have to send. It is required if the host is not this machine itself.
     """
 
     def __init__(self, app: App, host: str, port: int, token: str | None = None) -> None:
@@ -56,7 +57,7 @@ class PageServer:
         return f"http://{name}:{self.port}/" + ("" if self.token is None else f"?token={self.token}")
 
     def run(self) -> None:
-        """Serve until Ctrl-C, which is raised again, or until `stop`."""
+        """Serve until `stop` is called, or until Ctrl-C, which is raised again."""
         try:
             self.server.run(sockets=[self.socket])
         finally:

@@ -1,4 +1,4 @@
-"""Reading a form with images into memory, within limits that hold while it arrives."""
+"""Reads a form with images into memory. The limits are enforced while the form arrives."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,7 +18,7 @@ DISCARD_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Form:
-    """Texts and the contents of files, by field. Names of files are not read."""
+    """The contents of a form: texts and contents of files by the name of their field. The names of files are not read."""
 
     texts: dict[str, str]
     files: dict[str, bytes]
@@ -51,7 +51,8 @@ class Upload:
         return Form({name: value for name, value in form.items() if isinstance(value, str)}, files)
 
     async def discard(self) -> None:
-        """Read on for a while what a refused client still sends: if the connection is closed earlier, the answer is lost."""
+        """Read and discard what a refused client still sends, for a limited time. If the connection were closed earlier,
+        the client would not receive the answer."""
         with suppress(asyncio.TimeoutError, ClientDisconnect):
             await asyncio.wait_for(self._discard(), DISCARD_SECONDS)
 

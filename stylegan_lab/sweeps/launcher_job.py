@@ -1,4 +1,4 @@
-"""The job of a Hydra launcher: one trial, in a process of its own, because a training may start further processes."""
+"""The job of a Hydra launcher. It runs one trial in a separate process, because a training may start further processes."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ OUR_SWEEPER = "hydra_plugins.stylegan_lab_sweeper.StyleganLabSweeper"
 
 
 def run_launcher_job() -> tuple[float | None, str]:
-    """Run the job, and return its result and, if it failed, the reason.
+    """Run the job. Return its result, and the reason if it failed.
 
-    Hydra's own sweepers get the best value of `callbacks.checkpointing.monitor`, or None if there is none. The sweeper of this
-    package reads scores from the run's folder, and gets the exit code.
+    For Hydra's own sweepers, the result is the best value of `callbacks.checkpointing.monitor`, or None if there is none.
+    For the sweeper of this package, which reads scores from the run's folder, the result is the exit code.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)

@@ -1,4 +1,4 @@
-"""The progress of a sweep: a live table of all trials in a terminal, plain lines elsewhere."""
+"""The progress of a sweep: a live table of all trials in a terminal, or plain lines if the output is not a terminal."""
 
 import sys
 import time
@@ -97,7 +97,7 @@ class LiveTable:
 
 
 def time_left(trial: Trial) -> str:
-    """Return the estimated time left, from the mean time per iteration so far. This includes the start of the process."""
+    """Estimate the time left from the mean time per iteration so far, which includes the time to start the process."""
     if not trial.max_iterations or not trial.iteration:
         return "?"
     return format_seconds(trial.seconds / trial.iteration * (trial.max_iterations - trial.iteration))

@@ -1,4 +1,5 @@
-"""Samplers choose the next trial: a grid runs every point once, an Optuna study learns from the finished trials."""
+"""Samplers choose the next trial. A grid runs every point once. An Optuna study chooses points from the results of finished
+trials."""
 
 import itertools
 import json
@@ -25,7 +26,7 @@ class GridSampler:
         self._folder, self._remaining = plan.folder, iter(self.trials)
 
     def next_trial(self) -> tuple[Trial, int] | None:
-        """The next trial and the lock on it, or None if all trials are finished or locked by other workers."""
+        """Return the next trial and its lock, or None if all trials are finished or locked by other workers."""
         for trial in self._remaining:
             handle = try_lock(self._folder / TRIALS / f"{trial.number}.lock")
             if handle is not None:
@@ -36,7 +37,7 @@ class GridSampler:
         return None
 
     def should_prune(self, trial: Trial, rows: Sequence[dict[str, float]]) -> bool:
-        """Report new lines of metrics.jsonl, and return whether the trial should be ended early."""
+        """Report the new rows of metrics.jsonl to the sampler, and return whether the trial should be stopped early."""
         return False
 
     def record(self, trial: Trial) -> None:
@@ -44,8 +45,8 @@ class GridSampler:
 
 
 class OptunaStudy:
-    """An Optuna study in the folder of the sweep. Each of Optuna's trials is a point: it is run with every seed, and the study
-    records the mean of each objective over the seeds."""
+    """An Optuna study in the folder of the sweep. A trial of Optuna is a point of this sweep: the point is run with every
+    seed, and the study records the mean of each objective over the seeds."""
 
     def __init__(self, plan: SweepPlan) -> None:
         self._optuna = load_optuna()
@@ -113,7 +114,7 @@ class OptunaStudy:
         return trial.number // len(self._plan.seeds)
 
     def _orphaned_trials(self) -> Iterator[tuple[Trial, int]]:
-        """The unfinished trials of a point whose worker died before it recorded a result."""
+        """Yield the unfinished trials of a point whose worker died before it recorded a result."""
         for frozen in self._study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.RUNNING,)):
             if frozen.number in self._open_points:
                 continue
@@ -124,7 +125,7 @@ class OptunaStudy:
                 return
 
     def _new_trials(self) -> Iterator[tuple[Trial, int]]:
-        """The trials of a new point, unless the study already has all of its points."""
+        """Yield the trials of a new point, unless the study already has all of its points."""
         num_points = len(self._study.get_trials(deepcopy=False))
         if num_points >= (self._settings.n_trials or 0):
             return

@@ -1,4 +1,4 @@
-"""The scheduler of a sweep: starts trials as devices become free, watches their progress, and records their results."""
+"""The scheduler of a sweep. It starts trials as devices become free, watches their progress, and records their results."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.25
 
 
 class TrialScheduler:
-    """Runs up to `n_jobs` trials at the same time, until the source has no more."""
+    """Runs up to `n_jobs` trials at the same time, until the source has no more trials."""
 
     def __init__(
         self, source: TrialSource, runner: TrialRunner, devices: "DevicePool", n_jobs: int, table: LiveTable
@@ -95,7 +95,7 @@ class TrialScheduler:
         self._table.trial_exited(trial)
 
     def _outcome(self, running: "_RunningTrial", code: int) -> tuple[str, str]:
-        """The state and the reason of a trial whose process has exited."""
+        """Return the final state of a trial whose process has exited, and the reason for this state."""
         if code == 0:
             unfinished = running.trial.why_unfinished()
             return ("failed", unfinished) if unfinished else ("complete", "")
@@ -113,7 +113,7 @@ class TrialScheduler:
 
 
 class _RunningTrial:
-    """A trial with a live process: its metrics file, its devices and its clock."""
+    """A trial whose process is running, with its metrics file, its devices and its start time."""
 
     def __init__(self, trial: Trial, claim: int, environment: Mapping[str, str]) -> None:
         self.trial, self.claim, self.environment = trial, claim, environment
@@ -122,8 +122,8 @@ class _RunningTrial:
 
 
 class DevicePool:
-    """Assigns GPUs and cores to `n_jobs` trials. A trial gets `gpus_per_trial` GPUs, or an equal share if that is None.
-    If there are not enough GPUs, trials share the least busy ones."""
+    """Assigns GPUs and cores to `n_jobs` trials. A trial gets `gpus_per_trial` GPUs, or an equal share of all GPUs if this
+    is None. If there are not enough GPUs, trials share the GPUs with the fewest trials."""
 
     def __init__(self, gpus: Sequence[str], n_jobs: int, gpus_per_trial: int | None) -> None:
         self._gpus_per_trial = min(len(gpus), gpus_per_trial or max(1, len(gpus) // n_jobs))
@@ -131,7 +131,7 @@ class DevicePool:
         self._n_jobs = n_jobs
 
     def acquire(self) -> dict[str, str]:
-        """The environment variables for a trial. Pass them to `release` when the trial has exited."""
+        """Return the environment variables that assign devices to a trial. Pass them to `release` when the trial has exited."""
         environment: dict[str, str] = {}
         if self._n_jobs > 1:
             cores = str(max(1, num_cores() // self._n_jobs))
@@ -150,7 +150,7 @@ class DevicePool:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs of this process, by the names that CUDA_VISIBLE_DEVICES uses for them."""
+    """The GPUs that this process can use, by the names that CUDA_VISIBLE_DEVICES expects."""
     count = torch.cuda.device_count()
     named = [name for name in os.environ.get(VISIBLE_DEVICES, "").split(",") if name]
     return named[:count] if named else [str(index) for index in range(count)]

@@ -32,7 +32,8 @@ class SearchAxis:
         return not self.values or self.step is not None
 
     def examples(self) -> tuple[str, ...]:
-        """All listed values, or both ends of an interval. They are composed before the first trial starts."""
+        """Return all listed values, or both ends of an interval. The config is composed with each of them before the first
+        trial starts."""
         return self.values or (self.format(self.low), self.format(self.high))
 
     def format(self, value: Any) -> str:
@@ -42,7 +43,8 @@ class SearchAxis:
 
 
 def parse(params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[list[SearchAxis], list[str]]:
-    """Return the axes of a sweep and the remaining overrides. The command line replaces what the config file says about a key."""
+    """Return the axes of a sweep and the remaining overrides. The command line replaces the values that the config file has
+    for the same key."""
     from_command_line = _parse_overrides(arguments)
     keys = {override.get_key_element() for override in from_command_line}
     from_file = _parse_overrides([f"{key}={_format_value(value)}" for key, value in params.items() if key not in keys])
@@ -79,7 +81,7 @@ def check_axes(axes: Iterable[SearchAxis], sampler: str) -> None:
 
 
 def grid_points(axes: Sequence[SearchAxis]) -> Iterator[Point]:
-    """Every combination. The last key varies fastest."""
+    """Yield every combination of the values. The last key varies fastest."""
     for values in itertools.product(*(axis.values for axis in axes)):
         yield dict(zip((axis.key for axis in axes), values, strict=True))
 
@@ -111,7 +113,7 @@ def _parse_overrides(overrides: Sequence[str]) -> list[Override]:
 
 
 def _format_value(value: Any) -> str:
-    """Write a value of a YAML file as an override. A list becomes a choice sweep."""
+    """Format a value of a YAML file as an override. A list becomes a choice sweep of Hydra."""
     if isinstance(value, list):
         return ",".join(_format_value(each) for each in value)
     return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))

@@ -24,7 +24,7 @@ BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 def run_sweep(arguments: Sequence[str], hydra_context: Any, task: Any, config: DictConfig) -> None:
-    """Run the sweep of the given overrides. The same command resumes it: complete trials are not run again."""
+    """Run the sweep that the overrides describe. The same command resumes the sweep: complete trials are not run again."""
     plan = SweepPlan(arguments, hydra_context, config)
     is_grid = plan.settings.sampler == "grid"
     if not is_grid:
@@ -63,7 +63,7 @@ def run_sweep(arguments: Sequence[str], hydra_context: Any, task: Any, config: D
 
 
 def _recorded_trials(plan: SweepPlan) -> list[Trial]:
-    """The trials of this command, of earlier commands and of other workers."""
+    """Return the trials of this command, of earlier commands and of other workers."""
     return [trial for trial in load_trials(plan.folder) if trial.number < plan.num_trials]
 
 

@@ -1,6 +1,6 @@
-"""The page of a sweep, sweep.html: the best command, the table, samples, parallel coordinates and importance.
+"""The page of a sweep, sweep.html: the best command, the table, samples, parallel coordinates and parameter importance.
 
-It is one file that works offline. Only its links to the folders of trials need the sweep's folder next to it."""
+The page is one file that works offline. Only its links to the folders of trials need the folder of the sweep."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MAX_SAMPLES = 12  # points with images, the best first
 
 @dataclass(frozen=True)
 class PointSamples:
-    """The image that represents a point: the last one of its first trial that has images."""
+    """The image that represents a point: the last image of the point's first trial that has images."""
 
     trial: Trial
     label: str
@@ -56,8 +56,8 @@ def sweep_page(report: SweepReport) -> str:
 def parallel_coordinates(
     groups: Sequence[TrialGroup], best: Sequence[Sequence[Any]], directions: Mapping[str, Direction]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the vertical `axes`, one for each parameter and objective, and the `lines`, one for each point that has all
-    objectives."""
+    """Return the data of the plot: a vertical axis for each parameter and objective (`axes`), and a line for each point
+    that has all objectives (`lines`)."""
     scored = [group for group in groups if all(name in group.scores for name in directions)]
     keys = dict.fromkeys(key for group in scored for key in group.point)
     columns = {key: [group.point.get(key, "") for group in scored] for key in keys}
@@ -85,7 +85,8 @@ def parallel_coordinates(
 
 
 def _positions(values: Sequence[str]) -> dict[str, float]:
-    """The position of each value on its axis, from 0 to 1: numbers to scale, other values evenly spaced."""
+    """Return the position of each value on its axis, from 0 to 1. Numbers are drawn to scale, and other values are evenly
+    spaced."""
     try:
         numbers = {value: float(value) for value in values}
     except ValueError:
@@ -96,7 +97,7 @@ def _positions(values: Sequence[str]) -> dict[str, float]:
 
 
 def _ticks(heights: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Up to five values are all labeled; of more, only the lowest and the highest."""
+    """Return the labels of an axis. All values are labeled if there are at most five, otherwise only the lowest and the highest."""
     ordered = sorted(((short_number(value), height) for value, height in heights.items()), key=lambda item: -item[1])
     return ordered if len(ordered) <= 5 else [ordered[0], ordered[-1]]
 
@@ -120,7 +121,8 @@ def _point(group: TrialGroup) -> str:
 
 
 def short_number(text: str) -> str:
-    """Round a number with many digits, as searches draw them, to four significant ones. Other texts are returned unchanged."""
+    """Round a number with many digits, such as an Optuna sampler draws, to four significant digits. Other texts are
+    returned unchanged."""
     if len(text) <= MAX_NUMBER_LENGTH:
         return text
     try:

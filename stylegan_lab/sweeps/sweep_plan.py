@@ -20,7 +20,7 @@ from stylegan_lab.sweeps.trial import Trial
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """The checked settings of one file of conf/sweep."""
+    """The settings of one file of conf/sweep, which are checked on creation."""
 
     params: Mapping[str, Any]  # the search space: config keys and values in Hydra's sweep syntax
     overrides: Sequence[str]  # of every trial; those of the command line take precedence
@@ -91,7 +91,8 @@ class SweepSettings:
 
 
 class SweepPlan:
-    """Everything that is known before the first trial starts. Creating the plan composes every named value once."""
+    """The settings, search space, seeds and objectives of a sweep. Creating the plan composes a config with every listed
+    value and with both ends of each interval, so that a wrong value is reported before the first trial starts."""
 
     def __init__(self, arguments: Sequence[str], hydra_context: Any, config: DictConfig) -> None:
         settings: SweepSettings = instantiate(config.sweep, where="sweep")
@@ -142,7 +143,7 @@ class SweepPlan:
 
 
 def config_flags(config: DictConfig) -> list[str]:
-    """The flags that the command of a trial needs to find the same configs."""
+    """Return the command-line flags with which the process of a trial finds the same config files."""
     sources = config.hydra.runtime.config_sources
     folders = [source.path for source in sources if source.provider == "command-line"]
     search_path = [each for each in config.hydra.overrides.hydra if override_key(each) == "hydra.searchpath"]
@@ -150,7 +151,8 @@ def config_flags(config: DictConfig) -> list[str]:
 
 
 def objective_directions(settings: SweepSettings, metrics: Mapping[str, Metric]) -> dict[str, Direction]:
-    """The direction of each objective: the metric's own, or the one of sweep.directions for everything else."""
+    """Return the direction of each objective: the direction of the metric or, for an objective that is not a metric, the
+    direction in sweep.directions."""
     found: dict[str, Direction] = {}
     for name, direction in settings.directions.items():
         if direction not in ("lower", "higher"):
@@ -188,7 +190,8 @@ def objective_directions(settings: SweepSettings, metrics: Mapping[str, Metric])
 
 
 def _not_overridden(overrides: Sequence[str], by: Sequence[str]) -> list[str]:
-    """The overrides whose keys do not occur in `by`. Each of the three budget keys replaces the other two."""
+    """Return the overrides whose keys do not occur in `by`. A budget key (iterations, epochs or images) in `by` replaces
+    all three budget keys."""
     keys = {override_key(each) for each in by}
     keys |= set(BUDGETS) if keys & set(BUDGETS) else set()
     return [each for each in overrides if override_key(each) not in keys]

@@ -1,4 +1,4 @@
-"""The report of a sweep: groups over seeds, the best points, parameter importance, the printed table and sweep.json."""
+"""The report of a sweep: trials grouped over seeds, the best points, parameter importance, the printed table and sweep.json."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ TRIAL_FIELDS = ("number", "point", "seed", "state", "reason", "scores", "iterati
 
 @dataclass(frozen=True)
 class TrialGroup:
-    """The trials of one point, one for each seed, with the statistics of the complete ones."""
+    """The trials of one point, one for each seed, with the statistics of the complete trials."""
 
     trials: Sequence[Trial]
     scores: Mapping[str, MeanAndStd]
@@ -110,7 +110,8 @@ def group_trials(trials: Iterable[Trial], objectives: Iterable[str] = ()) -> lis
 
 
 def best_groups(groups: Sequence[TrialGroup], directions: Mapping[str, Direction]) -> list[TrialGroup]:
-    """The Pareto front of several objectives, or the best point of one. Only points whose seeds are all complete count."""
+    """Return the Pareto front if there are several objectives, or the best point if there is one. Only points whose seeds
+    are all complete are considered."""
     complete = [group for group in groups if group.is_complete and all(name in group.scores for name in directions)]
     costs = {id(group): _costs(group, directions) for group in complete}
     front = [group for group in complete if not any(_dominates(costs[id(each)], costs[id(group)]) for each in complete)]
@@ -118,16 +119,16 @@ def best_groups(groups: Sequence[TrialGroup], directions: Mapping[str, Direction
 
 
 def sort_groups(groups: Sequence[TrialGroup], directions: Mapping[str, Direction]) -> list[TrialGroup]:
-    """Sort by the first objective, the best first. Points without a score come last."""
+    """Sort points by the first objective, with the best point first. Points without a score come last."""
     name, direction = next(iter(directions.items()))
     sign = 1 if direction == "lower" else -1
     return sorted(groups, key=lambda group: sign * group.scores[name].mean if name in group.scores else float("inf"))
 
 
 def parameter_importance(groups: Sequence[TrialGroup], score: str) -> dict[str, float]:
-    """The share of the variance of the points' ranks that each parameter explains on its own: the epsilon squared of Kruskal
-    and Wallis, which corrects for chance. Numbers with many values are binned by up to MAX_QUANTILES quantiles. Interactions
-    of parameters are not covered."""
+    """The share of the variance of the points' ranks by `score` that each parameter explains on its own, without
+    interactions. It is computed as epsilon squared of the Kruskal-Wallis test, which corrects for chance. A numeric
+    parameter with many values is binned by up to MAX_QUANTILES quantiles."""
     scored = [group for group in groups if score in group.scores]
     if len(scored) < MIN_POINTS:
         return {}
@@ -176,7 +177,7 @@ def _epsilon_squared(values: Sequence[str], ranks: Sequence[float]) -> float:
 
 
 def _levels(values: Sequence[str]) -> list[Any]:
-    """The values themselves, or their quantiles if they are numbers with too many distinct values."""
+    """Return the values themselves, or their quantiles if they are numbers with too many distinct values."""
     quantiles = min(MAX_QUANTILES, max(2, len(values) // 4))
     if len(set(values)) <= max(quantiles, len(values) // 2):
         return list(values)
@@ -194,7 +195,8 @@ def _sum_of_squares(values: Sequence[float]) -> float:
 
 
 def _table(groups: Sequence[TrialGroup], best: Sequence[TrialGroup], directions: Mapping[str, Direction]) -> list[str]:
-    """One line for each point, sorted by the first objective, with the mean and standard deviation over its seeds."""
+    """Return one line for each point, sorted by the first objective, with the mean and standard deviation over the point's
+    seeds."""
     scored = dict.fromkeys(name for group in groups for name in group.scores)
     others = [name for name in scored if name not in directions]
     names = [*directions, *others[: max(0, 4 - len(directions))]]  # others up to four columns in total

@@ -1,4 +1,4 @@
-"""A trial: one run of a sweep, its state, and the progress that its run folder records."""
+"""A trial: one run of a sweep, with its state and the progress that is recorded in its run folder."""
 
 import json
 from contextlib import suppress
@@ -40,16 +40,16 @@ class Trial:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the trial has ended for good. A stopped trial has not: it can be resumed."""
+        """Whether the trial has ended for good. A stopped trial is not finished, because it can be resumed."""
         return self.state in ("complete", "pruned", "failed")
 
     def label(self) -> str:
-        """The point, by the last parts of its keys, and the seed where the sweep sets it."""
+        """The point of the trial, with keys shortened to their last part, and the seed if the sweep sets it."""
         values = self.point | ({} if self.seed is None else {"seed": str(self.seed)})
         return ", ".join(f"{key.split('.')[-1].lstrip('+')}={value}" for key, value in values.items()) or "no overrides"
 
     def save(self) -> None:
-        """Write the fields that the run folder does not contain."""
+        """Write the fields of the trial that its run folder does not contain."""
         fields = ("number", "point", "seed", "overrides", "state", "reason", "seconds")
         record = {name: getattr(self, name) for name in fields}
         write_text_atomic(self.sweep / TRIALS / f"{self.number}.json", json.dumps(record, indent=2) + "\n")
@@ -66,7 +66,8 @@ class Trial:
         self.update(MetricsFollower(self.folder))
 
     def why_unfinished(self) -> str:
-        """How far the run is if it has not reached its budget, which may have been extended on resume. Else empty."""
+        """Return the progress of a run that has not reached its budget, or else an empty text. The budget may have been
+        extended on resume."""
         state = read_state(self.folder)
         if state is None or state.is_finished:
             return ""
@@ -87,7 +88,7 @@ class Trial:
 
 
 def load_trials(sweep: Path) -> list[Trial]:
-    """All recorded trials of the folder of a sweep, by number."""
+    """Load all recorded trials in the folder of a sweep, sorted by number."""
     trials = []
     for path in (sweep / TRIALS).glob("*.json"):
         with suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The process of a trial: the lock that keeps two workers from running the same trial, and runners that start the process."""
+"""The process of a trial: a lock that prevents two workers from running the same trial, and runners that start the process."""
 
 import os
 import signal
@@ -16,7 +16,8 @@ WANDB_GROUP = "WANDB_RUN_GROUP"  # W&B groups the trials of a sweep by this envi
 
 
 class LocalTrialRunner:
-    """Runs trials on this machine, each in its own session: Ctrl-C only reaches the sweep, and a process group can be killed."""
+    """Runs trials on this machine. Each trial has its own process session, so that Ctrl-C reaches only the sweep, and all
+    processes of a trial can be killed together."""
 
     def __init__(self, flags: Sequence[str]) -> None:
         self._flags = list(flags)
@@ -35,7 +36,7 @@ class LocalTrialRunner:
             )
 
     def exit_code(self, trial: Trial) -> int | None:
-        """The exit code of the process. None while it runs."""
+        """Return the exit code of the process, or None while the process runs."""
         return self._processes[trial.number].poll()
 
     def stop(self, trial: Trial) -> None:
@@ -48,7 +49,7 @@ class LocalTrialRunner:
 
 
 class LauncherTrialRunner:
-    """Runs each trial as one job of a Hydra launcher, such as submitit's. Jobs in the queue cannot be stopped from here."""
+    """Runs each trial as one job of a Hydra launcher, such as the submitit launcher. The sweep cannot stop jobs that are queued."""
 
     def __init__(self, launcher: Any) -> None:
         self._launcher = launcher
@@ -61,7 +62,7 @@ class LauncherTrialRunner:
         return self._exit_codes.get(trial.number)
 
     def stop(self, trial: Trial) -> None:
-        """Hydra's launchers cannot stop a single job."""
+        """Do nothing: Hydra's launchers cannot stop a single job."""
 
     def kill(self, trial: Trial) -> None:
         self._exit_codes.setdefault(trial.number, 143)
@@ -102,7 +103,7 @@ def run_in_subprocess(overrides: Sequence[str], folder: Path, flags: Sequence[st
 
 
 def failure_reason(log: Path) -> str:
-    """The last error message in a trial's output, or its last line."""
+    """Return the last error message in the output of a trial, or else the last line."""
     with suppress(OSError):
         lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
         errors = [line for line in lines if line.startswith("stylegan-lab: ")]

@@ -19,7 +19,7 @@ LIGHTNING_SECTIONS = {"epoch": 0, "global_step": 0, "pytorch-lightning_version":
 
 
 def check_sections(path: Path, contents: Mapping[str, Any], experiment: Experiment) -> None:
-    """Refuse a checkpoint that lacks a section: the resumed training would have other results, or fail half-way."""
+    """Refuse a checkpoint that lacks a section, because the resumed training would give other results or fail later."""
     missing = [*_missing(expected_sections(contents, experiment), contents), *_wrong_counts(contents, experiment)]
     if missing:
         listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
@@ -31,9 +31,9 @@ def check_sections(path: Path, contents: Mapping[str, Any], experiment: Experime
 
 
 def expected_sections(contents: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
-    """The sections, with values that only show their structure; None stands for any value.
+    """Return the expected sections of a checkpoint. The values only show the structure of a section, and None means any value.
 
-    A callback needs its state if it is configured as it was in the checkpoint's run.
+    The state of a callback is expected if the run of the checkpoint had the same settings for this callback.
     """
     module = experiment.module
     before, now = (each.get("callbacks") or {} for each in (contents["config"], config_to_record(experiment.config)))
@@ -57,7 +57,8 @@ def expected_sections(contents: Mapping[str, Any], experiment: Experiment) -> di
 
 
 def _missing(expected: Any, found: Any, where: str = "") -> Iterator[str]:
-    """The keys of what `expected` has and `found` has not. Lists may differ in length: there is an entry for each rank."""
+    """Yield the keys that are in `expected` and not in `found`. Lists may differ in length, because they have an entry for
+    each rank."""
     if isinstance(expected, Tensor):
         if not isinstance(found, Tensor) or (not is_lazy(expected) and found.shape != expected.shape):
             yield where
@@ -77,7 +78,7 @@ def _missing(expected: Any, found: Any, where: str = "") -> Iterator[str]:
 
 
 def _wrong_counts(contents: Mapping[str, Any], experiment: Experiment) -> Iterator[str]:
-    """The sections that do not have an entry for each player."""
+    """Return the sections that do not have one entry for each player."""
     if isinstance(module := experiment.module, BaseModel):
         for section in ("optimizer_states", "lr_schedulers"):
             states = contents.get(section)

@@ -1,4 +1,4 @@
-"""Checks before training: the settings that belong to no group, and whether model, data and callbacks fit together."""
+"""Checks before training: settings outside the config groups, and whether the model, data and callbacks fit together."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
@@ -56,7 +56,7 @@ UNSUPPORTED_STRATEGIES = {
 
 
 def check_values(config: DictConfig) -> None:
-    """Check the settings that belong to no group: names, types, ranges, and whether the hardware has what they ask for."""
+    """Check the settings outside the config groups: their names, types and ranges, and whether the hardware supports them."""
     known = [*OmegaConf.load(CONF / "train.yaml"), *(path.name for path in CONF.iterdir() if path.is_dir())]
     if unknown := [str(key) for key in config if key not in known]:
         if error := synonym_error(unknown[0]):
@@ -121,7 +121,8 @@ def check_model_fits_data(module: BaseModel, data: ImageDataModule, choices: Map
 
 
 def check_extra_draws(module: BaseModel, model: str) -> None:
-    """Refuse extra draws of a key that the model's batches do not have, or under a name that they have already."""
+    """Refuse `extra_draws` that name a key as their source which the model's batches do not have, or that use an existing
+    key as a new name."""
     keys = batch_type_keys(module.batch_type)
     for name, source in module.extra_draws.items():
         if source not in keys or name in keys:
@@ -134,7 +135,7 @@ def check_extra_draws(module: BaseModel, model: str) -> None:
 
 
 def check_classes(module: BaseModel, data: ImageDataModule, source: str) -> None:
-    """Refuse a model whose classes are not those of the data's labels, in the same order."""
+    """Refuse a model whose classes differ from the classes of the data, or are in a different order."""
     of_model, of_data = list(getattr(module, "classes", [])), [str(name) for name in getattr(data, "classes", [])]
     if of_model and of_model != of_data:
         raise UserError(
@@ -145,7 +146,7 @@ def check_classes(module: BaseModel, data: ImageDataModule, source: str) -> None
 
 
 def check_upscaling(module: BaseModel, data: ImageDataModule, model: str, source: str) -> None:
-    """Refuse a generator that enlarges images by another factor than the data's targets are larger than its inputs."""
+    """Refuse a generator whose upscaling factor differs from the factor by which the data's targets are larger than its inputs."""
     for name in module.ema_networks:
         net = getattr(module, name)
         factor = getattr(net, "factor", 1)
@@ -170,7 +171,8 @@ def check_upscaling(module: BaseModel, data: ImageDataModule, model: str, source
 
 
 def sanity_check(module: BaseModel, data: ImageDataModule) -> None:
-    """Apply the networks to an empty image of the data's size, so that a network that cannot take it is reported now."""
+    """Apply the networks to an empty image of the data's size, so that a network that does not accept this size is reported
+    before training."""
     was_training = module.training
     running: list[str] = []  # the networks whose forward pass has begun and not ended
     hooks = [hook for name, net in module.named_children() for hook in _record_running(name, net, running)]
@@ -208,7 +210,8 @@ def _remove_last(running: list[str]) -> None:
 def check_monitor(
     callbacks: Mapping[str, Any], metrics: Mapping[str, Metric], module: Any, data: ImageDataModule
 ) -> None:
-    """Refuse a checkpointing.monitor that is not a score of this training, or has the other direction."""
+    """Refuse a checkpointing.monitor that this training does not compute, or whose direction contradicts
+    checkpointing.higher_is_better."""
     checkpointing = callbacks.get("checkpointing")
     if isinstance(checkpointing, Checkpointing) and (monitor := checkpointing.monitor) is not None:
         references = available_reference_sets(module, data)
@@ -244,7 +247,7 @@ def check_image_counts(
     data: ImageDataModule,
     evaluate: bool,
 ) -> None:
-    """Refuse a training whose scores would need more held-out images than there are."""
+    """Refuse a training whose scores need more held-out images than the data has."""
     validation = callbacks.get("validation")
     is_validated, generated = False, None
     if isinstance(validation, Validation):
@@ -259,8 +262,8 @@ def check_image_counts(
 
 
 def matching_choices(group: str, fits: Callable[[Any], bool], inherited: bool = False) -> list[str]:
-    """Return the choices of a config group that build a target which fits. `inherited` includes choices whose target comes
-    from another choice."""
+    """Return the choices of a config group whose `_target_` fits. `inherited` includes choices that inherit their
+    `_target_` from another choice."""
     targets = {name: target_of_choice(group, name, inherited) for name in config_choices(group)}
     return [name for name, target in targets.items() if target and fits(get_object(target))]
 

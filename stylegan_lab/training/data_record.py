@@ -1,7 +1,7 @@
-"""The record of the files that a run is trained on, by which a resumed training notices that they changed.
+"""The record of the files that a run is trained on. A resumed training uses it to detect changed files.
 
-It holds names, sizes and modification times in seconds: reading every image would take as long as an epoch. A copy of the files
-may have other times, so they are only mentioned.
+The record holds names, sizes and modification times in seconds, because reading every image would take as long as an epoch.
+A copy of the files may have other times, so different times are only mentioned.
 """
 
 import json
@@ -30,7 +30,7 @@ def record_data_files(run: Run, data: ImageDataModule) -> None:
 
 
 def check_data_unchanged(run: Run, data: ImageDataModule, allow_changes: bool) -> None:
-    """Refuse to resume a run whose files were added, removed or have another size. A run without a record is not checked."""
+    """Refuse to resume a run if files were added or removed, or have another size. A run without a record is not checked."""
     before, now = _recorded(run), file_stamps(data)
     if before is None or allow_changes or before == now:
         return
@@ -52,7 +52,8 @@ def check_data_unchanged(run: Run, data: ImageDataModule, allow_changes: bool) -
 
 
 def file_stamps(data: ImageDataModule) -> FileStamps:
-    """The stamps of all files that exist. File systems differ in how they compose the letters of a name."""
+    """Return the size and modification time of each file that exists. Names are normalized to one Unicode form, because
+    file systems use different forms."""
     files = sorted(data.source_files().items())
     with ThreadPoolExecutor(4 * num_cores()) as threads:
         stamps = list(threads.map(_stamp, [path for _, path in files]))

@@ -1,4 +1,4 @@
-"""How long a training will take, from a few iterations that are thrown away (`dry_run=time`)."""
+"""Estimates how long a training will take, by training a few iterations whose result is discarded (`dry_run=time`)."""
 
 import time
 from copy import deepcopy
@@ -23,9 +23,9 @@ WARMUP, MEASURED = 1, 3
 
 
 def estimate_duration(experiment: Experiment) -> str:
-    """Train four iterations in a temporary folder and return a line on the time of the whole training.
+    """Train four iterations in a temporary folder, and return a line with the estimated time of the whole training.
 
-    Validation, samples and evaluation are left out. Afterwards the experiment cannot be trained any more.
+    The estimate does not include validation, samples and evaluation. The experiment cannot be trained afterwards.
     """
     if world_size(experiment.config) > 1:
         raise UserError(
@@ -44,7 +44,7 @@ def estimate_duration(experiment: Experiment) -> str:
 
 
 class IterationTimer(L.Callback):
-    """Measures iterations from start to end, with loading of their batches, and stops the training after a few."""
+    """Measures the time of iterations, including the loading of their batches, and stops the training after a few iterations."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []

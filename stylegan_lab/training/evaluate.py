@@ -34,7 +34,7 @@ from stylegan_lab.training.hardware import training_device
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one evaluation, as scores.json has them, and the text that is printed."""
+    """The scores of one evaluation, as written to scores.json, and the text that is printed."""
 
     document: Mapping[str, Any]
     text: str
@@ -59,7 +59,8 @@ def evaluate(
     Args:
         run: A run, its folder, or a checkpoint file.
         split: `test`, `val` or, for a model that generates images from noise, `train`.
-        checkpoint: `last`, `best` or an iteration such as `001000`. None: the file that `run` names, or `last`.
+        checkpoint: `last`, `best` or an iteration such as `001000`. None: `run` if it is a checkpoint file, or else
+            `last`.
         use_ema: Use the EMA weights if the run has them, or else the trained weights.
         n: How many images a model makes from noise.
         metrics: Choices of the config group `metrics`, besides the run's own.
@@ -85,8 +86,9 @@ def evaluate_checkpoint(
 ) -> Evaluation:
     """Evaluate a checkpoint on `test`, `val` or `train`.
 
-    `count` is how many images a generative model makes, `extra_metrics` are choices of the group `metrics` besides the run's own,
-    with their feature network's `weights`, and `metrics_config` replaces the run's own.
+    `count` is the number of images that a model generates from noise. `extra_metrics` are choices of the group `metrics`
+    that are added to the run's metrics, and `weights` is the file for their feature network. `metrics_config` replaces the
+    run's metrics.
     """
     path = run.checkpoint(checkpoint)
     contents = read_checkpoint(path)
@@ -181,7 +183,8 @@ def _set_weights(name: str, entries: Any, weights: str) -> None:
 def log_scores(run: Run, config: DictConfig, scores: Mapping[str, Any], image: Path) -> None:
     """Log scores with the loggers of the training, under the names that sweeps use, such as test/ssim.
 
-    Lightning's own loggers are left out: they would begin another log. They are not allowed in a config of a checkpoint either.
+    Lightning's own loggers are left out, because they would start a new log. They are not allowed in the config of a
+    checkpoint either.
     """
     split, iteration = scores["split"], scores["iteration"]
     for key, entry in config.logger.items():
@@ -199,7 +202,8 @@ def log_scores(run: Run, config: DictConfig, scores: Mapping[str, Any], image: P
 
 
 def scores_table(rows: Mapping[str, dict[str, float]], metrics: Mapping[str, Metric | ClassifierScore]) -> str:
-    """Return a table with a row per entry. Arrows show the better direction; a dash marks a metric that a row does not have."""
+    """Return a table with one row for each entry of `rows`. Arrows show which direction is better, and a dash marks a
+    metric that a row does not have."""
     names = list(next(iter(rows.values())))
     heads = [f"{name} {ARROWS[metrics[name].direction]}" for name in names]
     width = max(len(label) for label in rows) + 2

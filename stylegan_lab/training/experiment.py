@@ -62,7 +62,7 @@ LoggerFactory = Callable[[Run], Logger]
 
 @dataclass(frozen=True)
 class Experiment:
-    """A module and data that fit together, the number of iterations, callbacks and loggers."""
+    """The objects of one training: a module and data that fit together, the number of iterations, callbacks and loggers."""
 
     config: DictConfig
     module: L.LightningModule
@@ -73,12 +73,13 @@ class Experiment:
     notes: Sequence[str] = ()  # on the feature network and on what is switched off, printed before the training
 
     def on_new_training(self) -> list[str]:
-        """Prepare a new training. Returns sentences for the log."""
+        """Prepare a new training, and return sentences for the log."""
         return self.module.on_new_training() if isinstance(self.module, BaseModel) else []
 
 
 def build_experiment(config: DictConfig, choices: Mapping[str, str]) -> Experiment:
-    """Build and check everything that a training needs. `choices` are the chosen names of config groups, for messages."""
+    """Build and check everything that a training needs. `choices` maps each config group to the chosen name, for use in
+    messages."""
     check_values(config)
     ranks = world_size(config)
     data = build_data(config)
@@ -146,12 +147,13 @@ def build_module(config: DictConfig) -> L.LightningModule:
 
 
 def config_from_checkpoint(checkpoint: dict[str, Any], trust: Sequence[str] = ()) -> DictConfig:
-    """The config in a checkpoint. Which packages it may load classes from is up to the caller, not the checkpoint."""
+    """Return the config in a checkpoint. The caller's `trust`, and not the checkpoint, decides which packages the config
+    may load classes from."""
     return OmegaConf.create({**checkpoint["config"], "trust": list(trust)})
 
 
 def restore_module(checkpoint: dict[str, Any], use_ema: bool = True, trust: Sequence[str] = ()) -> BaseModel:
-    """The module a checkpoint describes, ready for use: with its EMA weights, or with the trained weights."""
+    """Build the module that a checkpoint describes, with its EMA weights or its trained weights, in evaluation mode."""
     module = build_module(config_from_checkpoint(checkpoint, trust))
     if not isinstance(module, BaseModel):
         name = type(module).__name__
@@ -168,26 +170,28 @@ def default_device() -> torch.device:
 
 
 def build_metrics(config: DictConfig) -> dict[str, Metric]:
-    """The built-in metrics and the user's own ones."""
+    """Build the built-in metrics and the user's own metrics."""
     return select_metrics(instantiate_each(config.metrics, config.trust, "metrics"))
 
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
-    """A checkpoint to resume from: its file, and the contents that were read from it."""
+    """A checkpoint to resume from: the path of the file, and the contents that were read from the file."""
 
     path: Path
     contents: dict[str, Any]
 
 
 def build_logger_factory(where: str, entry: DictConfig, trust: Sequence[str]) -> LoggerFactory:
-    """The logger of a config, to be built once there is a run, whose folder it writes to."""
+    """Return a function that builds the logger of a config. It is called once the run exists, because the logger writes to
+    the run's folder."""
     check_is_group(where, entry)
     return partial(_make_logger, where, instantiate({**to_plain_container(entry), "_partial_": True}, trust, where))
 
 
 def _make_logger(setting: str, factory: "partial[Any]", run: Run) -> Logger:
-    """A function gets the run; a class of loggers gets the run's folder as its `save_dir`, unless the config sets one."""
+    """Build a logger. A function is called with the run. A logger class gets the run's folder as `save_dir`, unless the
+    config sets `save_dir`."""
     try:
         if not inspect.isclass(factory.func):
             logger = factory(run)
@@ -207,7 +211,8 @@ def _make_logger(setting: str, factory: "partial[Any]", run: Run) -> Logger:
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Lets Lightning write hashed checkpoints, and gives it the one that is already loaded instead of reading it again."""
+    """Lets Lightning write hashed checkpoints. When resuming, Lightning gets the contents that are already loaded, so that
+    the file is not read again."""
 
     def __init__(self, loaded: LoadedCheckpoint | None = None) -> None:
         self._loaded = loaded
@@ -224,7 +229,7 @@ class AtomicCheckpointIO(CheckpointIO):
 
 
 def check_trainer(experiment: Experiment) -> None:
-    """Build the trainer and its loggers for a run folder that is deleted again, so that what fails there is reported now."""
+    """Build the trainer and its loggers in a temporary run folder, so that their errors are reported before training."""
     with TemporaryDirectory() as folder:
         build_trainer(experiment, Run(Path(folder)))
 
@@ -260,7 +265,7 @@ def build_trainer(experiment: Experiment, run: Run, loaded: LoadedCheckpoint | N
 
 
 def budget_in_iterations(config: DictConfig, data: ImageDataModule, ranks: int) -> int:
-    """How many iterations to train, from whichever of iterations, epochs and images is given."""
+    """Return the number of iterations to train, computed from the one of `iterations`, `epochs` and `images` that is set."""
     given = {unit: config[unit] for unit in BUDGETS if config[unit] is not None}
     if len(given) > 1:
         both = " and ".join(f"{unit}={value}" for unit, value in given.items())

@@ -1,4 +1,4 @@
-"""Trains and evaluates the run that a composed config describes."""
+"""Trains and evaluates a run that a composed config describes."""
 
 import os
 from collections import Counter
@@ -63,13 +63,14 @@ MODEL_PARTS = ("loss", "generator", "style_encoder", "discriminator", "latents")
 
 
 def train(config: DictConfig, hydra: HydraConf, flags: Sequence[str] = (), start_ranks: bool = False) -> Run | None:
-    """Train one run, and return it. None after a dry run.
+    """Train one run and return it, or return None after a dry run.
 
     Args:
-        hydra: Hydra's own part of the composed config: the overrides, and the choices of the groups.
-        flags: Those of the command line that further processes of the training need too.
-        start_ranks: Start the ranks of every strategy by the command line, as ddp_spawn does. Lightning would start the
-            calling script again.
+        hydra: Hydra's own part of the composed config, which contains the overrides and the choices of the config
+            groups.
+        flags: The flags of the command line that further processes of the training need too.
+        start_ranks: Start the ranks of every strategy with the `stylegan-lab` command, as for ddp_spawn. Otherwise
+            Lightning would start the calling script again.
     """
     # Unresolved, because they are recorded: an interpolation may name a secret of the environment.
     overrides: list[str] = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # type: ignore[assignment]
@@ -110,7 +111,8 @@ def train(config: DictConfig, hydra: HydraConf, flags: Sequence[str] = (), start
 
 
 def fit(run: Run, experiment: Experiment, start: Path | None, choices: Mapping[str, str], overrides: list[str]) -> None:
-    """Train the remaining iterations. If the training diverges and NaNGuard asks for it, resume from the last good checkpoint."""
+    """Train the remaining iterations. If the training diverges and NaNGuard is set to roll back, resume from the last
+    intact checkpoint."""
     config = experiment.config
     rollbacks: Counter[Path] = Counter()
     while True:
@@ -183,15 +185,16 @@ def run_training(
 
 
 def record_as_finished(run: Run, iteration: int) -> None:
-    """Mark the run as finished at `iteration` in run.json. This is needed if the process was killed after it had saved its last
-    checkpoint, or if the budget is now no longer than what is trained."""
+    """Mark the run as finished at `iteration` in run.json. This is needed if the process was killed after it had saved its
+    last checkpoint, or if the new budget is at most the number of trained iterations."""
     state = recorded_state(run.folder) or NEW_RUN
     if not state.is_finished:
         replace(state, status="finished", budget=iteration, iteration=iteration).write(run.folder)
 
 
 def cluster_job_folder(config: DictConfig, choices: Mapping[str, str]) -> Path | None:
-    """The run folder shared by the processes that srun or torchrun started. None: this process chooses its own."""
+    """Return the run folder shared by the processes that srun or torchrun started, or None if this process chooses its own
+    run folder."""
     if RUN_FOLDER_VARIABLE in os.environ or config.resume or config.output_dir or config.dry_run:
         return None
     return shared_run_folder(Path(config.runs_dir) / (config.name or choices.get("model", "run")))
@@ -199,8 +202,8 @@ def cluster_job_folder(config: DictConfig, choices: Mapping[str, str]) -> Path |
 
 @contextmanager
 def run_folder(config: DictConfig, choices: Mapping[str, str]) -> Iterator[Run]:
-    """Return the folder of the run, and create it if necessary. The other processes of the training find it in the
-    environment."""
+    """Yield the run, whose folder is created if necessary. The other processes of the training read the folder from an
+    environment variable."""
     if RUN_FOLDER_VARIABLE in os.environ:
         yield Run(Path(os.environ[RUN_FOLDER_VARIABLE]))
         return
@@ -230,7 +233,7 @@ def run_folder(config: DictConfig, choices: Mapping[str, str]) -> Iterator[Run]:
 
 
 def check_no_run(run: Run, overwrite: bool) -> None:
-    """Refuse to start a new run in the folder of another one."""
+    """Refuse to start a new run in the folder of another run."""
     if run.exists and not overwrite:
         raise UserError(
             "run.already_exists",
@@ -240,7 +243,7 @@ def check_no_run(run: Run, overwrite: bool) -> None:
 
 
 def plan(experiment: Experiment, choices: Mapping[str, str]) -> str:
-    """A few lines on what will be trained: choices, parameters, data, budget and numbers."""
+    """Describe the training in a few lines: config choices, number of parameters, data, budget and precision."""
     config, data = experiment.config, experiment.data
     ranks = world_size(config)
     batch = data.batch_size * ranks
@@ -267,7 +270,7 @@ def plan(experiment: Experiment, choices: Mapping[str, str]) -> str:
 
 
 def _generator_steps(module: L.LightningModule, iterations: int) -> list[str]:
-    """A line on the generator's steps, for models that do not update it in every iteration."""
+    """Return a line with the number of generator steps, for models that do not update the generator in every iteration."""
     if not isinstance(module, AdversarialModel):
         return []
     steps = sum(map(module.is_generator_step, range(1, iterations + 1)))

@@ -1,4 +1,4 @@
-"""Precision and devices: what the config asks for, and whether this machine has it."""
+"""Precision and devices: the settings in the config, and whether this machine supports them."""
 
 import os
 import secrets
@@ -54,14 +54,15 @@ def check_hardware(config: DictConfig) -> None:
 
 
 def training_device(config: DictConfig) -> torch.device:
-    """The kind of device that a training with this config runs on, and its evaluation: the GPU if there is one, unless the
-    strategy says cpu."""
+    """Return the kind of device on which a training with this config, and its evaluation, run. It is the GPU if there is
+    one, unless the strategy sets cpu."""
     with_gpu = torch.cuda.is_available() and str(config.strategy.accelerator) in ("auto", "gpu", "cuda")
     return torch.device("cuda" if with_gpu else "cpu")
 
 
 def check_shared_memory(workers: int, batch: int, folder: Path = SHARED_MEMORY) -> None:
-    """Refuse more loader workers than shared memory has room for. `batch` is in bytes; containers often have little."""
+    """Refuse more loader workers than fit into shared memory, which is often small in containers. `batch` is the size of a
+    batch in bytes."""
     need = workers * PREFETCH_BATCHES * batch
     if not folder.is_dir() or need <= (free := shutil.disk_usage(folder).free):
         return
@@ -74,7 +75,7 @@ def check_shared_memory(workers: int, batch: int, folder: Path = SHARED_MEMORY) 
 
 
 def world_size(config: DictConfig) -> int:
-    """The number of processes, from the strategy's settings alone."""
+    """Return the number of processes. It depends only on the settings of the strategy."""
     devices, nodes = config.strategy.devices, int(config.strategy.num_nodes)
     if isinstance(devices, int) and devices > 0:
         return devices * nodes
@@ -84,7 +85,7 @@ def world_size(config: DictConfig) -> int:
 
 
 def strategy_arguments(config: DictConfig) -> dict[str, Any]:
-    """The arguments of Lightning's Trainer that the strategy sets."""
+    """Return the arguments of Lightning's Trainer that the config group `strategy` sets."""
     arguments: dict[str, Any] = OmegaConf.to_container(config.strategy, resolve=True)  # type: ignore[assignment]
     if arguments["strategy"] == "ddp_spawn":
         arguments["strategy"] = (
@@ -97,17 +98,18 @@ def strategy_arguments(config: DictConfig) -> dict[str, Any]:
 
 
 def is_rank_zero() -> bool:
-    """Whether the environment makes this process the first rank; also before the process group exists."""
+    """Whether this process is the first rank according to its environment variables. Works before the process group exists."""
     return not any(int(os.environ.get(name) or 0) for name in ("RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 def has_launched_ranks() -> bool:
-    """Whether this process is one of several that a launcher, or a parent of this program, has started."""
+    """Whether this process is a rank that a launcher, or another process of this program, has started."""
     return any(name in os.environ for name in ("LOCAL_RANK", "SLURM_STEP_ID"))
 
 
 def shared_run_folder(parent: Path) -> Path | None:
-    """The run folder for all processes of a job, each of which composes its own config. A restarted job gets the same one.
+    """Return one run folder for all processes of a job, each of which composes its own config. A restarted job gets the
+    same folder.
 
     None if neither srun nor torchrun started this process.
     """
@@ -126,10 +128,11 @@ def shared_run_folder(parent: Path) -> Path | None:
 
 
 def chosen_by_first_rank(choose: Callable[[], Path | None]) -> Path | None:
-    """The checkpoint that the first rank chooses, before there is a process group: choosing reads the whole file.
+    """Return the checkpoint that the first rank chooses. Only one rank should choose, because choosing reads the whole
+    file, and this happens before the process group exists.
 
-    The ranks that this training starts get it from their environment, and torchrun's from its store. srun's have no common
-    place yet, so each chooses for itself.
+    Ranks that this training starts read the choice from an environment variable, and ranks that torchrun starts read it
+    from torchrun's store. Ranks that srun starts share no store at this point, so each of them chooses for itself.
     """
     if CHECKPOINT_VARIABLE not in os.environ:
         store = _torchrun_store() if "TORCHELASTIC_RUN_ID" in os.environ else None
@@ -150,7 +153,7 @@ def _torchrun_store() -> Any:
 
 
 def check_launched_processes(config: DictConfig) -> None:
-    """Refuse a strategy whose number of processes is not the number that srun or torchrun started."""
+    """Refuse a strategy whose number of processes differs from the number of processes that srun or torchrun started."""
     by, name = ("torchrun", "WORLD_SIZE") if "TORCHELASTIC_RUN_ID" in os.environ else ("srun", "SLURM_NTASKS")
     if by == "srun" and "SLURM_STEP_ID" not in os.environ:
         return
@@ -164,13 +167,13 @@ def check_launched_processes(config: DictConfig) -> None:
 
 
 def limit_threads() -> None:
-    """Let torch use no more threads than this process has cores. By itself, torch disregards the CPU quota of a container."""
+    """Limit torch's threads to the cores of this process. By default, torch ignores the CPU quota of a container."""
     if THREADS_VARIABLE not in os.environ and num_cores() < torch.get_num_threads():
         torch.set_num_threads(num_cores())
 
 
 def lightning_precision(wanted: str, accelerator: str) -> str:
-    """Lightning's name for a precision. `auto` is bf16 where the hardware supports it, else float32."""
+    """Return Lightning's name for a precision. `auto` means bf16 if the hardware supports it, and otherwise float32."""
     if wanted == "auto":
         return "bf16-mixed" if supports_bf16(accelerator) else "32-true"
     if wanted not in PRECISIONS:

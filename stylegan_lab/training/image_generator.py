@@ -1,4 +1,4 @@
-"""Images from a trained generation model: numbered samples of a seed, and interpolations between them."""
+"""Generates images with a trained noise-to-image model: numbered samples of a seed, and interpolations between the samples."""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +15,8 @@ BATCH_SIZE = 16
 
 
 class ImageGenerator:
-    """Generates images whose content depends only on the seed and their index. Without a label, the classes take turns."""
+    """Generates images that depend only on the seed and their index. Without a label, successive images cycle through the
+    classes."""
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class ImageGenerator:
                 yield from self._generate(batch, next_batch, label)
 
     def grid_rows(self, images: Tensor) -> list[Tensor]:
-        """Split images into the rows of a square grid, or of one with a column for each class if all classes are shown."""
+        """Split images into the rows of a square grid. If all classes are shown, the grid has one column for each class instead."""
         classes = len(self.module.classes)
         columns = classes if self.label is None and 1 < classes <= len(images) else math.ceil(len(images) ** 0.5)
         return list(images.split(columns))
@@ -67,7 +68,8 @@ class ImageGenerator:
 
 
 def slerp(start: Tensor, end: Tensor, weight: float) -> Tensor:
-    """Spherical interpolation (White, 2016), which keeps the length that latents have; linear interpolation shortens them."""
+    """Interpolate spherically (White, 2016). The result keeps the length of the latents, which linear interpolation would
+    shorten."""
     angle = torch.acos(F.cosine_similarity(start, end, dim=0).clamp(-1, 1))
     if angle.sin() < 1e-4:
         return torch.lerp(start, end, weight)

@@ -1,4 +1,5 @@
-"""Translates images of any size: padded to what the networks accept, and in strips or tiles if they are large."""
+"""Translates images of any size. Images are padded to a size that the networks accept, and large images are translated in
+strips or tiles."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -18,11 +19,12 @@ WHOLE_PIXELS = {"cpu": 1_500_000, "cuda": 16_000_000}  # images up to this size 
 
 
 class ImageTranslator:
-    """Translates images (N, C, H, W), uint8 or floats in [-1, 1]. The result has the type of the input, and is on its device.
+    """Translates images (N, C, H, W), uint8 or floats in [-1, 1]. The result has the type and the device of the input.
 
     Args:
-        multiple: Images are padded so that their sides are multiples of this, and at least `smallest`.
-        whole_pixels: Larger images are translated in parts: in overlapping tiles, or as a subclass does it.
+        multiple: Images are padded so that their sides are multiples of this number, and at least `smallest`.
+        whole_pixels: Images with more pixels are translated in parts, which are overlapping tiles unless a subclass
+            overrides `parts`.
     """
 
     def __init__(self, name: str, multiple: int, smallest: int, device: torch.device, whole_pixels: int | None) -> None:
@@ -89,7 +91,7 @@ class ModelTranslator(ImageTranslator):
     """Translates images with a model in one direction. Large images are computed in strips, with the same result.
 
     Args:
-        reference: An image (C, H, W) of the target domain whose style is taken.
+        reference: An image (C, H, W) of the target domain, whose style the translation takes.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class ModelTranslator(ImageTranslator):
         self.reference = None if reference is None else reference[None].to(module.device)
 
     def translate_padded(self, padded: Tensor) -> Tensor:
-        """Translate, and refuse an output whose size is not a multiple of the input's."""
+        """Translate a padded batch. Refuse an output whose size is not a multiple of the size of the input."""
         try:
             translated = self.translate(padded)
         except torch.OutOfMemoryError:
@@ -123,7 +125,7 @@ class ModelTranslator(ImageTranslator):
 
     @cached_property
     def network(self) -> TranslationNetwork | None:
-        """The network whose single call is the whole translation, or None if the translation does more."""
+        """The network that computes the whole translation in a single call, or None if the translation does more than that."""
         return find_translation_network(self.module, self.translate)
 
     def parts(
@@ -158,7 +160,7 @@ class ModelTranslator(ImageTranslator):
 
 
 class PaddedImage:
-    """Parts of an image that is padded by reflection at the right and below, without a padded copy of it."""
+    """An image that is padded by reflection at the right and below. Parts of it are read without creating a padded copy."""
 
     def __init__(self, image: Tensor, height: int, width: int) -> None:
         self.image = image
@@ -172,20 +174,20 @@ class PaddedImage:
 
 
 def _reflected(length: int, padded: int) -> Tensor:
-    """The positions of an axis after padding, as `pad_to_size` pads it."""
+    """Return the source position of each position along an axis that `pad_to_size` has padded."""
     positions = torch.arange(padded)
     beyond = 2 * (length - 1) - positions if padded - length < length else torch.full_like(positions, length - 1)
     return torch.where(positions < length, positions, beyond)
 
 
 def pad_to_multiple(module: BaseModel, batch: Tensor) -> Tensor:
-    """Pad to the right and below, to a multiple of what every network in use requires."""
+    """Pad images at the right and below, to a size that every network in use accepts."""
     height, width = (_padded_length(length, *required_size(module)) for length in batch.shape[-2:])
     return pad_to_size(batch, height, width)
 
 
 def pad_to_size(batch: Tensor, height: int, width: int) -> Tensor:
-    """Pad to the right and below: by reflection, or by repeating the edge where the image is too small to be reflected."""
+    """Pad images at the right and below, by reflection, or by repeating the edge if the image is too small for reflection."""
     bottom, right = height - batch.shape[-2], width - batch.shape[-1]
     mode = "reflect" if bottom < batch.shape[-2] and right < batch.shape[-1] else "replicate"
     return F.pad(batch, (0, right, 0, bottom), mode=mode)
@@ -200,6 +202,6 @@ def _to_floats(images: Tensor) -> Tensor:
 
 
 def _like(translated: Tensor, images: Tensor) -> Tensor:
-    """With the type of the images, and where they are."""
+    """Return the translation with the type and the device of `images`."""
     converted = to_bytes(translated) if images.dtype == torch.uint8 else translated
     return converted.to(images.device, images.dtype)

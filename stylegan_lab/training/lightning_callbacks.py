@@ -1,4 +1,4 @@
-"""Which of Lightning's callbacks cannot be used here, and what does their job."""
+"""Lightning's callbacks that cannot be used in this package, and the settings that replace them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,7 +35,7 @@ REPLACEMENTS: Mapping[type[Callback], str] = {  # their subclasses are refused t
 
 
 def check_callback_names(config: Mapping[str, Any]) -> None:
-    """Refuse Lightning's callbacks that cannot work here, before their missing arguments are asked for."""
+    """Refuse callbacks of Lightning that cannot work in this package. This is checked before missing arguments are reported."""
     for name, entry in config.items():
         if entry is not None:
             check_is_group(f"callbacks.{name}", entry)
@@ -46,7 +46,7 @@ def check_callback_names(config: Mapping[str, Any]) -> None:
 
 
 def check_callbacks(callbacks: Mapping[str, object]) -> None:
-    """Refuse objects that are not callbacks, or derive from one of Lightning's that cannot work here."""
+    """Refuse objects that are not callbacks, or that derive from a callback of Lightning that cannot work in this package."""
     for name, callback in callbacks.items():
         setting = f"callbacks.{name}._target_"
         if not isinstance(callback, Callback):

@@ -1,4 +1,4 @@
-"""A trained model, ready for use from Python and by the commands: it translates or generates images of any common type."""
+"""A trained model, for use from Python and by the commands. It translates or generates images of any common type."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -36,7 +36,8 @@ def load(
 
     Args:
         run: A run, its folder, a checkpoint file, or exported weights (.safetensors).
-        checkpoint: `last`, `best` or an iteration such as `001000`. None: the file that `run` names, or `last`.
+        checkpoint: `last`, `best` or an iteration such as `001000`. None: `run` if it is a checkpoint file, or else
+            `last`.
         use_ema: Use the EMA weights if the run has them, or else the trained weights.
         trust: Packages of your own whose classes the checkpoint may name.
     """
@@ -50,7 +51,7 @@ def load(
 
 
 def _read_exported_weights(path: Path, trust: Sequence[str]) -> tuple[BaseModel, DictConfig]:
-    """The module and the config of a file that `stylegan-lab export` wrote."""
+    """Read the module and the config from a file that `stylegan-lab export` wrote."""
     try:
         with safe_open(path, framework="pt") as file:
             about, weights = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -81,8 +82,8 @@ def _read_exported_weights(path: Path, trust: Sequence[str]) -> tuple[BaseModel,
 
 
 class LoadedModel:
-    """A trained model. `module` is the LightningModule, `config` the config that it was trained with, and `run` the folder of
-    its run; None if only its weights are there."""
+    """A trained model. `module` is the LightningModule, `config` is the config of its training, and `run` is the run
+    folder, or None if the model was loaded from exported weights."""
 
     def __init__(self, module: BaseModel, config: DictConfig, path: str, run: Path | None = None) -> None:
         self.module, self.config, self.path, self.run = module, config, path, run
@@ -95,7 +96,7 @@ class LoadedModel:
         return f"{self.path} is a {type(self.module).__name__}"
 
     def used_weights(self) -> dict[str, Tensor]:
-        """The weights and buffers that are used after training, without discriminators and feature networks of losses."""
+        """The weights and buffers that are used after training. Discriminators and feature networks of losses are left out."""
         used = self.module.ema_networks
         return {
             name: value
@@ -105,17 +106,17 @@ class LoadedModel:
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """The directions that the model translates in, such as a2b. Empty for a model that generates images from noise."""
+        """The directions in which the model translates, such as a2b. Empty for a model that generates images from noise."""
         return tuple(self.module.directions)
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """The names of the domains, for a model between several; `translate` takes them as directions too."""
+        """The names of the domains of a multi-domain model. `translate` accepts them as directions too."""
         return tuple(getattr(self.module, "domains", ()))
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, for a model that generates images of classes."""
+        """The names of the classes of a class-conditional model."""
         return tuple(getattr(self.module, "classes", ()))
 
     def translate(
@@ -132,9 +133,11 @@ class LoadedModel:
         Args:
             image: A PIL image, a uint8 array (H, W, 3), or a float tensor (3, H, W) or (N, 3, H, W) in [0, 1].
             direction: `a2b`, `b2a`, or the name of the target domain for a model between several domains.
-            reference: An image of the target domain whose style is taken (stargan2), of any of these types.
-            size: Resize the shorter side to this before; the result then has that size.
-            seed: The seed of random styles, where no reference is given (stargan2), or of the noise (unsb).
+            reference: An image of the target domain whose style the result takes (stargan2). It may have any of the
+                types of `image`.
+            size: Resize the shorter side of the image to this before translation. The result then has the resized
+                size.
+            seed: The seed of random styles if no reference is given (stargan2), or of the noise (unsb).
         """
         self.check_translates()
         choices = (*self.directions, *self.domains)
@@ -157,12 +160,12 @@ class LoadedModel:
     def translate_tensor(
         self, image: Tensor, direction: str = "a2b", size: int | None = None, reference: Tensor | None = None
     ) -> Tensor:
-        """Translate one image (C, H, W) in [-1, 1], of any size. `size` is what its shorter side is resized to before."""
+        """Translate one image (C, H, W) in [-1, 1], of any size. Its shorter side is resized to `size` before translation."""
         batch = resize_shorter_side(image[None], size)
         return self.translator(direction, reference)(batch)[0]
 
     def translator(self, direction: str = "a2b", reference: Tensor | None = None) -> ModelTranslator:
-        """What translates batches of images in one direction."""
+        """Return an object that translates batches of images in one direction."""
         return ModelTranslator(self.module, direction, reference)
 
     def generate(
@@ -171,8 +174,8 @@ class LoadedModel:
         """Generate `n` images from noise. Image k of a seed is the same for every `n`.
 
         Args:
-            label: The name or number of a class; None goes through all of them in turn.
-            truncation: Below 1, more typical and less diverse images (StyleGAN).
+            label: The name or number of a class. With None, successive images cycle through all classes.
+            truncation: Values below 1 give more typical and less diverse images (StyleGAN).
         """
         check_at_least("n", n, 1)
         return [to_pil(image) for image in self.image_generator(label, seed, truncation).images(n)]
@@ -205,7 +208,7 @@ class LoadedModel:
 
 
 def resize_shorter_side(images: Tensor, size: int | None) -> Tensor:
-    """Resize images (N, C, H, W) in [-1, 1] so that their shorter side has `size` pixels; None keeps them."""
+    """Resize images (N, C, H, W) in [-1, 1] so that their shorter side has `size` pixels. With None, images are not resized."""
     if size is None:
         return images
     scale = size / min(images.shape[-2:])
@@ -215,7 +218,8 @@ def resize_shorter_side(images: Tensor, size: int | None) -> Tensor:
 def translate_at_size(
     translator: Callable[..., Tensor], images: Tensor, size: int | None, on_strip: Callable[[int], None] | None = None
 ) -> Tensor:
-    """Translate images (N, C, H, W), uint8 or floats in [-1, 1], with their shorter side resized to `size`; None keeps it."""
+    """Resize the shorter side of images (N, C, H, W), uint8 or floats in [-1, 1], to `size`, and translate them. With None,
+    images are not resized."""
     if size is None:
         return translator(images, on_strip)
     is_bytes = images.dtype == torch.uint8
@@ -225,7 +229,7 @@ def translate_at_size(
 
 
 def _to_tensor(image: Any, name: str) -> Tensor:
-    """An image or a batch of images as (N, 3, H, W) in [-1, 1]."""
+    """Convert an image or a batch of images to a tensor (N, 3, H, W) in [-1, 1]."""
     if isinstance(image, Image.Image):
         return from_bytes(torch.from_numpy(decode(image).transpose(2, 0, 1).copy()))[None]
     if isinstance(image, np.ndarray):
@@ -255,7 +259,7 @@ def _to_tensor(image: Any, name: str) -> Tensor:
 
 
 def _like(image: ImageType, results: Tensor) -> ImageType:
-    """The results (N, C, H, W) in [-1, 1] as the type of the input."""
+    """Convert results (N, C, H, W) in [-1, 1] to the type of the input."""
     converted: Any
     if isinstance(image, Tensor):
         unit = ((results + 1) / 2).clamp(0, 1).to(image.device, image.dtype)

@@ -1,8 +1,8 @@
-"""Whether the chosen generator and discriminator fit the chosen model, checked before anything is built.
+"""Checks whether the chosen generator and discriminator fit the chosen model, before any network is built.
 
 The groups `generator` and `discriminator` hold networks for image-to-image models, noise-to-image models and AdaIN. The
-signature of a network says what it is for: it takes `latent_dim` if it makes images from noise, `n_upsample` if it decodes
-feature maps, and `condition_channels`, `classes` or `domains` if it can be conditioned.
+signature of a network shows its purpose: a network that makes images from noise takes `latent_dim`, a network that decodes
+feature maps takes `n_upsample`, and a network that can be conditioned takes `condition_channels`, `classes` or `domains`.
 """
 
 import inspect
@@ -35,7 +35,7 @@ LACKING = {
 def check_networks_fit_model(config: DictConfig, choices: Mapping[str, str]) -> None:
     """Refuse a generator or discriminator that does not fit the model, and list the choices that do.
 
-    Only models and networks of this package are checked; nothing is assumed about a class of the user's.
+    Only models and networks of this package are checked. A user's own class is never refused.
     """
     settings = to_plain_container(config.model)
     model = _own_class(settings)
@@ -100,12 +100,12 @@ def _needed(model: type[BaseModel], settings: Mapping[str, Any], role: str) -> s
 
 
 def _passed_arguments(model: type[BaseModel], settings: Mapping[str, Any], role: str) -> set[str]:
-    """The arguments that the model passes to the network, beside those of its config."""
+    """Return the arguments that the model passes to the network in addition to the arguments in the config."""
     return {*model.network_arguments.get(role, ()), *(("classes",) if settings.get("classes") else ())}
 
 
 def _own_class(settings: Any) -> Any:
-    """The class or function of this package that a config names, or None."""
+    """Return the class or function that a config names, or None if it is not in this package."""
     target = settings.get("_target_") if isinstance(settings, Mapping) else None
     if not isinstance(target, str) or target.split(".")[0] != HOME:
         return None

@@ -1,4 +1,5 @@
-"""A LightningModule that is not a BaseModel: what cannot work for it is refused, or switched off with a sentence."""
+"""Support for a LightningModule that is not a BaseModel. Settings that cannot work for it are refused, or switched off with
+a sentence in the log."""
 
 import inspect
 import io
@@ -21,8 +22,8 @@ from stylegan_lab.training.checks import target_of_choice
 
 
 def replace_model_class(config: DictConfig, choices: Mapping[str, str]) -> dict[str, str]:
-    """`model._target_=mylab.MyModel` replaces the class of the chosen model. Drop the settings of the chosen model's class
-    that the new class does not take, and return its name as the choice."""
+    """Adapt the config if `model._target_=mylab.MyModel` replaces the class of the chosen model. Settings that the new
+    class does not take are dropped, and the name of the new class is returned as the choice."""
     choice = choices.get("model", "")
     replaced = target_of_choice("model", choice, inherited=True) if choice in config_choices("model") else None
     target = config.model.get("_target_")
@@ -37,7 +38,7 @@ def replace_model_class(config: DictConfig, choices: Mapping[str, str]) -> dict[
 
 
 def check_plain_module(config: DictConfig, module: L.LightningModule) -> None:
-    """Refuse what would train such a module wrongly."""
+    """Refuse settings and attributes with which a plain LightningModule would be trained wrongly."""
     name = type(module).__name__
     if config.micro_batches > 1:
         raise UserError(
@@ -66,7 +67,7 @@ def check_plain_module(config: DictConfig, module: L.LightningModule) -> None:
 def switch_off_unsupported(
     config: DictConfig, module: L.LightningModule, callbacks: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The callbacks that the module has all methods for, and sentences on what is switched off."""
+    """Return the callbacks that can work with the module, and sentences that say what is switched off."""
     name = type(module).__name__
     lacking = {
         key: [each for each in getattr(callback, "needs", ()) if not hasattr(module, each)]

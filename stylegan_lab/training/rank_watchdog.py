@@ -1,4 +1,4 @@
-"""The processes (ranks) of a training: starting them for strategy=ddp_spawn, and ending all when one dies."""
+"""Starts the processes (ranks) of a training for strategy=ddp_spawn, and ends all ranks when one dies."""
 
 import os
 import re
@@ -29,7 +29,7 @@ LOST_RANK_MESSAGE = re.compile(r"Connection (closed|reset) by peer|Broken pipe|g
 
 @contextmanager
 def watch_ranks(trainer: L.Trainer, run: Run) -> Iterator[None]:
-    """Within the block, a thread of each process watches the other processes."""
+    """Within the block, a thread in each process ends this process if another process of the training is lost."""
     done = threading.Event()
     if trainer.world_size > 1:
         threading.Thread(target=_watch_processes, args=(trainer, run, done), daemon=True).start()
@@ -40,7 +40,7 @@ def watch_ranks(trainer: L.Trainer, run: Run) -> Iterator[None]:
 
 
 def describe_lost_rank(error: Exception, trainer: L.Trainer) -> str | None:
-    """A message if `error` means that another process is gone, else None."""
+    """Return a message if `error` means that another process of the training is gone, or else None."""
     if trainer.world_size == 1 or not LOST_RANK_MESSAGE.search(str(error)):
         return None
     for child in _children(trainer):
@@ -71,15 +71,15 @@ def _lost_process(trainer: L.Trainer) -> str | None:
 
 
 def _children(trainer: L.Trainer) -> Sequence["subprocess.Popen[Any]"]:
-    """The processes that this one started. Empty where a launcher such as srun starts and watches them."""
+    """Return the ranks that this process started. Empty if a launcher such as srun starts and watches the ranks."""
     started = getattr(getattr(trainer.strategy, "launcher", None), "procs", [])
     return [each for each in started if isinstance(each, subprocess.Popen)]
 
 
 def spawn_ranks(arguments: Sequence[str], ranks: int) -> None:
-    """Run `stylegan-lab train` with these arguments once for each rank, and exit as the first failing rank did.
+    """Run `stylegan-lab train` with these arguments once for each rank. If a rank fails, exit with a failure too.
 
-    The ranks do not run the calling program again, as Lightning's would.
+    Unlike Lightning's ranks, these ranks do not run the calling program again.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -109,7 +109,7 @@ def spawn_ranks(arguments: Sequence[str], ranks: int) -> None:
 
 
 def _wait_for(started: Sequence["subprocess.Popen[bytes]"]) -> None:
-    """Wait for all ranks. Once one has failed, the others get a grace period and are then killed."""
+    """Wait for all ranks. If one rank fails, the other ranks get a grace period and are then killed."""
     while any(process.poll() is None for process in started):
         time.sleep(SPAWNED_POLL_SECONDS)
         if any(process.poll() for process in started):

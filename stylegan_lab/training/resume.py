@@ -1,4 +1,5 @@
-"""Resuming a run: its own overrides come first, the new ones after; only settings that do not change the experiment may differ."""
+"""Resumes a run with its recorded overrides, followed by the new ones. Only settings that do not change the experiment may
+differ."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -47,7 +48,7 @@ RESUME_MAY_NOT_CHANGE = ("callbacks.ema",)  # translation and evaluation use the
 
 
 def overrides_to_resume(arguments: list[str], sweep: bool) -> list[str]:
-    """Return the overrides of the run that `resume=` or `output_dir=` names, followed by the arguments."""
+    """Return the recorded overrides of the run that `resume=` or `output_dir=` names, followed by `arguments`."""
     given = {override_key(each): each.value() for each in parse_arguments(arguments) if not each.is_delete()}
     output, resume = (None if given.get(key) is None else str(given[key]) for key in ("output_dir", "resume"))
     if "resume" not in given and output is not None and given.get("overwrite") is not True:
@@ -104,12 +105,12 @@ def _without(arguments: Sequence[str], *keys: str) -> list[str]:
 
 
 def _quoted(path: str) -> str:
-    """A path as the value of an override."""
+    """Quote a path for use as the value of an override."""
     return path if re.fullmatch(r"[\w./-]+", path) else "'" + path.replace("'", "\\'") + "'"
 
 
 def add_search_path(message: UserError, error: Exception, arguments: Sequence[str]) -> UserError:
-    """Return the message. If a config is missing, it names the search path that the resumed run was started with."""
+    """Return the message. If a config is missing, add the search path with which the resumed run was started."""
     resumed = next((each.value() for each in parse_arguments(arguments) if override_key(each) == "resume"), None)
     if resumed is None or not isinstance(error, MissingConfigException):
         return message
@@ -125,8 +126,8 @@ def add_search_path(message: UserError, error: Exception, arguments: Sequence[st
 
 
 def checkpoint_to_resume(run: Run, experiment: Experiment) -> Path | None:
-    """The checkpoint that `resume=` means, after checking that the experiment and its data are the same. None: start at
-    iteration 0."""
+    """Check that the experiment and its data are unchanged, and return the checkpoint that `resume=` means. None means that
+    training starts at iteration 0."""
     config = experiment.config
     _, name = find_run(config.resume)
     check_config_unchanged(run, config_to_record(config))
@@ -135,7 +136,7 @@ def checkpoint_to_resume(run: Run, experiment: Experiment) -> Path | None:
 
 
 def newest_intact_checkpoint(run: Run) -> Path | None:
-    """The newest checkpoint that is not damaged; damaged ones are logged. None if no checkpoint was written."""
+    """Return the newest checkpoint that is not damaged, or None if no checkpoint was written. Damaged checkpoints are logged."""
     index = CheckpointIndex.read(run.checkpoints)
     damaged: list[str] = []
     for path in index.newest_first():
@@ -154,7 +155,7 @@ def newest_intact_checkpoint(run: Run) -> Path | None:
 
 
 def check_rollback(run: Run, diverged: DivergedError, nan_guard: NaNGuard, rollbacks: int, lr: float | None) -> Path:
-    """The checkpoint to roll back to after a divergence, or an error if the training has to stop."""
+    """Return the checkpoint to roll back to after a divergence, or raise an error if the training has to stop."""
     start = _newest_intact_for_all_ranks(run)
     lower = "optimizer.lr" if lr is None else f"optimizer.lr, such as {min(lr / 10, USUAL_LR):g} instead of {lr:g}"
     diagnosis, advice = str(diverged), f"a new run in another folder with a lower {lower}, or model.clip_gradients=1"
@@ -172,13 +173,13 @@ def check_rollback(run: Run, diverged: DivergedError, nan_guard: NaNGuard, rollb
 
 
 def _diverged_before(run: Run) -> bool:
-    """Return whether an earlier session ended with a divergence too. Its checkpoint is then of no use."""
+    """Return whether an earlier session ended with a divergence too. Resuming would then only repeat the divergence."""
     state = recorded_state(run.folder)
     return state is not None and sum(session.diverged for session in state.sessions) > 1
 
 
 def _newest_intact_for_all_ranks(run: Run) -> Path | None:
-    """The newest intact checkpoint, which the first rank looks for. Every rank must call it."""
+    """Return the newest intact checkpoint. The first rank searches for it, but every rank must call this function."""
     found: Path | UserError | None = None
     if rank() == 0:
         try:
@@ -192,7 +193,7 @@ def _newest_intact_for_all_ranks(run: Run) -> Path | None:
 
 
 def check_config_unchanged(run: Run, config: dict[str, Any]) -> None:
-    """Refuse to resume with changed settings that would make the run another experiment, and name them."""
+    """Refuse to resume with changed settings that would make the run another experiment. The error lists these settings."""
     _check_batch(run, recorded_config(run), config)
     if changed := settings_that_differ(run, config, RESUME_MAY_CHANGE):
         raise UserError(
@@ -205,7 +206,7 @@ def check_config_unchanged(run: Run, config: dict[str, Any]) -> None:
 
 
 def settings_that_differ(run: Run, config: dict[str, Any], may_differ: Iterable[str]) -> list[str]:
-    """The settings that make `config` another experiment than the run's, each with both values."""
+    """Return the settings that make `config` a different experiment from the run, each with the new and the old value."""
     before, now = flatten_leaves(recorded_config(run)), flatten_leaves(config)
     changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
     keys = [key for key in changed if not _is_below(key, may_differ) or _is_below(key, RESUME_MAY_NOT_CHANGE)]
@@ -214,7 +215,7 @@ def settings_that_differ(run: Run, config: dict[str, Any], may_differ: Iterable[
 
 
 def _check_batch(run: Run, before: dict[str, Any], config: dict[str, Any]) -> None:
-    """Refuse another global batch size: the position in the data is counted in global batches."""
+    """Refuse a changed global batch size, because the position in the data is counted in global batches."""
     ranks = read_environment(run)["world_size"]
     old = ranks, before["data"].get("batch_size", 1)
     new = world_size(OmegaConf.create(config)), config["data"].get("batch_size", 1)

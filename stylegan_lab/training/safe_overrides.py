@@ -1,9 +1,9 @@
-"""Overrides that come from a run's folder, and overrides of Hydra itself: what they may make this program load or build.
+"""Checks overrides that come from a run's folder, and overrides of Hydra itself, for what they would load or build.
 
-A run's folder may come from somebody else. Its overrides choose among the configs of this installation and of the command
-line's search path, and whatever they describe passes the check of `config/instantiate.py`. Nothing in a folder reaches Hydra's
-own settings, which Hydra would build without a check, or says which packages to trust. Nothing in it reads the environment or
-names a logger by its class: that logger could send what is read, or the key of its service, to a server of its choice.
+A run's folder may come from somebody else. Its overrides can only choose configs of this installation and of the command
+line's search path, and every object that they describe is checked by `config/instantiate.py`. They cannot change Hydra's
+own settings, which Hydra would build without a check, or the list of trusted packages. They cannot read the environment, or
+name a logger by its class: such a logger could send values of the environment, or the key of its service, to any server.
 """
 
 import re
@@ -28,8 +28,8 @@ NODE = re.compile(r"\$\{[\w.\[\]-]+\}")  # an interpolation that calls no resolv
 
 
 def overrides_of_run(run: Run, replaced: Container[str] = ()) -> list[Override]:
-    """The recorded overrides, except the keys in `replaced` and those that only the command line may give. Refuses all that
-    reach beyond the config."""
+    """Return the recorded overrides, without the keys in `replaced` and the keys that only the command line may set.
+    Overrides that affect more than the config are refused."""
     overrides = []
     for line in filter(None, map(str.strip, read_overrides(run))):
         where = f"{run.folder / 'overrides.txt'}: {line}"
@@ -66,7 +66,8 @@ def overrides_of_run(run: Run, replaced: Container[str] = ()) -> list[Override]:
 
 
 def parse_arguments(arguments: Iterable[str]) -> Iterator[Override]:
-    """The overrides among the arguments of a command. Hydra reports those that cannot be parsed."""
+    """Return the overrides among the arguments of a command. Arguments that cannot be parsed are left out, because Hydra
+    reports them."""
     for argument in arguments:
         try:
             yield from OverridesParser.create().parse_overrides([argument])
@@ -75,7 +76,8 @@ def parse_arguments(arguments: Iterable[str]) -> Iterator[Override]:
 
 
 def check_hydra_callbacks(arguments: Sequence[str]) -> None:
-    """Refuse callbacks of Hydra whose packages are not trusted: Hydra builds them before this program sees the config."""
+    """Refuse callbacks of Hydra whose packages are not trusted. Hydra builds these callbacks before this program sees the
+    config."""
     overrides = [each for each in parse_arguments(arguments) if not each.is_sweep_override()]
     if not any("hydra" in _roots(each) and "callbacks" in str(each.input_line) for each in overrides):
         return
@@ -88,18 +90,19 @@ def check_hydra_callbacks(arguments: Sequence[str]) -> None:
 
 
 def override_key(override: Override) -> str:
-    """The key as Hydra understands it, without a prefix such as + and with a package such as @model."""
+    """Return the key of an override as Hydra reads it, without a prefix such as + and with a package such as @model."""
     return override.get_key_element().lstrip("+~")
 
 
 def _roots(override: Override) -> Iterator[str]:
-    """The first part of the key, and all parts of the package that a group is put in, which may begin with `_global_`."""
+    """Return the first part of the key, and all parts of the package in which a group is placed. The package may begin with
+    `_global_`."""
     yield re.split(r"[./]", override.key_or_group)[0]
     yield from re.split(r"[./]", override.package or "")
 
 
 def _is_plain_choice(override: Override) -> bool:
-    """Whether an override that may choose a file of a config group names one, and not a path or an interpolation."""
+    """Whether an override that can choose a file of a config group uses a plain name, and not a path or an interpolation."""
     key = override.key_or_group
     if override.is_delete() or "." in key or key in OmegaConf.load(CONF / "train.yaml"):
         return True

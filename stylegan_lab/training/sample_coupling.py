@@ -1,7 +1,8 @@
-"""Refuses to split a batch over micro-batches or ranks where the samples of a batch are compared with each other.
+"""Refuses to split a batch into micro-batches or over ranks if a layer or loss compares the samples of a batch with each other.
 
-A layer or loss that does so declares it: `couples_samples = True`, or a method `couples_samples(part, whole)` that says whether
-`part` samples give something else than they give within a batch of `whole`. Batch norms need no declaration.
+Such a layer or loss declares this with `couples_samples = True`, or with a method `couples_samples(part, whole)`, which
+returns whether `part` samples give another result on their own than within a batch of `whole` samples. Batch norms need no
+declaration.
 """
 
 from collections.abc import Iterator
@@ -58,8 +59,8 @@ def check_batch_norms(module: BaseModel, config: DictConfig, parts: int, ranks: 
 
 
 def _declared(module: BaseModel) -> Iterator[tuple[str, Any]]:
-    """Yield the layers and losses that compare the samples of a batch: the name, and a function that says whether a part of
-    the batch gives another result than the whole, from the sizes of both."""
+    """Yield the name of each layer or loss that compares the samples of a batch, with a function of two batch sizes, `part`
+    and `whole`. The function returns whether a part of the batch gives another result than the whole batch."""
     things: dict[str, Any] = {name: layer for name, layer in module.named_modules() if name}
     if isinstance(module, AdversarialModel):
         loss = module.adversarial_loss

@@ -1,4 +1,4 @@
-"""Settings that change the speed of a training and not what it learns: compile, channels_last, tf32 and fused optimizers."""
+"""Settings that change the speed of a training but not the experiment: compile, channels_last, tf32 and fused optimizers."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ KERNEL_SETTINGS = ("fused", "foreach", "capturable")  # of an optimizer's parame
 
 
 def speed_callbacks(config: DictConfig, module: nn.Module) -> list[L.Callback]:
-    """Return the callbacks for the settings of speed. They must come before callbacks that read or average the weights."""
+    """Return the callbacks for the speed settings. They must come before callbacks that read or average the weights."""
     callbacks: list[L.Callback] = [OptimizerKernels()]
     if uses_channels_last(config, module):
         callbacks.append(ChannelsLast())
@@ -37,8 +37,8 @@ def speed_callbacks(config: DictConfig, module: nn.Module) -> list[L.Callback]:
 
 
 def uses_channels_last(config: DictConfig, module: nn.Module) -> bool:
-    """Return whether to use channels_last. `auto` uses it in half precision; on a CPU only for networks with instance norm and
-    without group norm, which is slow in this layout."""
+    """Return whether to use channels_last. `auto` uses it in half precision. On a CPU, `auto` uses it only for networks
+    with instance norm and without group norm, because group norm is slow in this layout."""
     if config.channels_last != "auto":
         return bool(config.channels_last)
     if lightning_precision(str(config.precision), str(config.strategy.accelerator)) == "32-true":
@@ -51,7 +51,7 @@ def uses_channels_last(config: DictConfig, module: nn.Module) -> bool:
 
 
 def uses_cudnn_benchmark(config: DictConfig) -> bool | None:
-    """Whether cuDNN tries its kernels; None leaves PyTorch's own setting."""
+    """Return whether cuDNN benchmarks its kernels to choose the fastest. None keeps PyTorch's own setting."""
     chosen: bool | None = config.trainer.get("benchmark")
     if chosen is None and training_device(config).type == "cuda" and not config.deterministic:
         return True
@@ -60,7 +60,8 @@ def uses_cudnn_benchmark(config: DictConfig) -> bool | None:
 
 @contextmanager
 def training_hardware(config: DictConfig) -> Iterator[None]:
-    """Within the context, metrics are computed on the training's device, and TF32 is as set if that is a GPU."""
+    """Within the context, metrics are computed on the device of the training. If the device is a GPU, TF32 is set as in the
+    config."""
     device = training_device(config)
     with metrics_on(device), use_tf32(bool(config.tf32)) if device.type == "cuda" else nullcontext():
         yield
@@ -68,8 +69,8 @@ def training_hardware(config: DictConfig) -> Iterator[None]:
 
 @contextmanager
 def training_threads(config: DictConfig, data: ImageDataModule) -> Iterator[None]:
-    """Within the context, a training of tiny images on a CPU uses one thread: more would wait for each other longer than they
-    compute, and many times longer where another program wants the same cores. OMP_NUM_THREADS overrides this."""
+    """Within the context, a training of tiny images on a CPU uses one thread. More threads would wait for each other longer
+    than they compute, especially if another program uses the same cores. OMP_NUM_THREADS overrides this."""
     before = torch.get_num_threads()
     is_tiny = data.batch_size * data.size**2 < TINY_BATCH_PIXELS and training_device(config).type == "cpu"
     if is_tiny and THREADS_VARIABLE not in os.environ:
@@ -81,10 +82,12 @@ def training_threads(config: DictConfig, data: ImageDataModule) -> Iterator[None
 
 
 class OptimizerKernels(L.Callback):
-    """Lets a checkpoint be resumed with other kernels and another memory layout than it was saved with.
+    """Lets a training resume from a checkpoint with other optimizer kernels or another memory layout than the checkpoint
+    was saved with.
 
-    PyTorch would continue with the kernels of the checkpoint. And fused kernels read state and weights in the order of their
-    memory, so that state in another layout than its weight would be assigned to the wrong elements.
+    Without this callback, PyTorch would continue with the kernels of the checkpoint. Fused kernels also read the state and
+    the weights in memory order, so a state whose layout differs from that of its weight would be applied to the wrong
+    elements.
     """
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -118,7 +121,8 @@ def _converted(name: str, value: Any, parameter: Tensor, settings: Mapping[str, 
 
 
 class ChannelsLast(L.Callback):
-    """Stores networks and training batches with the channels as the innermost dimension (NHWC), as tensor cores read them."""
+    """Stores networks and training batches with the channels as the innermost dimension (NHWC), which is the layout that
+    tensor cores read."""
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         pl_module.to(memory_format=torch.channels_last)
@@ -138,10 +142,11 @@ def _images_to_channels_last(value: Any) -> Any:
 
 
 class CompiledNetworks(L.Callback):
-    """Compiles the networks that a model allows with torch.compile, in place: the names of their weights do not change.
+    """Compiles the networks for which the model allows it with torch.compile. This is done in place, so that the names of
+    the weights do not change.
 
-    They are compiled for training steps; validation and samples, whose batches have other sizes, use them uncompiled. Networks
-    stay uncompiled where torch.compile does not work.
+    Only training steps use the compiled networks. Validation and samples, whose batches have other sizes, use the
+    uncompiled networks. If torch.compile does not work on this machine, nothing is compiled.
     """
 
     def __init__(self, mode: str = "default") -> None:
@@ -179,7 +184,8 @@ def compile_network(network: nn.Module, mode: str, device: torch.device) -> None
 
 
 def compile_problem(device: torch.device) -> str | None:
-    """Why torch.compile does not work on this machine, in one line; None if it does. Found by compiling a tiny function."""
+    """Return in one line why torch.compile does not work on this machine, or None if it works. This is tested by compiling
+    a tiny function."""
     try:
         probe = torch.ones(2, 2, device=device, requires_grad=True)
         torch.compile(lambda x: (x.relu() + 1).sum(), backend=BACKEND)(probe).backward()

@@ -28,8 +28,8 @@ CTRL_C_EXIT_CODE = 130
 def train(*overrides: str) -> Run:
     """Train one run and return it. The overrides are those of the command line, such as `experiment=demo` or `resume=RUN`.
 
-    Several processes (`strategy=ddp`) are started as `stylegan-lab train`, not as copies of the calling script. Ctrl-C
-    saves the run, and then raises KeyboardInterrupt.
+    Several processes (`strategy=ddp`) are started with `stylegan-lab train`, not as copies of the calling script. Ctrl-C
+    saves a checkpoint, and then raises KeyboardInterrupt.
     """
     _check(overrides)
     arguments = overrides_to_resume([to_hydra_override(each) for each in overrides], sweep=False)
@@ -58,7 +58,7 @@ def train(*overrides: str) -> Run:
 
 
 def _compose(overrides: Sequence[str]) -> tuple[DictConfig, HydraConf]:
-    """The config of a training, and Hydra's own part of it."""
+    """Compose the config of a training, and Hydra's own part of the config."""
     config = compose_config(overrides, with_hydra=True)
     hydra: HydraConf = config.hydra
     with open_dict(config):
@@ -92,7 +92,7 @@ def _check(overrides: Sequence[str]) -> None:
 
 
 def _explained(stopped: SystemExit) -> BaseException:
-    """What stopped a training, as a program expects it."""
+    """Return the exception that a calling program expects instead of the SystemExit that stopped a training."""
     if stopped.code == CTRL_C_EXIT_CODE:
         return KeyboardInterrupt()
     if stopped.code == TIME_LIMIT_EXIT_CODE:

@@ -1,4 +1,4 @@
-"""Turns failures from outside the program into messages: missing images, killed loader workers, not enough memory."""
+"""Turns failures with external causes into messages: missing images, killed loader workers, and too little memory."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from stylegan_lab.training.rank_watchdog import describe_lost_rank
 
 @contextmanager
 def report_training_errors(experiment: Experiment, run: Run, trainer: L.Trainer) -> Iterator[None]:
-    """Within the block, known failures become a UserError that says what to do and which checkpoint is kept."""
+    """Within the block, a known failure is raised as a UserError that says what to do and which checkpoint is kept."""
     try:
         yield
     except Exception as error:
@@ -34,7 +34,7 @@ def report_training_errors(experiment: Experiment, run: Run, trainer: L.Trainer)
 
 
 def known_error(error: Exception, experiment: Experiment) -> UserError | None:
-    """A known failure as an error with a code and a message, or None for any other."""
+    """Convert a known failure to an error with a code and a message. Return None for any other error."""
     text, data = str(error), experiment.data
     if "in DataLoader worker process" in text:
         return _error_of_worker(text)
@@ -60,7 +60,8 @@ def known_error(error: Exception, experiment: Experiment) -> UserError | None:
 
 
 def _error_of_worker(text: str) -> UserError:
-    """The last error in the traceback that a loader worker sent. The code of a UserError is in a line below its message."""
+    """Return the last error in the traceback that a loader worker sent. The code of a UserError is in a line below the
+    message of the error."""
     *_, message = lines = text.strip().splitlines()
     code = "data.loading_failed"
     if noted := re.fullmatch(r"\[(\w+\.\w+)\]", message):

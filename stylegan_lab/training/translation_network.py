@@ -1,4 +1,5 @@
-"""The network that a model translates with, found by watching one translation. It can be exported, and applied in strips."""
+"""Finds the network with which a model translates, by observing one translation. This network can be exported, and applied
+in strips."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ PROBE_SIZE = 32
 
 @dataclass(frozen=True)
 class TranslationNetwork:
-    """One call of `network` translates. A `condition` (1, K) is appended to the image as constant maps."""
+    """A network that translates an image in one call. A `condition` (1, K) is appended to the image as constant maps."""
 
     name: str
     network: nn.Module
@@ -30,7 +31,8 @@ class TranslationNetwork:
 
 
 def required_size(module: BaseModel) -> tuple[int, int]:
-    """What the sides of images have to be a multiple of, and the smallest side, for every network in use."""
+    """Return the number of which the sides of images must be a multiple, and the smallest possible side, for all networks
+    in use."""
     networks = [getattr(module, name) for name in module.ema_networks]
     multiple, smallest = (
         max((int(getattr(net, key, 1)) for net in networks), default=1) for key in ("multiple_of", "min_size")
@@ -42,7 +44,8 @@ def required_size(module: BaseModel) -> tuple[int, int]:
 def find_translation_network(
     module: BaseModel, translate: Callable[[Tensor], Tensor], channels: int = 3
 ) -> TranslationNetwork | None:
-    """Return the network of a model whose `translate` calls it exactly once, or None if `translate` does more than that."""
+    """Return the network of a model if `translate` calls one network exactly once and returns the output unchanged, or else
+    None."""
     multiple, smallest = required_size(module)
     side = max(smallest, -(-PROBE_SIZE // multiple) * multiple)
     probe = torch.rand(1, channels, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1

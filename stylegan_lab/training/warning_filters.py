@@ -1,4 +1,4 @@
-"""Silences tips of libraries, and warnings about choices that this program makes on purpose."""
+"""Silences tips of libraries, and warnings about settings that this program chooses on purpose."""
 
 import logging
 import sys
@@ -48,7 +48,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print a warning of this program as a sentence, without the line of code that gave it."""
+    """Print a warning of this program as a sentence, without the line of code that raised it."""
     if filename.startswith(str(PACKAGE)):
         print(f"warning: {message}", file=file or sys.stderr, flush=True)
     else:

@@ -1,7 +1,7 @@
 """A baseline: the scores an experiment should reach, their source and protocol, and the tolerance.
 
-Two fingerprints decide whether a recorded result still counts: that of the baseline (`Baseline.fingerprint`: expected scores,
-tolerances, overrides, seeds, split, checkpoint) and that of the composed settings of its experiment (`settings_fingerprint`).
+A recorded result counts only while two fingerprints are unchanged: `Baseline.fingerprint` (expected scores, tolerances,
+overrides, seeds, split, checkpoint), and `settings_fingerprint` (the composed settings of the baseline's experiment).
 """
 
 import hashlib
@@ -53,7 +53,7 @@ class ExpectedScore:
     direction: Direction
 
     def is_reached(self, score: float) -> bool:
-        """Whether a score is at least as good as expected, or worse by at most the tolerance."""
+        """Whether `score` is as good as expected or better, or worse than expected by at most the tolerance."""
         return self.improvement(score) >= -self.tolerance
 
     def improvement(self, score: float) -> float:
@@ -81,8 +81,8 @@ class Baseline:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of everything that a result is compared with. It reveals a tolerance that was changed after the result was
-        known."""
+        """A hash of everything that a result is compared with. The hash reveals when a tolerance was changed after the
+        result was known."""
         return _digest({name: value for name, value in asdict(self).items() if name not in DESCRIPTIVE_FIELDS})
 
     @property
@@ -94,7 +94,7 @@ class Baseline:
         return [f"experiment={self.experiment}", *self.overrides, f"seed={seed}"]
 
     def describe(self) -> str:
-        """A summary of a few lines."""
+        """Describe the baseline in a few lines."""
         seeds = f"seed{'s' * (len(self.seeds) > 1)} {', '.join(map(str, self.seeds))}"
         lines = [
             f"{self.name}: {self.title}",
@@ -108,7 +108,7 @@ class Baseline:
 
 
 def read_baselines(names: Iterable[str] = (), folder: Path = BASELINES) -> list[Baseline]:
-    """The baselines with these names; without names, all of them."""
+    """Read the baselines with these names, or all baselines if no names are given."""
     paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     return [read_baseline(lookup("baseline", name, paths)) for name in list(names) or paths]
 

@@ -1,4 +1,4 @@
-"""A result: the scores of one trained seed of a baseline, with the code, hardware and settings; one JSON file each."""
+"""A result: the scores of one trained seed of a baseline, with the code, hardware and settings. Each result is one JSON file."""
 
 import json
 import time
@@ -74,27 +74,27 @@ class BaselineResult:
 
 
 def metric_values(scores: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics of scores.json by the names that baselines use: METRIC and b_to_a/METRIC."""
+    """Return the metrics of scores.json under the names that baselines use: METRIC, or b_to_a/METRIC for the direction b_to_a."""
     others = scores.get("directions", {}).items()
     return scores["metrics"] | {f"{direction}/{name}": each[name] for direction, each in others for name in each}
 
 
 class BaselineResults:
-    """The results recorded in a folder, and those that are part of the package."""
+    """The results that are recorded in a folder, and the results that the package contains."""
 
     def __init__(self, folder: Path = RECORDED_RESULTS) -> None:
         self.folder = folder
         self._settings: dict[str, str] = {}  # settings fingerprints by baseline fingerprint
 
     def for_baseline(self, baseline: Baseline) -> list[BaselineResult]:
-        """The current results, at most one for each seed of the baseline."""
+        """Return the results that are not outdated, at most one for each seed of the baseline."""
         return [result for seed in dict.fromkeys(baseline.seeds) if (result := self.find(baseline, seed)) is not None]
 
     def find(self, baseline: Baseline, seed: int) -> BaselineResult | None:
         return next((each for each in self._read(baseline, seed) if not self._why_outdated(baseline, each)), None)
 
     def why_outdated(self, baseline: Baseline) -> str:
-        """What changed since a result was recorded; empty if all results are current."""
+        """Return what changed since a result was recorded, or an empty text if no result is outdated."""
         reasons = [self._why_outdated(baseline, each) for seed in baseline.seeds for each in self._read(baseline, seed)]
         return next(filter(None, reasons), "")
 

@@ -1,4 +1,4 @@
-"""The status of a baseline: whether the recorded results reproduce it; as a table for the terminal and for the docs."""
+"""The status of a baseline: whether the recorded results reproduce it. Printed as a table for the terminal and for the docs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ HEADER = ("baseline", "metric", "expected", "tolerance", "measured", "difference
 
 @dataclass(frozen=True)
 class BaselineStatus:
-    """`measured` holds mean and standard deviation over the seeds."""
+    """The status of one baseline. `measured` holds the mean and standard deviation of each score over the seeds."""
 
     baseline: Baseline
     results: Sequence[BaselineResult]
@@ -28,7 +28,8 @@ class BaselineStatus:
 
 
 def baseline_status(baseline: Baseline, results: Sequence[BaselineResult], why_not: str = "") -> BaselineStatus:
-    """Reproduced: all scores are reached, by all seeds, with committed code. Failed: none is reached. Otherwise partial."""
+    """Compare results with a baseline. It is reproduced if all seeds were run with committed code and their mean reaches
+    every expected score, failed if it reaches none, and otherwise partial."""
     if baseline.unsupported:
         return BaselineStatus(baseline, [], {}, "not run", baseline.unsupported)
     if not results:
@@ -51,7 +52,8 @@ def baseline_status(baseline: Baseline, results: Sequence[BaselineResult], why_n
 
 
 def why_not_run(baseline: Baseline, why_outdated: str) -> str:
-    """Return why a baseline cannot be run, whatever the machine, or an empty text."""
+    """Return the reason why a baseline has no current results, or an empty text. Its requirements are given as the reason
+    even on a machine that meets them."""
     if not baseline.metrics:
         return "the paper reports no score"
     requires = f"requires {', '.join(baseline.requires)}" if baseline.requires else ""
@@ -59,7 +61,7 @@ def why_not_run(baseline: Baseline, why_outdated: str) -> str:
 
 
 def baselines_as_text(statuses: Sequence[BaselineStatus]) -> str:
-    """Return a table of baselines for the terminal, followed by the reasons of those that were not reproduced."""
+    """Return a table of baselines for the terminal, followed by the reasons why some were not reproduced."""
     rows = [list(HEADER), *(row for each in statuses for row in _rows(each, each.status))]
     reasons = [f"{each.baseline.name}: {each}" for each in statuses if each.reason]
     return "\n".join([*format_table(rows), *reasons])
@@ -71,7 +73,7 @@ def baselines_as_markdown(statuses: Sequence[BaselineStatus]) -> str:
 
 
 def _rows(status: BaselineStatus, status_text: str) -> list[list[str]]:
-    """One row for each metric; name, status and provenance are in the first."""
+    """Return one row for each metric. Only the first row contains the name, status and provenance."""
     rows: list[list[str]] = []
     for name, score in status.baseline.metrics.items():
         row = [f"{name} {ARROWS[score.direction]}", f"{score.expected:.4g}", f"{score.tolerance:.2g}"]
@@ -85,7 +87,7 @@ def _rows(status: BaselineStatus, status_text: str) -> list[list[str]]:
 
 
 def _provenance(status: BaselineStatus) -> str:
-    """Commits, hardware and date; the estimated cost if nothing was trained."""
+    """Return the commits, hardware and date of the results, or the estimated cost if nothing was trained."""
     if not status.results:
         return f"costs {status.baseline.cost_text}"
     provenance = []

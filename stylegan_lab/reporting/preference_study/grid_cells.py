@@ -17,7 +17,7 @@ MAX_DIFFERENCE = 1.0  # of 255; mean difference up to which two cells count as e
 
 
 def split_grid(path: Path, size: int | None = None) -> GridCells:
-    """Cut a grid into square cells: of `size` if that fits, else of the smallest size that fits."""
+    """Cut a grid into square cells of `size` pixels or, if that does not fit the grid, of the smallest size that fits."""
     with open_image(path) as file:
         image = file.convert("RGB")
     for side in _cell_sizes(image, size):
@@ -31,7 +31,7 @@ def split_grid(path: Path, size: int | None = None) -> GridCells:
 
 
 def equal_rows(grids: Sequence[GridCells]) -> set[int]:
-    """The rows that are equal in all grids: inputs and targets, not outputs of the runs."""
+    """Return the rows that are equal in all grids. They show inputs or targets, not outputs of the runs."""
     return {
         index
         for index, (first, *others) in enumerate(zip(*grids, strict=True))
@@ -40,7 +40,8 @@ def equal_rows(grids: Sequence[GridCells]) -> set[int]:
 
 
 def _cell_sizes(image: Image.Image, size: int | None) -> Iterator[int]:
-    """Sizes for which cells and gaps fill both sides of the image exactly; `size` first, then ascending."""
+    """Yield the cell sizes for which cells and gaps fill both sides of the image exactly: first `size`, then all in
+    ascending order."""
     common = gcd(image.width + GAP, image.height + GAP)
     sizes = [step - GAP for step in range(MIN_SIZE + GAP, common + 1) if common % step == 0]
     yield from [size] if size in sizes and size else []

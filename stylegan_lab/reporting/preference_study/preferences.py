@@ -78,7 +78,7 @@ def _total(rates: Sequence[WinRate]) -> WinRate | None:
 
 
 def _rank(win_rates: Sequence[WinRate | None], pairs: Mapping[tuple[int, int], WinRate]) -> list[WinRate | None]:
-    """A row is worse than the best if the interval of the best row's win rate against it excludes one half."""
+    """Rank the rows. A row is worse than the best row if the best row's win rate against it has an interval above one half."""
     candidates = [index for index, rate in enumerate(win_rates) if rate]
     if not candidates:
         return list(win_rates)

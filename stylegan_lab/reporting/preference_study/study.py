@@ -22,7 +22,7 @@ CellPosition = tuple[int, int]  # row and column in a run's grid
 
 @dataclass(frozen=True)
 class PreferenceQuestion:
-    """Two runs, by their index, and the cell of their grids that is compared; `left` is shown on the left."""
+    """A question compares the same cell in the grids of two runs, given by their indices. The run `left` is shown on the left."""
 
     cell: CellPosition
     left: int
@@ -30,7 +30,7 @@ class PreferenceQuestion:
 
 
 def build_study(comparison: RunComparison, num_questions: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
-    """The HTML page and its key."""
+    """Build the HTML page of a study, and the key that says which run made which image."""
     groups = comparison.run_indices
     if len(groups) < 2:
         raise UserError(
@@ -75,8 +75,8 @@ def build_study(comparison: RunComparison, num_questions: int, rng: random.Rando
 def sample_questions(
     groups: Sequence[Sequence[int]], cells: Sequence[CellPosition], num_questions: int, rng: random.Random
 ) -> list[PreferenceQuestion]:
-    """The same number of questions for each pair of groups. The runs of a group occur equally often, cells are drawn without
-    repetition, and each group of a pair is on the left in half of the questions."""
+    """Draw the same number of questions for each pair of groups. The runs of a group occur equally often, cells are drawn
+    without repetition, and each group of a pair is on the left in half of the pair's questions."""
     pairs = list(combinations(groups, 2))
     per_pair = max(1, num_questions // len(pairs))
     questions = [
@@ -89,7 +89,8 @@ def sample_questions(
 def _questions_between(
     first: Sequence[int], second: Sequence[int], cells: Sequence[CellPosition], limit: int, rng: random.Random
 ) -> Iterator[PreferenceQuestion]:
-    """Runs and cells are used in rotation, with an offset after each full cycle, so that no question occurs twice."""
+    """Draw questions between two groups. Runs and cells are used in rotation, with an offset after each full cycle, so that
+    no question occurs twice."""
     first, second = rng.sample(first, len(first)), rng.sample(second, len(second))
     cells = rng.sample(cells, len(cells))
     count = min(limit, len(cells) * max(len(first), len(second)))
@@ -125,7 +126,8 @@ class ImageCollection:
 
 
 def _grids(runs: Sequence[RunRecord]) -> list[GridCells]:
-    """The image grids of the latest evaluations, or else the samples of the last iteration that all runs have."""
+    """Return the image grids of the latest evaluations or, without evaluations, the samples of the last iteration that all
+    runs have."""
     paths = [evaluation_image(run.folder) for run in runs]
     if None in paths:
         shared = set.intersection(*(set(run.samples) for run in runs))
@@ -148,7 +150,7 @@ def _grids(runs: Sequence[RunRecord]) -> list[GridCells]:
 
 
 def _check_same_images(runs: Sequence[RunRecord], inputs: set[int]) -> None:
-    """Translations must have the same inputs, and all runs must be evaluated on the same held-out images."""
+    """Refuse translations of different inputs, and runs that were evaluated on different held-out images."""
     evaluations = [run.evaluation for run in runs if run.evaluation]
     protocols = [ScoreProtocol({}, reference_scores(each)) for each in evaluations]
     lacks_inputs = any(each.get("untranslated") for each in evaluations) and 0 not in inputs

@@ -1,4 +1,4 @@
-"""Votes of a preference study: read from the files that voters saved, matched with the key of their page."""
+"""Votes of a preference study, read from the files that voters saved, and matched with the key of the study."""
 
 import json
 from collections.abc import Mapping, Sequence
