@@ -103,8 +103,8 @@ def test_an_evaluator_asks_for_the_classes_that_are_held_out(compose_config: Com
     [
         (["model=gan", "generator.size=16"], "model.output_size_mismatch", ["generator.size=32"]),
         (["model=dcgan", "generator.size=24", "data.size=24"], "network.size_unsupported", ["generator.size=24"]),
-        (["model=dcgan", "data=scenes_unpaired"], "model.data_mismatch", ["model=dcgan", "data=scenes_unpaired"]),
-        (["model=cgan", "generator=resnet_tiny"], "model.network_mismatch", ["generator=resnet_tiny"]),
+        (["model=dcgan", "data=scenes_unpaired"], "model.data_mismatch", ["model=GAN", "data=UnpairedScenes"]),
+        (["model=cgan", "generator=resnet_tiny"], "model.network_mismatch", ["generator=ResNetGenerator"]),
         (["model=dcgan", "latents.size=0"], "config.too_small", ["latents.size=0"]),
     ],
 )  # fmt: skip
@@ -120,7 +120,7 @@ def test_a_run_of_another_kind_is_refused_with_the_right_command(module: Generat
         module.translate(torch.zeros(1, 1, 16, 16))
     with refused("generate.no_truncation", "--truncation"):
         module.generate(module.numbered_latents(0, 0, 1), truncation=0.5)
-    with refused("config.unknown_choice", "label=42"):
+    with refused("cli.unknown_choice", "label=42"):
         ImageGenerator(module, "42")
 
 
