@@ -36,7 +36,8 @@ def main(options: Namespace) -> int:
     if len(generators) == 2 and options.train_mode:
         raise UserError(
             "import.train_mode_unsupported",
-            "--train-mode is possible for one generator only; leave it out, or give --network NAME",
+            "--train-mode supports one generator, but two would be imported; leave it out, or import one generator "
+            "(--network NAME, without --reverse)",
         )
     if others:
         notes.append(f"the file has other generators: --network {' or '.join(name or '.' for name in others)}")

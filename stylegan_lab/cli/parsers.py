@@ -115,7 +115,9 @@ def watch(arguments: list[str]) -> Namespace:
     add("--port", type=int, metavar="N", help=f"port of the page (default {DEFAULT_PORT}); 0 takes a free one")
     options = _checked(parser.parse_args(arguments), port=0)
     if options.port is not None and not options.web:
-        raise UserError("watch.port_without_page", "--port is the port of the page; add --web")
+        raise UserError(
+            "watch.port_without_page", "--port has an effect only with --web; add --web, or leave out --port"
+        )
     if options.port is None:
         options.port = DEFAULT_PORT
     _check_port(options.port)

@@ -33,9 +33,7 @@ def read_convolution(tensors: Tensors, name: str, norm: str | None, used: set[st
     if weight is None:
         raise UserError("import.tensor_missing", f"{name}.weight is missing in the file")
     if weight.ndim != 4:
-        raise UserError(
-            "import.shape_mismatch", f"{name}.weight has {weight.ndim} dimensions; the 4 of a convolution are expected"
-        )
+        raise UserError("import.shape_mismatch", f"{name}.weight has {weight.ndim} dimensions; a convolution has 4")
     used |= {f"{name}.weight", f"{name}.bias"}
     norm_tensors = {}
     for each, tensor in () if norm is None else tensors.items():

@@ -12,8 +12,8 @@ from stylegan_lab.images.open_image import SUFFIXES, display_name
 
 def images_below(folder: Path) -> list[Path]:
     """Return all images at any depth below a folder, recognized by their suffix in upper or lower case. Hidden files and folders
-    are skipped. A folder that links lead to several times is listed once. A broken link is listed, and raises an error when it is
-    read."""
+    are skipped. Links are followed, but a folder reached by several paths is listed only once. A broken link is listed, and
+    raises an error when it is read."""
     return sorted(_below(folder, set()), key=lambda path: path.parts)
 
 

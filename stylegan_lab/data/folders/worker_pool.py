@@ -93,7 +93,7 @@ class _Worker(Generic[Task, Result]):
             if not self.ready:
                 raise UserError(
                     "data.worker_failed",
-                    f"a process for reading images ended at its start ({_ending(self.process.exitcode)})",
+                    f"a process that reads images ended while it was starting ({_ending(self.process.exitcode)})",
                 )
             return f"ends the process that reads it ({_ending(self.process.exitcode)})"
         if self.ready and self.pending and time.monotonic() - self.since > timeout:

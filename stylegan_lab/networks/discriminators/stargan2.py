@@ -15,8 +15,11 @@ from stylegan_lab.networks.layers.stargan2 import downsampling_trunk
 
 
 class StarGAN2Discriminator(nn.Module):
-    """The input is an image with `data_channels` channels, to which the domain label is appended as maps; `image_channels` is the
-    number of all channels. The label selects the logit. Without label maps there is one logit."""
+    """Returns the logit of the domain that the label selects.
+
+    The input has `image_channels` channels: an image of `data_channels` channels, then one constant map per domain that encodes
+    the label. If the two numbers are equal, there are no label maps, and there is one logit.
+    """
 
     multiple_of = 1
 
