@@ -107,7 +107,7 @@ def test_a_model_with_extra_draws_trains_and_resumes_exactly(settings: list[str]
 def test_an_extra_draw_of_a_key_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("unsblab.py").write_text(UNSB)
     assert run(["train", "experiment=smoke", "trust=[unsblab]", "model._target_=unsblab.Wrong", "dry_run=true"]) == 2
-    named = ("model=Wrong", "extra_draws", "a2 from c", "a, b")
+    named = ("model=Wrong", "extra_draws={'a2': 'c'}", "a, b")
     assert_refused(capsys.readouterr().err, "model.invalid_extra_draws", *named)
 
 

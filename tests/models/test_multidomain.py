@@ -55,7 +55,7 @@ def test_each_domain_is_a_direction_by_its_name() -> None:
         assert float(module.translate(image, name).detach().mean()) == number
     assert torch.equal(module.translate(image, "a2b"), module.translate(image, "ukiyoe"))
     assert torch.equal(module.translate(image, "b2a"), module.translate(image, "photo"))
-    with refused("config.unknown_choice", "--to=sketch", "photo, ukiyoe, ink"):
+    with refused("translate.unknown_direction", "--to=sketch", "photo, ukiyoe, ink"):
         module.translate(image, "sketch")
 
 

@@ -113,11 +113,11 @@ def test_images_from_noise(trained: Callable[[str], LoadedModel]) -> None:
     few, more = model.generate(2, seed=3), model.generate(3, seed=3)
     assert [np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(few, more, strict=False)] == [True, True]
     assert model.generate(1, label=model.classes[1])[0].size == few[0].size
-    with refused("config.unknown_choice", "label=nothing"):
+    with refused("cli.unknown_choice", "label=nothing"):
         model.generate(label="nothing")
     with refused("config.too_small", "n=0"):
         model.generate(0)
-    with refused("translate.generation_model", "ConditionalGAN"):
+    with refused("translate.generation_model", "classes", "stylegan-lab generate"):
         model.translate(noise())
     with refused("generate.translation_model", "CycleGAN"):
         trained("cyclegan").generate()
