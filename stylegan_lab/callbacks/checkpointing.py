@@ -68,7 +68,9 @@ class Checkpointing(L.Callback):
         run = Run.from_trainer(trainer)
         if trainer.is_global_zero and not (run.folder / "config.yaml").exists():
             raise UserError(
-                "run.folder_missing", f"{run.folder} is missing: it was moved or deleted during the training"
+                "run.folder_missing",
+                f"{run.folder} is missing: it was moved or deleted during the training; restore the folder and resume the "
+                "run, or start a new one",
             )
         path = run.checkpoints / f"{module.iteration:06d}.ckpt"
         if self._saved_iteration != module.iteration:

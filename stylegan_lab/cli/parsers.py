@@ -254,7 +254,7 @@ def serve(arguments: list[str]) -> Namespace:
         advice = "leave it out to have one generated"
         raise UserError(
             "serve.invalid_token",
-            f"--token: at least {MIN_TOKEN_LENGTH} letters, digits, - and _ are expected; {advice}",
+            f"--token must have at least {MIN_TOKEN_LENGTH} characters, all of them letters, digits, - or _; {advice}",
         )
     return options
 
@@ -301,7 +301,7 @@ def stylize(arguments: list[str]) -> Namespace:
             if getattr(options, name) != parser.get_default(name):
                 raise UserError(
                     "stylize.run_needed",
-                    f"--{name.replace('_', '-')} needs a trained network; give --run RUN, a run of adain",
+                    f"--{name.replace('_', '-')} needs a trained network; give --run RUN (a run of model=adain)",
                 )
     return options
 

@@ -46,7 +46,7 @@ def stylize_with_run(options: Namespace, content: Tensor, styles: Sequence[Tenso
         raise UserError(
             "stylize.fixed_style_model",
             f"--run {options.run} is a {type(module).__name__}, which was trained for fixed styles; use stylegan-lab "
-            f"translate, or give a run of adain",
+            f"translate, or give a run of model=adain",
         )
     given = options.interpolation_weights
     weights = None if given is None else _interpolation_weights(given, len(styles))
@@ -71,7 +71,9 @@ def _interpolation_weights(argument: str, num_styles: int) -> list[float]:
             f"{flag}: {len(weights)} weights for {num_styles} styles; give one for each style",
         )
     if min(weights) < 0 or sum(weights) <= 0:
-        raise UserError("stylize.invalid_weights", f"{flag}: weights must not be negative, and one must be above 0")
+        raise UserError(
+            "stylize.invalid_weights", f"{flag}: weights must not be negative, and at least one must be above 0"
+        )
     return [weight / sum(weights) for weight in weights]
 
 
@@ -80,7 +82,8 @@ def stylize_by_optimization(options: Namespace, content: Tensor, styles: Sequenc
     if len(styles) > 1:
         raise UserError(
             "stylize.run_needed",
-            "several style images need a trained network; give --run RUN, a run of adain, or one style image",
+            "several style images need a trained network; give --run RUN (a run of model=adain), or only one "
+            "style image",
         )
     perception = build_perceptual_loss(options)
     run = new_run(Path(options.runs_dir) / "stylize")

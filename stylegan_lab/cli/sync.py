@@ -81,7 +81,10 @@ class OfflineRun:
             if not _marker(part).exists():
                 errors = [line for line in output if line.startswith("ERROR")] or output
                 reason = errors[-1] if errors else "W&B gives no reason"
-                raise UserError("logger.upload_incomplete", f"{self.folder} is not uploaded completely: {reason}")
+                raise UserError(
+                    "logger.upload_incomplete",
+                    f"{self.folder} is not uploaded completely: {reason}; run stylegan-lab sync again",
+                )
             url = next(iter(re.findall(r" at (https?://\S+)", "\n".join(output))), url)
         return url
 

@@ -53,7 +53,10 @@ def main(options: Namespace) -> int:
     files = list_files(options.inputs, options.target)
     images, videos = ([each for each in files if each.is_video is kind] for kind in (False, True))
     if options.half is not None and videos:
-        raise UserError("translate.half_of_video", f"--half {options.half} is for images; {videos[0].name} is a video")
+        raise UserError(
+            "translate.half_of_video",
+            f"--half {options.half} is for images, but {videos[0].name} is a video; leave --half out",
+        )
     translator, suggested_half, batch_size = _load_translator(options)
     batch_pixels = CPU_BATCH_PIXELS if translator.device.type == "cpu" and options.batch_size is None else None
     command = TranslateCommand(options, translator, suggested_half)
@@ -247,7 +250,7 @@ def _load_translator(options: Namespace) -> tuple[Translator, str | None, int]:
         if not module.translates_at_random:
             raise UserError(
                 "translate.seed_unsupported",
-                f"--seed needs a run of stargan2 or unsb, which draw random numbers; {model.description}",
+                f"--seed needs a run of stargan2 or unsb, which draw random numbers, but {model.description}; leave --seed out",
             )
         module.style_seed = options.seed
     if reference is not None:
@@ -271,7 +274,8 @@ def _load_onnx(options: Namespace) -> tuple[Translator, str | None, int]:
     if given:
         raise UserError(
             "translate.run_needed",
-            f"--{given[0]} needs a run, but {options.run} is an exported network; leave it out or give the run",
+            f"--{given[0]} needs a run, but {options.run} is an exported network; leave this option out, "
+            "or give the run that was exported",
         )
     translator = OnnxTranslator(Path(options.run))
     return translator, source_half(OmegaConf.create(translator.config["data"]), translator.direction), 8
@@ -285,7 +289,7 @@ def choose_direction(model: LoadedModel, options: Namespace) -> str:
         if direction not in model.directions:
             alternative = f"; or give --to {', '.join(model.domains)}" if model.domains else ""
             raise UserError(
-                "translate.unknown_direction", f"--direction {direction} is not possible; {possible}{alternative}"
+                "translate.unknown_direction", f"--direction {direction} is unknown; {possible}{alternative}"
             )
         return direction
     if options.direction is not None:
@@ -295,7 +299,7 @@ def choose_direction(model: LoadedModel, options: Namespace) -> str:
         )
     if not model.domains:
         raise UserError(
-            "translate.no_domains", f"--to needs a run with several domains; {possible}, which --direction chooses"
+            "translate.no_domains", f"--to needs a run with several domains; {possible}. Give --direction instead"
         )
     return lookup("--to", options.to, {name: name for name in model.domains}, "translate.unknown_direction")
 

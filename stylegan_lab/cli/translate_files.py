@@ -81,7 +81,7 @@ def _to_file(source: Path | None, target: Path | None) -> TranslationFiles:
     elif target is not None and suffix not in SUFFIXES:
         raise UserError(
             "translate.wrong_output_type",
-            f"{source or 'standard input'} is an image; give OUT as a folder or an image, and not {target}",
+            f"{source or 'standard input'} is an image; give OUT as a folder or an image, not {target}",
         )
     return TranslationFiles(source, target)
 

@@ -82,7 +82,7 @@ def _decode_pages(image: Image.Image, channels: int, bit_depth: int, background:
             f"it has {count} page{'s' * (count > 1)}; data.channels={channels} needs {channels}, one for each channel",
         )
     if count * image.width * image.height > pixel_limit():
-        message = f"{count} pages of {image.width}x{image.height} pixels; {limit_text(pixel_limit())}"
+        message = f"it has {count} pages of {image.width}x{image.height} pixels; {limit_text(pixel_limit())}"
         raise UserError("image.too_many_pixels", message)
     pages = []
     for page in range(count):

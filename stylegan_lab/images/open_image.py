@@ -55,7 +55,8 @@ def pixel_limit() -> int:
     if not value.isdecimal() or int(value) == 0:
         raise UserError(
             "image.invalid_pixel_limit",
-            f"{MAX_PIXELS_VARIABLE}={value}: a number of pixels is expected, such as {DEFAULT_MAX_PIXELS}",
+            f"{MAX_PIXELS_VARIABLE}={value} is not a positive whole number; set it to a number of pixels, "
+            f"such as {DEFAULT_MAX_PIXELS}",
         )
     return int(value)
 
@@ -184,7 +185,9 @@ def _check_scans(path: Path, image: Image.Image, file: BinaryIO) -> None:
         file.seek(position)
         if scans > MAX_SCANS:
             raise UnreadableImageError(
-                path, f"is a JPEG of {scans} scans; at most {MAX_SCANS} are read", "image.too_many_scans"
+                path,
+                f"is a JPEG of {scans} scans; at most {MAX_SCANS} are read. Save it as a baseline JPEG",
+                "image.too_many_scans",
             )
 
 

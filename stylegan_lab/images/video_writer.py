@@ -76,7 +76,7 @@ class VideoWriter:
         if self.format.video not in av.codecs_available:
             raise UserError(
                 "video.encoder_missing",
-                f"{path} needs the encoder {self.format.video}, which this PyAV lacks; choose another suffix",
+                f"{path} needs the encoder {self.format.video}, which the installed PyAV lacks; choose another suffix",
             )
         loops = {"loop": str(source.loops if source else 0)} if self.format.name == "gif" else {}
         self.opened = ExitStack()

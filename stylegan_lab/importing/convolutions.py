@@ -31,7 +31,7 @@ def read_convolution(tensors: Tensors, name: str, norm: str | None, used: set[st
     tensors are added to `used`."""
     weight = tensors.get(f"{name}.weight")
     if weight is None:
-        raise UserError("import.tensor_missing", f"{name}.weight is missing in the file")
+        raise UserError("import.tensor_missing", f"{name}.weight is missing from the file")
     if weight.ndim != 4:
         raise UserError("import.shape_mismatch", f"{name}.weight has {weight.ndim} dimensions; a convolution has 4")
     used |= {f"{name}.weight", f"{name}.bias"}
@@ -66,17 +66,18 @@ def decide_norm(layers: Sequence[ConvolutionWeights], options: ImportOptions) ->
         if options.norm == "batch" and not tracked:
             raise UserError(
                 "import.norm_mismatch",
-                "--norm batch: the file has no running_mean and running_var; leave it out or choose another",
+                "--norm batch: the file has no running_mean and running_var; leave --norm out, or choose another norm",
             )
         if options.norm == "instance_affine" and not affine:
             raise UserError(
                 "import.norm_mismatch",
-                "--norm instance_affine: the norms of the file have no weight and bias; leave it out or choose another",
+                "--norm instance_affine: the norms of the file have no weight and bias; leave --norm out, or choose "
+                "another norm",
             )
         if affine and options.norm not in ("batch", "instance_affine"):
             raise UserError(
                 "import.norm_mismatch",
-                f"--norm {options.norm}: the norms of the file have weight and bias; leave it out",
+                f"--norm {options.norm}: the norms of the file have weight and bias; leave --norm out",
             )
         return options.norm, []
     if affine:
@@ -96,20 +97,22 @@ def move_weights(layers: Sequence[ConvolutionWeights], network: nn.Module) -> di
     own = list(_own_layers(network))
     if len(own) != len(layers):
         raise UserError(
-            "import.unsupported_layers", f"the file has {len(layers)} convolutions; {len(own)} are expected"
+            "import.unsupported_layers",
+            f"the file has {len(layers)} convolutions, but this architecture has {len(own)}",
         )
     weights: dict[str, Tensor] = {}
     for layer, (name, convolution, norm_name, norm) in zip(layers, own, strict=True):
         if layer.weight.shape != convolution.weight.shape:
             found, expected = shape_text(layer.weight), shape_text(convolution.weight)
-            raise UserError("import.shape_mismatch", f"{layer.name}.weight is {found}; {expected} is expected")
+            raise UserError("import.shape_mismatch", f"{layer.name}.weight is {found} instead of {expected}")
         weights[f"{name}.weight"] = layer.weight
         if convolution.bias is not None:
             weights[f"{name}.bias"] = torch.zeros(len(convolution.bias)) if layer.bias is None else layer.bias
         elif norm is None and layer.bias is not None and layer.bias.any():
             raise UserError(
                 "import.unexpected_bias",
-                f"{layer.name}.bias: a network with batch norm has no bias here, so the file is not supported",
+                f"the file has {layer.name}.bias, but a convolution before batch norm cannot have a bias here; such files are not "
+                "supported",
             )
         if norm is not None:
             moved = _norm_weights(layer, norm, folded_bias=layer.bias if convolution.bias is None else None)

@@ -59,7 +59,7 @@ def _read(family: ModuleType, tensors: dict[str, Tensor], options: ImportOptions
         raise UserError(error.code, message) from error
     if bad := [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
         raise UserError(
-            "import.not_finite", f"{bad[0]} has values that are not finite (NaN, or too large for its type)"
+            "import.not_finite", f"{bad[0]} has values that are not finite (NaN or infinity); give another file"
         )
     return imported
 

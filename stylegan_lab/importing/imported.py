@@ -31,7 +31,7 @@ class ImportOptions:
             name = "--train-mode" if self.norm is None else "--norm"
             raise UserError(
                 "import.option_unused",
-                f"{name} has no meaning for this generator; it is for image-to-image generators. Leave it out",
+                f"{name} has no meaning for this generator, because it applies only to image-to-image generators; leave it out",
             )
 
 
@@ -67,11 +67,11 @@ def shape_text(tensor: Tensor) -> str:
 def take(tensors: Tensors, name: str, shape: Sequence[int] | None = None) -> Tensor:
     """Return the tensor of this name. It is an error if the tensor is missing or does not have this shape."""
     if name not in tensors:
-        raise UserError("import.tensor_missing", f"{name} is missing in the file")
+        raise UserError("import.tensor_missing", f"{name} is missing from the file")
     tensor = tensors[name]
     if shape is not None and tuple(tensor.shape) != tuple(shape):
         expected = "x".join(map(str, shape)) or "a number"
-        raise UserError("import.shape_mismatch", f"{name} is {shape_text(tensor)}; {expected} is expected")
+        raise UserError("import.shape_mismatch", f"{name} is {shape_text(tensor)} instead of {expected}")
     return tensor
 
 
@@ -92,5 +92,5 @@ def check_filter(name: str, found: Tensor, taps: Sequence[float], gain: float = 
     if found.shape[-2:] != expected.shape or not torch.allclose(found.float(), expected.expand_as(found), atol=1e-3):
         raise UserError(
             "import.unknown_filter",
-            f"{name} is not the filter {', '.join(f'{tap:g}' for tap in taps)}, the only one supported",
+            f"{name} is not the filter {', '.join(f'{tap:g}' for tap in taps)}, which is the only supported one",
         )

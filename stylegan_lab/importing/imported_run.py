@@ -47,7 +47,7 @@ def create_run(
     for name, generator in zip(_networks(module, len(generators)), generators, strict=True):
         _load(getattr(module, name), generator)
     if output is not None and (output / "config.yaml").exists():
-        raise UserError("run.already_exists", f"--output {output} is a run already; give another folder")
+        raise UserError("run.already_exists", f"--output {output} already is a run; give another folder")
     run = new_run(RUNS) if output is None else Run(output)
     run.create()
     with run.lock():
@@ -109,10 +109,10 @@ def _load(network: nn.Module, generator: ImportedGenerator) -> None:
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         listed = "; ".join(differing[:3])
-        listed = "; ".join(differing[:3])
         raise UserError(
             "import.generator_mismatch",
-            f"{generator.architecture} does not fit {type(network).__name__}: {listed}{more}",
+            f"{generator.architecture} does not fit {type(network).__name__}: {listed}{more}. Choose a model "
+            "or generator settings that fit",
         )
     network.load_state_dict(found)
 

@@ -36,7 +36,7 @@ def read(tensors: Tensors, options: ImportOptions) -> ImportedGenerator:
     if len(set(block_counts)) > 1:
         raise UserError(
             "import.unsupported_layers",
-            f"the stages have {', '.join(map(str, block_counts))} blocks; the same number in each is expected",
+            f"the stages have {', '.join(map(str, block_counts))} blocks; each stage must have the same number",
         )
     blocks, size = block_counts[0], 4 * 2 ** (stages - 1)
     widths = [_first(tensors, stage, "LinearLayer1").shape[1] for stage in range(stages)]
@@ -51,7 +51,8 @@ def read(tensors: Tensors, options: ImportOptions) -> ImportedGenerator:
     if len(group_sizes) > 1:
         sizes = ", ".join(map(str, sorted(group_sizes)))
         raise UserError(
-            "import.unsupported_layers", f"the convolutions have groups of {sizes} channels; one size is expected"
+            "import.unsupported_layers",
+            f"the convolutions have groups of {sizes} channels; all must have the same size",
         )
     group_size = group_sizes.pop()
     classes, embedding_dim = 0, 64
@@ -100,7 +101,8 @@ def _filter(tensors: Tensors, used: set[str]) -> tuple[float, ...]:
         if name.endswith(".Resampler.Kernel"):
             if tensor.shape[-1] not in FILTERS:
                 raise UserError(
-                    "import.unknown_filter", f"{name} is {shape_text(tensor)}; a filter of 3, 4 or 6 taps is expected"
+                    "import.unknown_filter",
+                    f"{name} is {shape_text(tensor)}; a filter must have 3, 4 or 6 taps",
                 )
             taps = FILTERS[tensor.shape[-1]]
             check_filter(name, tensor, taps)

@@ -152,7 +152,8 @@ def _read_sequence(tensors: Tensors, used: set[str]) -> Layers:
     if len(before) != len(after):
         raise UserError(
             "import.unsupported_layers",
-            f"{len(before)} convolutions are before the residual blocks and {len(after)} after them; the same number is expected",
+            f"there are {len(before)} convolutions before the residual blocks and {len(after)} after them; "
+            "these numbers must be equal",
         )
     if block_numbers != list(range(block_numbers[0], block_numbers[-1] + 1)):
         raise UserError(
@@ -209,7 +210,7 @@ def _down(prefix: str, starts: Sequence[int], filters: Sequence[int]) -> dict[st
         return {}  # without norm layers
     raise UserError(
         "import.unsupported_layers",
-        f"the layers from {prefix}{starts[0]} to {prefix}{starts[-1]} are not a supported downsampling",
+        f"the layers from {prefix}{starts[0]} to {prefix}{starts[-1]} are not a supported kind of downsampling",
     )
 
 
@@ -229,8 +230,8 @@ def _up(
         return {"up": "nearest" if gap == 2 else "resize"}
     raise UserError(
         "import.unsupported_layers",
-        f"{prefix}{after[0]}.weight is {shape_text(ups[0].weight)}, {gap} layers after the blocks: not a "
-        "supported upsampling",
+        f"{prefix}{after[0]}.weight is {shape_text(ups[0].weight)}, {gap} layers after the blocks; this kind "
+        "of upsampling is not supported",
     )
 
 
@@ -248,7 +249,7 @@ def _read_block(
         places = ", ".join(map(str, numbers)) or "nowhere"
         raise UserError(
             "import.unsupported_layers",
-            f"{prefix.rstrip('.')} has convolutions at positions {places}; a residual block with two of them is expected",
+            f"{prefix.rstrip('.')} has convolutions at positions {places}; a residual block must have two of them",
         )
     layout = BLOCK_LAYOUTS[tuple(numbers)]  # type: ignore[index]
     name = prefix + inner.pop()

@@ -48,6 +48,6 @@ def _to_float32(name: str, tensor: Tensor) -> Tensor:
     if tensor.is_sparse or tensor.is_quantized:
         raise UserError(
             "import.not_dense",
-            f"{name} is a {'sparse' if tensor.is_sparse else 'quantized'} tensor; a dense one is expected",
+            f"{name} is a {'sparse' if tensor.is_sparse else 'quantized'} tensor; only dense tensors are supported",
         )
     return tensor.detach().float().contiguous() if tensor.is_floating_point() else tensor.detach()

@@ -41,7 +41,7 @@ def read(tensors: Tensors, options: ImportOptions) -> ImportedGenerator:
     if resolutions != [4 * 2**level for level in range(len(resolutions))] or len(resolutions) < 2:
         raise UserError(
             "import.unsupported_layers",
-            f"synthesis has blocks of {', '.join(map(str, resolutions))} px; 4, 8, 16, ... are expected",
+            f"synthesis has blocks of {', '.join(map(str, resolutions))} px; they must be 4, 8, 16, ... px",
         )
     size = resolutions[-1]
     mover = _Mover(tensors)
@@ -123,7 +123,7 @@ class _Mover:
         if z_dim < 1:
             raise UserError(
                 "import.shape_mismatch",
-                f"mapping.fc0.weight has {in_features} inputs; more than the {w_dim} of the class embedding are expected",
+                f"mapping.fc0.weight has {in_features} inputs; it must have more than the {w_dim} of the class embedding",
             )
         if classes:
             self._linear("mapping.embedding", "mapping.embed", (w_dim, classes))

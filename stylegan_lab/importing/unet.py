@@ -37,7 +37,7 @@ def read(tensors: Tensors, options: ImportOptions) -> ImportedGenerator:
     channels, image_channels, *kernel = take(tensors, f"{outer}0.weight").shape
     if kernel != [4, 4]:
         raise UserError(
-            "import.shape_mismatch", f"{outer}0.weight is {shape_text(first.weight)}; a kernel of 4x4 is expected"
+            "import.shape_mismatch", f"{outer}0.weight is {shape_text(first.weight)}; its kernel must be 4x4"
         )
     out_channels, num_downs = last.weight.shape[1], len(blocks) + 1
     settings: dict[str, Any] = {

@@ -55,8 +55,8 @@ def _arguments(name: str, loss: ExtraLoss, available: Sequence[str]) -> list[str
         problem = f"has the unknown arguments {', '.join(missing)}" if missing else "has no argument fake"
         raise UserError(
             "loss.unknown_argument",
-            f"model.extra_losses.{name} {problem}; its required arguments must be fake and other images of this model: "
-            f"{', '.join(available)}",
+            f"model.extra_losses.{name} {problem}; it must have the argument fake, and all required arguments must be "
+            f"images of this model: {', '.join(available)}",
         )
     return [key for key in available if key in parameters]
 

@@ -42,7 +42,7 @@ class LPIPSLoss(PerceptualLoss):
             raise UserError(
                 "weights.network_mismatch",
                 f"features: LPIPS expects {head.shape[1]} channels in {layer}, but the network has {square.shape[1]}; use the "
-                "network that its weights were trained for, at full width",
+                "network that the LPIPS weights were trained for, at full width",
             )
         return (square * head).sum(dim=1).mean()
 

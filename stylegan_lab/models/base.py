@@ -219,7 +219,7 @@ class BaseModel(L.LightningModule):
             names = ", ".join(f"{name} ({type(self.get_submodule(name)).__name__})" for name in self.ema_networks[:1])
             raise UserError(
                 "model.output_size_mismatch",
-                f"{names or type(self).__name__} turns an image of {sizes[0]} into {sizes[1]}, and training needs {sizes[2]}; "
+                f"{names or type(self).__name__} turns an image of {sizes[0]} into {sizes[1]}, but training needs {sizes[2]}; "
                 "choose another data.size or another generator",
             )
 

@@ -34,7 +34,7 @@ def warm_start(networks: Mapping[str, nn.Module], init_from: str) -> list[str]:
         raise UserError(
             "model.init_from_mismatch",
             f"model.init_from={init_from}: none of its networks ({', '.join(sources)}) has tensors that fit "
-            f"{' or '.join(networks)}; choose another run or checkpoint, or the generator= it was trained with",
+            f"{' or '.join(networks)}; choose another run or checkpoint, or set the generator= that it was trained with",
         )
     return [sentence for _, sentence in results]
 

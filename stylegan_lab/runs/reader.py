@@ -40,7 +40,8 @@ def find_run(path: str | Path) -> tuple[Run, str]:
         )
     raise UserError(
         "run.not_found",
-        f"{path} is neither a run's folder (with config.yaml in it) nor a checkpoint (.ckpt); `latest` is the newest run in runs/",
+        f"{path} is neither a run's folder (with config.yaml in it) nor a checkpoint (.ckpt); give one of them, or "
+        "`latest` for the newest run in runs/",
     )
 
 
@@ -180,12 +181,15 @@ def _runs_of(place: str) -> list[Path]:
     matches = [place] if Path(place).exists() else glob.glob(place, recursive=True)  # noqa: PTH207  absolute ones too
     paths = sorted(map(Path, matches), key=_order)
     if not paths:
-        raise UserError("run.not_found", f"{place} does not exist, and no folder matches it as a pattern")
+        raise UserError(
+            "run.not_found", f"{place} does not exist, and no folder matches it as a pattern; check the path"
+        )
     runs = [run for path in paths if path.is_dir() for run in _runs_below(path)]
     if not runs:
         raise UserError(
             "run.none_in_folder",
-            f"{place} contains no runs (folders with config.yaml, metrics.jsonl or environment.json)",
+            f"{place} contains no runs (folders with config.yaml, metrics.jsonl or environment.json); give another "
+            "folder",
         )
     return runs
 

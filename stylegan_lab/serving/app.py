@@ -119,7 +119,7 @@ class ImageEndpoint:
         number = form.texts.get("model", "0")
         if not number.isdecimal() or int(number) >= len(self.models):
             raise UserError(
-                "serve.unknown_model", f"model={number[:40]}: a number from 0 to {len(self.models) - 1} is expected"
+                "serve.unknown_model", f"model={number[:40]} must be a number from 0 to {len(self.models) - 1}"
             )
         return self.models[int(number)]
 

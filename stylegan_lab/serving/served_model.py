@@ -93,12 +93,14 @@ class ServedModel:
         strength = _number(form, "strength", 1.0, 0.0, 1.0)
         size = _integer(form, "size", 0, 1, MAX_SIDE) or None
         if "seed" in form.texts and not self.module.translates_at_random:
-            raise UserError("serve.field_unsupported", f"seed: {self.name} uses no random numbers; leave it out")
+            raise UserError("serve.field_unsupported", f"seed: {self.name} does not use random numbers; leave it out")
         seed = _integer(form, "seed", 0, 0, MAX_SEED)
         if not form.files.get("image"):
             raise UserError("serve.no_image", "choose an image first")
         if form.files.get("reference") and not self.takes_references:
-            raise UserError("serve.field_unsupported", f"reference: {self.name} uses no style image; leave it out")
+            raise UserError(
+                "serve.field_unsupported", f"reference: {self.name} does not use a style image; leave it out"
+            )
 
         def translate(job: Job) -> tuple[bytes, Sequence[str]]:
             photograph = read_photograph(Path("the image"), form.files["image"], self.limits.pixels)
@@ -142,7 +144,8 @@ class ServedModel:
             made = f"{columns * self.factor}x{rows * self.factor}"
             raise UserError(
                 "serve.result_too_large",
-                f"the result would have {made} pixels; at most {self.limits.pixels:,} are made",
+                f"the result would have {made} pixels; at most {self.limits.pixels:,} are allowed. Choose a smaller "
+                "size or image",
             )
 
     def _read_reference(self, contents: bytes | None) -> Tensor | None:
@@ -208,7 +211,8 @@ def _check_names(form: Form, texts: Sequence[str], files: Sequence[str]) -> None
         for name in given:
             if name not in known:
                 raise UserError(
-                    "serve.unknown_field", f"{name[:40]!r} is not a field of this form; it has: {', '.join(known)}"
+                    "serve.unknown_field",
+                    f"{name[:40]!r} is not a field of this form; its fields are: {', '.join(known)}",
                 )
 
 
@@ -221,7 +225,7 @@ def _number(form: Form, name: str, default: float, low: float, high: float) -> f
         value = float("nan")
     if not low <= value <= high:
         raise UserError(
-            "serve.out_of_range", f"{name}={form.texts[name][:40]}: a number from {low:g} to {high:g} is expected"
+            "serve.out_of_range", f"{name}={form.texts[name][:40]} must be a number from {low:g} to {high:g}"
         )
     return value
 
@@ -229,5 +233,5 @@ def _number(form: Form, name: str, default: float, low: float, high: float) -> f
 def _integer(form: Form, name: str, default: int, low: int, high: int) -> int:
     value = float(_number(form, name, default, low, high))
     if not value.is_integer():
-        raise UserError("serve.not_an_integer", f"{name}={form.texts[name][:40]}: a whole number is expected")
+        raise UserError("serve.not_an_integer", f"{name}={form.texts[name][:40]} must be a whole number")
     return int(value)

@@ -38,7 +38,7 @@ class PageServer:
 
     def __init__(self, app: App, host: str, port: int, token: str | None = None) -> None:
         if token is None and host not in LOCAL_NAMES:
-            raise UserError("serve.no_token", f"--host={host}: other machines can connect, so a --token is needed")
+            raise UserError("serve.no_token", f"--host={host}: other machines can connect, so give a --token")
         self.app, self.host, self.token = app, host, token
         self.socket = listen(host, port)
         self.port: int = self.socket.getsockname()[1]
@@ -75,5 +75,5 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         advice = "give another port, or 0 for a free one" if port else "give an address of this machine"
         raise UserError(
-            "serve.address_unavailable", f"--host={host} --port={port}: {error.strerror}; {advice}"
+            "serve.address_unavailable", f"--host={host} --port={port} cannot be used: {error.strerror}; {advice}"
         ) from None

@@ -63,7 +63,8 @@ class OptunaStudy:
                 sentence = str(error).splitlines()[0]
                 raise UserError(
                     "sweep.storage_unusable",
-                    f"sweep.storage={self._settings.storage} cannot be used: {sentence}; correct it, or use sweep.storage=journal",
+                    f"sweep.storage={self._settings.storage} cannot be used: {sentence}; correct the setting, "
+                    "or use sweep.storage=journal",
                 ) from error
             self._check_same_definition()
 

@@ -52,16 +52,17 @@ class SweepSettings:
         elif self.n_trials is not None:
             raise UserError(
                 "sweep.n_trials_of_grid",
-                f"sweep.n_trials={self.n_trials}: a grid runs all of its points; remove it, or use sweep.sampler=tpe",
+                f"sweep.n_trials={self.n_trials}: a grid runs all of its points; leave the setting out, or use sweep.sampler=tpe",
             )
         elif self.pruner:
             raise UserError(
                 "sweep.pruner_of_grid",
-                f"sweep.pruner={self.pruner}: a grid is not pruned; use a search, such as sweep.sampler=tpe",
+                f"sweep.pruner={self.pruner}: a grid cannot be pruned; set sweep.pruner=null, or use a search, such as "
+                "sweep.sampler=tpe",
             )
         if not self.objectives:
             raise UserError(
-                "sweep.no_objectives", "sweep.objectives=[]: at least one metric is expected, such as val/ssim"
+                "sweep.no_objectives", "sweep.objectives=[] is empty; give at least one metric, such as val/ssim"
             )
         if len(set(self.objectives)) < len(self.objectives):
             raise UserError(
@@ -171,7 +172,7 @@ def objective_directions(settings: SweepSettings, metrics: Mapping[str, Metric])
         if metric and configured and configured != metric.direction:
             raise UserError(
                 "sweep.wrong_direction",
-                f"sweep.directions.{name}={configured}: {metric.direction} is better for this metric; leave it out",
+                f"sweep.directions.{name}={configured}: {metric.direction} is better for this metric; leave the setting out",
             )
         if metric is None and configured is None:
             names = [f"{each}/{metric_name}" for each in ("val", "test") for metric_name in metrics]
@@ -205,7 +206,7 @@ def _seeds(number: int, axis: SearchAxis | None, config: DictConfig) -> list[int
             )
         if bad := [value for value in axis.values if not value.isdigit()] or ([] if axis.values else [axis.text]):
             raise UserError(
-                "sweep.seed_not_integer", f"seed={bad[0]}: integers are expected, such as seed=0,1,2 or seeds=3"
+                "sweep.seed_not_integer", f"seed={bad[0]} must be an integer; give seeds such as seed=0,1,2 or seeds=3"
             )
         return [int(value) for value in axis.values]
     return [None] if number == 1 else [int(config.seed) + index for index in range(number)]

@@ -115,7 +115,7 @@ def check_model_fits_data(module: BaseModel, data: ImageDataModule, choices: Map
             nearest = max(minimum, multiple * max(1, round(data.size / multiple)))
             raise UserError(
                 "network.size_unsupported",
-                f"data.size={data.size} does not fit {name} ({type(net).__name__}), which takes "
+                f"data.size={data.size} does not fit {name} ({type(net).__name__}), which accepts "
                 f"{f'multiples of {multiple}' if multiple > 1 else 'sizes'} from {minimum} on; the nearest is data.size={nearest}",
             )
 
@@ -141,7 +141,7 @@ def check_classes(module: BaseModel, data: ImageDataModule, source: str) -> None
         raise UserError(
             "model.classes_mismatch",
             f"model.classes=[{', '.join(of_model)}] does not match data={source}, which has the classes "
-            f"[{', '.join(of_data)}]; set model.classes='${{data.classes}}', and data.classes=[...] to use some of them",
+            f"[{', '.join(of_data)}]; set model.classes='${{data.classes}}' (and data.classes=[...] to use only some of them)",
         )
 
 
@@ -153,8 +153,8 @@ def check_upscaling(module: BaseModel, data: ImageDataModule, model: str, source
         if factor == data.factor == 1:
             continue
         found = (
-            f"{name} ({type(net).__name__}) enlarges images {factor} times, and data={source} has targets "
-            f"{data.factor} times as large as inputs"
+            f"{name} ({type(net).__name__}) enlarges images {factor} times, but data={source} has targets "
+            f"{data.factor} times as large as the inputs"
         )
         if factor > 1 < data.factor != factor:
             raise UserError("model.factor_mismatch", f"{found}; set generator.factor={data.factor}")
@@ -166,7 +166,8 @@ def check_upscaling(module: BaseModel, data: ImageDataModule, model: str, source
         if not module.supports_upscaling:
             raise UserError(
                 "model.no_super_resolution",
-                f"model={model} cannot train on larger targets; use model=perceptual model.paired=true for super-resolution",
+                f"model={model} cannot train on targets that are larger than the inputs; use "
+                "model=perceptual model.paired=true for super-resolution",
             )
 
 

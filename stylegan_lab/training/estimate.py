@@ -30,7 +30,7 @@ def estimate_duration(experiment: Experiment) -> str:
     if world_size(experiment.config) > 1:
         raise UserError(
             "training.single_process_only",
-            "dry_run=time measures a single process; set strategy=single to estimate one device",
+            "dry_run=time measures a single process; set strategy=single to estimate the time on one device",
         )
     config, timer = deepcopy(experiment.config), IterationTimer()
     with open_dict(config):

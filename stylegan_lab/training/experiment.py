@@ -125,9 +125,8 @@ def build_data(config: DictConfig) -> ImageDataModule:
         fitting = max(divisor for divisor in range(1, parts) if data.batch_size % divisor == 0)
         raise UserError(
             "training.batch_not_divisible",
-            f"micro_batches={parts} splits each batch into {parts} equal parts, and data.batch_size={data.batch_size} "
-            f"is not a multiple "
-            f"of {parts}; give micro_batches={fitting}, or another data.batch_size (the size before splitting)",
+            f"micro_batches={parts} splits each batch into {parts} equal parts, but data.batch_size={data.batch_size} "
+            f"is not a multiple of {parts}; give micro_batches={fitting}, or another data.batch_size (the size before splitting)",
         )
     return data
 
@@ -141,7 +140,7 @@ def build_module(config: DictConfig) -> L.LightningModule:
     elif not isinstance(module, L.LightningModule):
         raise UserError(
             "model.not_a_model",
-            f"model._target_={config.model._target_} is not a model (a subclass of LightningModule)",
+            f"model._target_={config.model._target_} is not a model; give a subclass of LightningModule",
         )
     return module
 
@@ -205,7 +204,7 @@ def _make_logger(setting: str, factory: "partial[Any]", run: Run) -> Logger:
         raise UserError("config.build_failed", f"{setting} cannot be built: {str(error).splitlines()[0]}") from error
     if not isinstance(logger, Logger):
         raise UserError(
-            "logger.not_a_logger", f"{setting} is not a logger (a subclass of lightning.pytorch.loggers.Logger)"
+            "logger.not_a_logger", f"{setting} is not a logger; give a subclass of lightning.pytorch.loggers.Logger"
         )
     return logger
 
@@ -261,7 +260,9 @@ def build_trainer(experiment: Experiment, run: Run, loaded: LoadedCheckpoint | N
             use_distributed_sampler=False,  # EpochSampler gives each rank its samples
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        raise UserError("training.invalid_trainer", f"trainer or strategy: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            "training.invalid_trainer", f"trainer or strategy cannot be used: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def budget_in_iterations(config: DictConfig, data: ImageDataModule, ranks: int) -> int:
@@ -270,7 +271,8 @@ def budget_in_iterations(config: DictConfig, data: ImageDataModule, ranks: int) 
     if len(given) > 1:
         both = " and ".join(f"{unit}={value}" for unit, value in given.items())
         raise UserError(
-            "training.several_budgets", f"{both} contradict each other; give one of iterations=N, epochs=N and images=N"
+            "training.several_budgets",
+            f"{both} contradict each other; give only one of iterations=N, epochs=N and images=N",
         )
     ((unit, amount),) = given.items() or [("iterations", DEFAULT_ITERATIONS)]
     check_at_least(unit, amount, 1)

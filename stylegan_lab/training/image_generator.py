@@ -81,7 +81,8 @@ def _class_index(module: GenerativeModel, label: str, setting: str) -> int:
     if not names:
         raise UserError(
             "generate.no_classes",
-            f"{setting} {label} cannot be used: this run has no classes; train model=cgan, or set model.classes",
+            f"{setting} {label} cannot be used: this run has no classes; leave {setting} out, or give a run that was "
+            "trained with model.classes",
         )
     if label not in names and label.isdecimal() and int(label) < len(names):
         return int(label)

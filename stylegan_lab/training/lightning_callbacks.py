@@ -52,7 +52,7 @@ def check_callbacks(callbacks: Mapping[str, object]) -> None:
         if not isinstance(callback, Callback):
             raise UserError(
                 "training.not_a_callback",
-                f"{setting}: {type(callback).__name__} is not a callback (a subclass of lightning.Callback)",
+                f"{setting}: {type(callback).__name__} is not a callback; give a subclass of lightning.Callback",
             )
         _check_kind(setting, type(callback))
     bars = [name for name, callback in callbacks.items() if isinstance(callback, lightning_callbacks.ProgressBar)]

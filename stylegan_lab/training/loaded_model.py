@@ -149,7 +149,7 @@ class LoadedModel:
         if seed is not None and not self.module.translates_at_random:
             raise UserError(
                 "translate.seed_unsupported",
-                f"seed={seed} has no effect: only stargan2 and unsb draw random numbers, and {self.description}",
+                f"seed={seed} has no effect: only stargan2 and unsb draw random numbers, and {self.description}; leave seed out",
             )
         self.module.style_seed = seed or 0
         style = None if reference is None else _to_tensor(reference, "reference")[0]
@@ -236,7 +236,7 @@ def _to_tensor(image: Any, name: str) -> Tensor:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise UserError(
                 "translate.wrong_image_layout",
-                f"{name}: an array of uint8 in (height, width, 3) is expected, not {_described(image)}",
+                f"{name} must be an array of uint8 with the shape (height, width, 3), not {_described(image)}",
             )
         return from_bytes(torch.from_numpy(image.transpose(2, 0, 1).copy()))[None]
     if isinstance(image, Tensor):
@@ -244,17 +244,17 @@ def _to_tensor(image: Any, name: str) -> Tensor:
         if batch.ndim != 4 or batch.shape[1] != 3 or not batch.is_floating_point() or len(batch) == 0:
             raise UserError(
                 "translate.wrong_image_layout",
-                f"{name}: a tensor of floats in (3, H, W) or (N, 3, H, W) is expected, not {_described(image)}",
+                f"{name} must be a tensor of floats with the shape (3, H, W) or (N, 3, H, W), not {_described(image)}",
             )
         if not (batch.min() >= 0 and batch.max() <= 1):
             raise UserError(
                 "translate.wrong_image_range",
-                f"{name}: its values go from {float(batch.min()):.3g} to {float(batch.max()):.3g}; 0 to 1 is expected",
+                f"{name} has values from {float(batch.min()):.3g} to {float(batch.max()):.3g}; scale them to the range from 0 to 1",
             )
         return batch.float() * 2 - 1
     raise UserError(
         "translate.wrong_image_type",
-        f"{name}: a PIL image, a numpy array or a tensor is expected, not {type(image).__name__}",
+        f"{name} must be a PIL image, a numpy array or a tensor, not {type(image).__name__}",
     )
 
 

@@ -43,8 +43,8 @@ def check_plain_module(config: DictConfig, module: L.LightningModule) -> None:
     if config.micro_batches > 1:
         raise UserError(
             "model.micro_batches_unsupported",
-            f"micro_batches={config.micro_batches} splits the batches of a BaseModel, and {name} is a plain LightningModule; "
-            "use a smaller data.batch_size",
+            f"micro_batches={config.micro_batches} splits the batches of a BaseModel, but {name} is a plain LightningModule; "
+            "leave micro_batches out and use a smaller data.batch_size",
         )
     if taken := [each for each in ATTRIBUTES if hasattr(module, each)]:
         raise UserError(
@@ -59,8 +59,8 @@ def check_plain_module(config: DictConfig, module: L.LightningModule) -> None:
     except Exception as error:
         raise UserError(
             "model.unsafe_hyperparameters",
-            f"the hyperparameters that {name} saves are more than plain values and tensors, which a checkpoint cannot hold; "
-            "use save_hyperparameters(ignore=[...])",
+            f"{name} saves hyperparameters that a checkpoint cannot hold: only plain values and tensors are possible; leave the "
+            "others out with save_hyperparameters(ignore=[...])",
         ) from error
 
 
@@ -81,7 +81,8 @@ def switch_off_unsupported(
         if isinstance(callback, NaNGuard) and callback.on_nan == "rollback":
             raise UserError(
                 "model.rollback_unsupported",
-                f"callbacks.{key}.on_nan=rollback lowers the learning rates of a BaseModel, and {name} sets its own; use stop",
+                f"callbacks.{key}.on_nan=rollback lowers the learning rates of a BaseModel, but {name} sets its own learning "
+                f"rates; set callbacks.{key}.on_nan=stop",
             )
         if isinstance(callback, Checkpointing) and "validation" in off and callback.monitor is not None:
             notes.append(f"there is no best checkpoint: {callback.monitor} is a score of the validation, which is off")

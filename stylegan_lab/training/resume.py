@@ -198,10 +198,9 @@ def check_config_unchanged(run: Run, config: dict[str, Any]) -> None:
     if changed := settings_that_differ(run, config, RESUME_MAY_CHANGE):
         raise UserError(
             "resume.settings_changed",
-            f"resume={run.folder} cannot change {', '.join(changed[:5])}{' and more' if len(changed) > 5 else ''}. The budget, "
-            "logging, devices, data.num_workers, callbacks except callbacks.ema and the options of docs/performance.md may "
-            "change; start a new run for "
-            "another experiment",
+            f"resume={run.folder} cannot change {', '.join(changed[:5])}{' and more' if len(changed) > 5 else ''}; start a new "
+            "run for another experiment. Only the budget, logging, devices, data.num_workers, callbacks except callbacks.ema, and "
+            "the options of docs/performance.md may change",
         )
 
 
@@ -223,7 +222,7 @@ def _check_batch(run: Run, before: dict[str, Any], config: dict[str, Any]) -> No
         raise UserError(
             "resume.batch_changed",
             f"resume={run.folder} cannot change the batch: it was {old[0]} x {old[1]} samples (devices x data.batch_size) and "
-            f"would be {new[0]} x {new[1]}; their product has to stay {prod(old)}",
+            f"would be {new[0]} x {new[1]}; choose two numbers whose product is {prod(old)}",
         )
 
 

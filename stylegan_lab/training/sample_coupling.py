@@ -27,14 +27,14 @@ def check_sample_coupling(module: BaseModel, config: DictConfig, data: ImageData
         if parts > 1 and coupled(batch // parts, batch):
             raise UserError(
                 "training.coupled_micro_batches",
-                f"micro_batches={parts}: {name} compares the samples of a batch, so its result for {batch // parts} samples "
-                f"differs from that for {batch}; set micro_batches=1",
+                f"micro_batches={parts}: {name} compares the samples of a batch, so it gives another result for "
+                f"{batch // parts} samples than for {batch}; set micro_batches=1",
             )
         if ranks > 1 and coupled(batch, batch * ranks):
             raise UserError(
                 "training.coupled_devices",
-                f"strategy.devices: {name} compares the samples of a batch, so its result for {batch} samples on each of {ranks} "
-                f"devices differs from that for {batch * ranks} on one; set another data.batch_size, or use one device",
+                f"strategy.devices: {name} compares the samples of a batch, so it gives another result for {batch} samples on each "
+                f"of {ranks} devices than for {batch * ranks} samples on one; set another data.batch_size, or use one device",
             )
 
 
@@ -53,8 +53,8 @@ def check_batch_norms(module: BaseModel, config: DictConfig, parts: int, ranks: 
     if names and ranks > 1 and is_left_to_us and not strategy_arguments(config)["sync_batchnorm"]:
         raise UserError(
             "training.batch_norm_not_synchronized",
-            f"batch norm in {', '.join(names)} cannot be synchronized over CPU processes; set strategy.sync_batchnorm=false for "
-            "statistics of each process, or use another norm",
+            f"the statistics of batch norm in {', '.join(names)} cannot be synchronized over CPU processes; "
+            "set strategy.sync_batchnorm=false to compute them in each process separately, or use another norm",
         )
 
 

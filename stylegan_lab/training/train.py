@@ -82,7 +82,7 @@ def _check(overrides: Sequence[str]) -> None:
         if root in ("sweep", "seeds") or each.is_sweep_override():
             raise UserError(
                 "sweep.from_python",
-                f"{each.input_line} starts a sweep, which train() cannot do; use the command: stylegan-lab train -m",
+                f"{each.input_line} starts a sweep, but train() trains a single run; use the command: stylegan-lab train -m",
             )
         if root == "hydra" and each.key_or_group != "hydra.searchpath":
             raise UserError(

@@ -101,7 +101,8 @@ class GenerativeModel(AdversarialModel):
         if truncation is not None:
             raise UserError(
                 "generate.no_truncation",
-                f"--truncation needs a generator with a mapping network (model=stylegan2); this run is {type(self).__name__}",
+                f"--truncation needs a generator with a mapping network (model=stylegan2), "
+                f"but this run is {type(self).__name__}; leave --truncation out",
             )
         images: Tensor = self.generator(latents, self.class_condition(labels))
         return images
@@ -112,7 +113,8 @@ class GenerativeModel(AdversarialModel):
         """Generate images with style mixing, from the coarse styles of `latents` and the fine styles of `others`."""
         raise UserError(
             "generate.no_style_mixing",
-            f"--style-mixing needs a style-based generator (model=stylegan2); this run is {type(self).__name__}",
+            f"--style-mixing needs a style-based generator (model=stylegan2), "
+            f"but this run is {type(self).__name__}; leave --style-mixing out",
         )
 
     def numbered_latents(self, seed: int, first: int, count: int) -> Tensor:
@@ -168,5 +170,5 @@ def _build_network(network: Callable[..., nn.Module], role: str, **arguments: An
             raise UserError("model.network_mismatch", f"{role}={name} does not fit this model: {error}") from None
         raise UserError(
             "model.network_mismatch",
-            f"{role}={name} takes no classes, but model.classes is set; choose another {role}=, or model.classes=[]",
+            f"{role}={name} takes no classes, but model.classes is set; choose another {role}=, or set model.classes=[]",
         ) from None

@@ -55,8 +55,8 @@ class AdaIN(BaseModel):
         if side * 2**n_upsample != PROBE_SIZE:
             raise UserError(
                 "model.network_mismatch",
-                f"features: the encoder reduces {PROBE_SIZE} pixels to {side}, from which the decoder cannot return to "
-                f"{PROBE_SIZE} by doubling; use features=vgg19_adain, vgg16, or untrained",
+                f"features: the encoder reduces {PROBE_SIZE} pixels to {side}, and doubling this size does not lead back to "
+                f"{PROBE_SIZE}, so the decoder cannot invert it; use features=vgg19_adain, vgg16, or untrained",
             )
         self.generator = generator(in_channels=channels, n_upsample=n_upsample)
         self.register_buffer("mean_style", torch.stack([torch.zeros(channels), torch.ones(channels)]))

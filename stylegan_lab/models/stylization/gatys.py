@@ -55,7 +55,7 @@ def optimize_image(
         if not all(torch.tensor(list(values.values())).isfinite()) or not bool(image.detach().isfinite().all()):
             raise UserError(
                 "stylize.not_finite",
-                f"the image is no longer finite at iteration {iteration}: lower --style-weight or --lr-mult",
+                f"the image is no longer finite at iteration {iteration}; lower --style-weight or --lr-mult",
             )
         on_iteration(iteration, image.detach().clamp(-1, 1), values)
     return image.detach().clamp(-1, 1)

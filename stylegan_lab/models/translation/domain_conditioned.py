@@ -52,8 +52,8 @@ class DomainConditionedModel(AdversarialModel):
         except TypeError:
             raise UserError(
                 "model.network_mismatch",
-                "this model translates between several domains, so its generator needs a parameter condition_channels, which it "
-                "does not have; use generator=stargan2, or a resnet or unet generator",
+                "this model translates between several domains, but its generator does not have the parameter "
+                "condition_channels; use generator=stargan2, or a resnet or unet generator",
             ) from None
 
     def conditioned_discriminator(self, label: Tensor) -> Discriminator:

@@ -85,7 +85,7 @@ def weights_file(weights: Weights, published_name: str) -> Path:
     if not path.is_file():
         raise UserError(
             "weights.not_found",
-            f"features.weights={weights}: there is no such file; give imagenet, random (untrained), or a file",
+            f"features.weights={weights}: this file does not exist; give imagenet, random (untrained), or a file",
         )
     return path
 

@@ -88,8 +88,8 @@ class ResNetGenerator(nn.Module):
         if self.conditional and norm != "instance":
             raise UserError(
                 "network.norm_unsupported",
-                f"generator.norm={norm}: with generator.condition_at=norms only instance norms can take the domain label; "
-                "give generator.norm=instance, or generator.condition_at=stem",
+                f"generator.norm={norm} does not fit generator.condition_at=norms, which passes the domain label to instance "
+                "norms; set generator.norm=instance or generator.condition_at=stem",
             )
         stem_condition = 0 if self.conditional else condition_channels
         stem_norm: Norm = "none" if stem_condition else norm

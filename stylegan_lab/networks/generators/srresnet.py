@@ -42,7 +42,7 @@ class SRResNet(nn.Module):
         if factor < 2 or factor & (factor - 1):
             raise UserError(
                 "network.factor_unsupported",
-                f"generator.factor={factor}: only powers of 2 are possible; give 2, 4 or 8",
+                f"generator.factor={factor} must be a power of 2; give 2, 4 or 8",
             )
         self.factor, self.bicubic_skip = factor, bicubic_skip
         self.stem = nn.Sequential(nn.Conv2d(image_channels, channels, 9, padding=4), nn.PReLU())

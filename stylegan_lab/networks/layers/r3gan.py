@@ -117,7 +117,7 @@ def stage_widths(
     check_minimums(role, **{name: (value, 1) for name, value in settings.items()})
     levels = (size // BASE_SIZE).bit_length()
     if levels < 2 or BASE_SIZE * 2 ** (levels - 1) != size:
-        raise UserError("network.size_unsupported", f"{role}.size={size}: a power of 2 of at least 8 is expected")
+        raise UserError("network.size_unsupported", f"{role}.size={size} must be a power of 2 and at least 8")
     widths = [min(channels * 2**level, max_channels) for level in range(levels)]
     for expanded in (width * expansion for width in widths):
         if expanded % min(group_size, expanded):

@@ -17,7 +17,7 @@ def downsampling_widths(role: Role, size: int, channels: int, max_channels: int)
             return smallest, [min(channels * 2**level, max_channels) for level in range(n_downsample)]
     raise UserError(
         "network.size_unsupported",
-        f"{role}.size={size}: 4 or 7 times a power of 2 is expected, such as 16, 28, 32, 64 or 128",
+        f"{role}.size={size} must be 4 or 7 times a power of 2, such as 16, 28, 32, 64 or 128",
     )
 
 
@@ -33,5 +33,5 @@ def pyramid_levels(role: Role, size: int, channels: int, max_channels: int) -> t
 def divide_size(role: Role, size: int, divisor: int) -> int:
     """Return `size` / `divisor`. A remainder is an error."""
     if size % divisor or size < divisor:
-        raise UserError("network.size_unsupported", f"{role}.size={size}: a multiple of {divisor} is expected")
+        raise UserError("network.size_unsupported", f"{role}.size={size} must be a multiple of {divisor}")
     return size // divisor

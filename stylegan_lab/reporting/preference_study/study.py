@@ -43,7 +43,7 @@ def build_study(comparison: RunComparison, num_questions: int, rng: random.Rando
     if not outputs:
         raise UserError(
             "preference_study.equal_images",
-            "the images of these runs are all equal; there is nothing to choose between",
+            "the images of these runs are all equal, so there is nothing to choose between; compare other runs",
         )
     _check_same_images(comparison.runs, inputs)
     cells = [(row, column) for row in outputs for column in range(len(grids[0][0]))]
@@ -135,7 +135,7 @@ def _grids(runs: Sequence[RunRecord]) -> list[GridCells]:
             folder = next(run.folder for run, path in zip(runs, paths, strict=True) if path is None)
             raise UserError(
                 "preference_study.no_images",
-                f"{folder} has no image of an evaluation; run stylegan-lab evaluate {folder}",
+                f"{folder} has no images from an evaluation; run stylegan-lab evaluate {folder}",
             )
         paths = [run.samples[max(shared)] for run in runs]
     sizes = [((run.config or {}).get("data") or {}).get("size") for run in runs]

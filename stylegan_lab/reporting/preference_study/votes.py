@@ -68,6 +68,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         raise UserError(
             "preference_study.not_votes",
-            f"{path} is neither a votes file (saved by a page of compare --preference-study) nor the key of a page",
+            f"{path} is neither a votes file nor the key of a page; give the files that compare --preference-study and its page "
+            "saved",
         ) from None
     return contents
