@@ -82,13 +82,6 @@ class Ranking(NamedTuple):
     within_high: float
     best_of_ten: float  # see `regret`
 
-    def row(self) -> dict[str, str]:
-        return {
-            "all runs": f"{self.overall:.2f} ({self.low:.2f} to {self.high:.2f})",
-            "one model": f"{self.within:.2f} ({self.within_low:.2f} to {self.within_high:.2f})",
-            "better ones missed": f"{self.best_of_ten:.0%}",
-        }
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -203,11 +196,23 @@ def rank(rows: Sequence[Mapping[str, Any]]) -> None:
     results = {
         error: {name: rank_metric(name, error, domains, comparable) for name in metrics} for error in TRUE_ERRORS
     }
-    for error, rankings in results.items():
-        ordered = sorted(rankings.items(), key=lambda each: -each[1].overall)
-        print(f"\nagreement with {error} to the truth\n")
-        print(table([{"metric": name, **each.row()} for name, each in ordered]))
+    print(table([row(name, [results[error][name] for error in TRUE_ERRORS]) for name in by_agreement(results)[::-1]]))
     draw(results)
+
+
+def row(name: str, rankings: Sequence[Ranking]) -> dict[str, str]:
+    """A metric's agreement with each true error: among all runs, and among the runs of one model; and its choice of ten runs."""
+    found = {"metric": f"`{name}`"}
+    for error, each in zip(TRUE_ERRORS, rankings, strict=True):
+        found[error] = f"{each.overall:.2f} ({each.low:.2f} to {each.high:.2f})"
+    found["one model"] = ", ".join(f"{each.within:.2f}" for each in rankings)
+    found["better runs missed"] = f"{np.mean([each.best_of_ten for each in rankings]):.0%}"
+    return found
+
+
+def by_agreement(results: Mapping[str, Mapping[str, Ranking]]) -> list[str]:
+    """The metrics, ordered by their mean agreement with the true errors among all runs."""
+    return sorted(results["l1"], key=lambda name: float(np.mean([each[name].overall for each in results.values()])))
 
 
 def rank_metric(
@@ -271,7 +276,7 @@ def draw(results: Mapping[str, Mapping[str, Ranking]]) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    names = sorted(results["l1"], key=lambda name: np.mean([each[name].overall for each in results.values()]))
+    names = by_agreement(results)
     figure, axes = pyplot.subplots(figsize=(7, 0.28 * len(names) + 1), layout="constrained")
     for shift, (error, rankings) in enumerate(results.items()):
         middle, low, high = np.array([rankings[name][:3] for name in names]).T
