@@ -37,7 +37,7 @@ class NaNGuard(L.Callback):
         if not 0 < lr_mult <= 1:
             raise UserError(
                 "config.out_of_range",
-                f"callbacks.nan_guard.lr_mult={lr_mult} multiplies the learning rate: above 0 and at most 1 is expected",
+                f"callbacks.nan_guard.lr_mult={lr_mult} multiplies the learning rate; give a value above 0 and at most 1",
             )
         self.patience, self.on_nan, self.lr_mult, self.max_rollbacks = patience, on_nan, lr_mult, max_rollbacks
         self._consecutive: int | Tensor = 0

@@ -55,7 +55,7 @@ def add_sweep_overrides(flags: list[str], overrides: list[str]) -> tuple[list[st
         if of_sweep and not FLAGS_THAT_PRINT & {flag.split("=")[0] for flag in flags}:
             raise UserError(
                 "cli.only_for_sweeps",
-                f"{of_sweep[0]} is for sweeps; add -m: stylegan-lab train -m {' '.join(overrides)}",
+                f"{of_sweep[0]} is a setting of sweeps; add -m: stylegan-lab train -m {' '.join(overrides)}",
             )
         return flags, overrides
     if several := [override for override in of_sweep if override.startswith("sweep=") and "," in override]:

@@ -197,7 +197,8 @@ def download(arguments: list[str]) -> int:
     if dataset.needs_acceptance and not exists and not options.accept_terms:
         hint = "to accept them, repeat the command with --accept-terms"
         raise UserError(
-            "download.terms_not_accepted", f"{dataset.name} has terms ({dataset.terms}; see {dataset.source}); {hint}"
+            "download.terms_not_accepted",
+            f"{dataset.name} has terms of use ({dataset.terms}; see {dataset.source}); {hint}",
         )
     folder = download_dataset(dataset, root, options.keep_archive)
     print(f"{'data':9} {folder}{' already exists' if exists else ''}")
@@ -255,7 +256,7 @@ def find_dataset(name: str) -> "PaperDataset":
     from stylegan_lab.data.download.catalog import DATASETS
 
     if name not in DATASETS:
-        hint = "`stylegan-lab data list` lists them"
+        hint = "`stylegan-lab data list` lists all data sets"
         raise UserError(
             "download.unknown_dataset", f"{name} is not a data set of the catalog{did_you_mean(name, DATASETS)}; {hint}"
         )

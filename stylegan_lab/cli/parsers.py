@@ -37,7 +37,7 @@ def evaluate(arguments: list[str]) -> Namespace:
     if options.weights is not None and options.metrics is None:
         raise UserError(
             "evaluation.weights_not_used",
-            f"--weights {options.weights}: name the metrics that use these weights, such as --metrics squeezenet",
+            f"--weights {options.weights} needs --metrics; name the metrics that use these weights, such as --metrics squeezenet",
         )
     return options
 
@@ -156,9 +156,7 @@ def translate(arguments: list[str]) -> Namespace:
     add("--steady", metavar="STRENGTH", nargs="?", type=float, const=DEFAULT_STEADY, help=help_steady)
     options = _checked(parser.parse_intermixed_args(arguments), size=1, batch_size=1)
     if options.steady is not None and not 0 <= options.steady < 1:
-        raise UserError(
-            "cli.out_of_range", f"--steady={options.steady:g}: a number of at least 0 and below 1 is expected"
-        )
+        raise UserError("cli.out_of_range", f"--steady={options.steady:g}: give a number of at least 0 and below 1")
     return options
 
 
@@ -216,7 +214,7 @@ def generate(arguments: list[str]) -> Namespace:
     add("--interpolate", metavar="FRAMES", type=int, help=help_frames)
     options = _checked(parser.parse_args(arguments), n=1, seed=0, interpolate=1)
     if options.interpolate is not None and options.n == 1:
-        raise UserError("cli.too_small", "--n=1: --interpolate needs at least 2 images")
+        raise UserError("cli.too_small", "--n=1: --interpolate needs at least 2 images; give a larger --n")
     return options
 
 
@@ -247,9 +245,9 @@ def serve(arguments: list[str]) -> Namespace:
     options = _checked(parser.parse_args(arguments), port=0, max_megabytes=0.01, max_megapixels=0.01, queue=1)
     _check_port(options.port)
     if options.max_megapixels > 100:
-        raise UserError("cli.too_large", f"--max-megapixels={options.max_megapixels:g}: at most 100 is expected")
+        raise UserError("cli.too_large", f"--max-megapixels={options.max_megapixels:g}: give at most 100")
     if not options.time_limit > 0:
-        raise UserError("cli.too_small", f"--time-limit={options.time_limit:g}: a number above 0 is expected")
+        raise UserError("cli.too_small", f"--time-limit={options.time_limit:g}: give a number above 0")
     if options.token is not None and not re.fullmatch(rf"[A-Za-z0-9_-]{{{MIN_TOKEN_LENGTH},}}", options.token):
         advice = "leave it out to have one generated"
         raise UserError(
@@ -295,7 +293,7 @@ def stylize(arguments: list[str]) -> Namespace:
         parser.parse_args(arguments), size=16, iterations=1, alpha=0, content_weight=0, style_weight=0, tv_weight=0
     )
     if options.lr_mult <= 0:
-        raise UserError("cli.too_small", f"--lr-mult={options.lr_mult}: a number above 0 is expected")
+        raise UserError("cli.too_small", f"--lr-mult={options.lr_mult}: give a number above 0")
     if options.run is None:
         for name in ("interpolation_weights", "alpha"):
             if getattr(options, name) != parser.get_default(name):
@@ -427,7 +425,7 @@ def _add_ema_argument(parser: CommandParser) -> None:
 
 def _check_port(port: int) -> None:
     if port > LARGEST_PORT:
-        raise UserError("cli.too_large", f"--port={port}: at most {LARGEST_PORT} is expected")
+        raise UserError("cli.too_large", f"--port={port}: give at most {LARGEST_PORT}")
 
 
 def _checked(options: Namespace, **minima: float) -> Namespace:

@@ -101,7 +101,7 @@ def train(baseline: Baseline, seed: int, run: Run, given: Sequence[str]) -> None
             process.wait()
             raise
     if code:
-        why = f"{baseline.name}, seed {seed}: its training exited with {code}; repeat the command to resume"
+        why = f"{baseline.name}, seed {seed}: the training exited with code {code}; repeat the command to resume"
         if code not in INTERRUPTED:
             raise UserError("baseline.training_failed", why)
         print(f"stylegan-lab: {why}", file=sys.stderr)
@@ -127,7 +127,7 @@ def record_result(
     if missing := [name for name in baseline.metrics if name not in metric_values(scores)]:
         raise UserError(
             "baseline.metric_not_computed",
-            f"{baseline.name}: {', '.join(missing)} cannot be computed; check that the data set is the one of the baseline",
+            f"{baseline.name}: {', '.join(missing)} cannot be computed; check that you use its data set",
         )
     print(f"recorded   {results.record(BaselineResult.from_run(baseline, seed, run, scores, seconds))}", flush=True)
 
@@ -148,7 +148,7 @@ def record_run(baseline: Baseline, run: Run, results: BaselineResults) -> None:
         listed = ", ".join(differ[:5]) + (" and more" if len(differ) > 5 else "")
         raise UserError(
             "baseline.other_experiment",
-            f"{run.folder} is not a run of {baseline.name}: these settings differ: {listed}. Train with "
+            f"{run.folder} is not a run of {baseline.name}, because these settings differ: {listed}. Train with "
             f"stylegan-lab reproduce {baseline.name}",
         )
     ranks = read_environment(run)["world_size"]
@@ -164,7 +164,7 @@ def check_one_budget(baseline: Baseline, run: Run) -> None:
         raise UserError(
             "baseline.budget_changed",
             f"{run.folder} was trained in part with another budget ({', '.join(dict.fromkeys(other))} iterations instead of "
-            f"{state.budget}), which its learning rates depend on; train {baseline.name} in one budget",
+            f"{state.budget}), and learning rates depend on the budget; train {baseline.name} again with one budget",
         )
 
 
@@ -183,8 +183,8 @@ def check_batch(baseline: Baseline, ranks: int, each: int) -> None:
         fitting = f"choose a number of devices that divides {asked}" if asked % ranks else size
         raise UserError(
             "baseline.other_batch_size",
-            f"the global batch is {ranks} x {each} samples (devices x data.batch_size), but a step of {baseline.name} sees "
-            f"{asked}; {fitting}",
+            f"the global batch is {ranks} x {each} samples (devices x data.batch_size), but {baseline.name} trains "
+            f"with {asked}; {fitting}",
         )
 
 

@@ -62,9 +62,7 @@ def _interpolation_weights(argument: str, num_styles: int) -> list[float]:
     try:
         weights = [float(weight) for weight in argument.split(",")]
     except ValueError:
-        raise UserError(
-            "cli.not_a_number", f"{flag}: numbers separated by commas are expected, one for each style"
-        ) from None
+        raise UserError("cli.not_a_number", f"{flag}: give one number for each style, separated by commas") from None
     if len(weights) != num_styles:
         raise UserError(
             "stylize.wrong_weight_count",

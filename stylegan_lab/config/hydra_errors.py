@@ -21,7 +21,7 @@ FOREIGN_DATA = (
     "data.dataset._target_=CLASS"
 )
 HINTS_FOR_MISSING_DATA_KEYS = {
-    "classes": "; data=labelled has a folder for each class",
+    "classes": ", or use data=labelled, which has a folder for each class",
     "size": FOREIGN_DATA,
     "channels": FOREIGN_DATA,
 }
@@ -45,7 +45,7 @@ def to_user_error(error: Exception, arguments: Sequence[str]) -> UserError:
         key = error.full_key
         return UserError(
             "config.missing_in_data",
-            f"{key} is copied from data.{found[1]}, which this data config does not have{hint}; or set {key}=VALUE",
+            f"{key} is copied from data.{found[1]}, which this data config does not have; set {key}=VALUE{hint}",
         )
     return UserError("config.composition_failed", " ".join(str(error).split("\n\n")[0].split()))
 

@@ -88,7 +88,7 @@ def check_is_group(where: str, config: Any) -> None:
     if not isinstance(config, Mapping):
         raise UserError(
             "config.wrong_type",
-            f"{where}={config} is a single value, and {where} is a group of settings; set {where}.KEY=VALUE, or {where}=null to "
+            f"{where}={config} gives a single value, but {where} is a group of settings; set {where}.KEY=VALUE, or {where}=null to "
             "leave it out",
         )
 
@@ -158,7 +158,9 @@ def _allowed(where: str, target: str, trusted: set[str]) -> Any:
             resolved = get_object(target)
         except Exception as error:
             reason = str(error.__cause__ or error).splitlines()[0]
-            raise UserError("config.class_not_found", f"{setting} cannot be found: {reason}") from None
+            raise UserError(
+                "config.class_not_found", f"{setting} cannot be imported ({reason}); check the name"
+            ) from None
         name = f"{getattr(resolved, '__module__', '')}.{getattr(resolved, '__qualname__', '')}"
         of_group = ALLOWED_IN_GROUP.get(where.split(".")[0])
         if of_group and inspect.isclass(resolved) and name.startswith(of_group):

@@ -11,7 +11,7 @@ from stylegan_lab.errors import UserError
 from stylegan_lab.suggestions import did_you_mean
 
 BUDGETS = ("iterations", "epochs", "images")  # the settings that say how long to train; one is given
-SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
 
 
 def check_arguments(where: str, called: Any, given: Mapping[str, Any], complete: bool) -> None:
@@ -38,7 +38,8 @@ def check_arguments(where: str, called: Any, given: Mapping[str, Any], complete:
     missing = [key for key in required if key not in given]
     if complete and missing:
         raise UserError(
-            "config.missing_setting", f"{where or name} needs {', '.join(missing)} ({name} has no default for it)"
+            "config.missing_setting",
+            f"{where or name} needs {', '.join(missing)}; give a value, because {name} has no default",
         )
 
 
@@ -52,7 +53,7 @@ def check_setting_type(name: str, value: Any, hint: Any) -> None:
             f"{name}={value} is unknown{did_you_mean(value, names)}; choices: {', '.join(names)}",
         )
     shown = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))  # as YAML writes it
-    raise UserError("config.wrong_type", f"{name}={shown}: {_described(hint)} is expected")
+    raise UserError("config.wrong_type", f"{name}={shown}: give {_described(hint).rstrip(',')}")
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -81,7 +82,7 @@ def _described(hint: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin in (list, tuple, Sequence):
-        return f"a list of {_described(arguments[0])} each" if arguments else "a list"
+        return f"a list in which each element is {_described(arguments[0])}" if arguments else "a list"
     return SIMPLE.get(hint, f"an object ({getattr(hint, '__name__', hint)}), described by _target_,")
 
 

@@ -109,7 +109,7 @@ class ImageDataModule(L.LightningDataModule):
             raise UserError(
                 "data.batch_too_large",
                 f"data.batch_size={self.batch_size}{f' on {ranks} devices' if ranks > 1 else ''} is larger than the "
-                f"training set of {samples}; give data.batch_size={max(1, samples // ranks)} or less",
+                f"training set of {samples} samples; give data.batch_size={max(1, samples // ranks)} or less",
             )
         return self.overfit_batches or batches
 

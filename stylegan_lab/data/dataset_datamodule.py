@@ -98,7 +98,7 @@ class DatasetDataModule(ImageDataModule):
         if isinstance(dataset, IterableDataset):
             raise UserError(
                 "data.iterable_dataset",
-                f"{name} is an IterableDataset, which can neither be shuffled by the seed nor resumed where it was; "
+                f"{name} is an IterableDataset, which cannot be shuffled by the seed or resumed exactly; "
                 "give a Dataset with __getitem__ and __len__",
             )
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
@@ -112,7 +112,7 @@ class DatasetDataModule(ImageDataModule):
             if not isinstance(sample, Mapping):
                 raise UserError(
                     "data.sample_not_a_dict",
-                    f'{name}: a sample is a {type(sample).__name__}; a dict such as {{"a": image, "b": image}} is expected',
+                    f'{name}: a sample is a {type(sample).__name__}; return a dict such as {{"a": image, "b": image}}',
                 )
             for key in IMAGES:
                 if key in sample:
@@ -127,7 +127,7 @@ class DatasetDataModule(ImageDataModule):
         if not isinstance(image, Tensor) or image.dim() != 3:
             found = f"a tensor of {image.dim()} dimensions" if isinstance(image, Tensor) else type(image).__name__
             raise UserError(
-                "data.not_an_image", f"{name} is {found}; a tensor (C, H, W) is expected, of uint8 or floats in [-1, 1]"
+                "data.not_an_image", f"{name} is {found}; return a tensor (C, H, W) of uint8, or of floats in [-1, 1]"
             )
         channels, height, width = image.shape
         if channels != self.channels or self.size not in (height, width):
@@ -140,7 +140,7 @@ class DatasetDataModule(ImageDataModule):
         if image.is_floating_point() and image.abs().max() > 1:
             raise UserError(
                 "data.values_out_of_range",
-                f"{name} has values from {float(image.min()):g} to {float(image.max()):g}; uint8 or floats in [-1, 1] are expected",
+                f"{name} has values from {float(image.min()):g} to {float(image.max()):g}; return uint8, or floats in [-1, 1]",
             )
 
 

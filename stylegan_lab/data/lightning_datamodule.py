@@ -68,7 +68,7 @@ class WrappedDataModule(DatasetDataModule):
         if loader is not None and not isinstance(loader, DataLoader):
             raise UserError(
                 "data.not_a_dataloader",
-                f"{self.name}: {method} returns a {type(loader).__name__}; one DataLoader is expected",
+                f"{self.name}: {method} returns a {type(loader).__name__}; return one DataLoader",
             )
         return loader
 
@@ -81,8 +81,8 @@ class WrappedDataModule(DatasetDataModule):
         if not plain and not isinstance(loader.dataset, IterableDataset):  # that is refused as such
             raise UserError(
                 "data.custom_sampler",
-                f"{self.name}: train_dataloader has a sampler of its own ({type(sampler).__name__}), whose order "
-                "could not be resumed exactly. Use shuffle=True, and a Dataset that repeats the samples to be seen more often",
+                f"{self.name}: train_dataloader has a custom sampler ({type(sampler).__name__}), whose order "
+                "cannot be resumed exactly. Use shuffle=True; to show some samples more often, repeat them in the Dataset",
             )
 
     def train_dataloader(self) -> "DataLoader[Any]":

@@ -55,7 +55,7 @@ def train_classifier(images: Tensor, labels: Tensor, classes: int, seed: int = 0
         raise UserError(
             "evaluation.labels_mismatch",
             f"a classifier of {classes} classes cannot be trained on {len(images)} images with {len(labels)} labels from 0 to "
-            f"{labels.max()}",
+            f"{labels.max()}; give each image a label below {classes}",
         )
     images, labels = images.cpu(), labels.cpu().long()
     path = cache_dir() / "classifiers" / f"{_cache_key(images, labels, classes, seed)}.pt"

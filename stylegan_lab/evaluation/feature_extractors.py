@@ -207,7 +207,7 @@ def _load_transformers_model(name: str, class_name: str, weights: str) -> Any:
     except ImportError:
         raise UserError(
             "evaluation.package_missing",
-            f"features={name} needs the transformers library: pip install 'stylegan_lab[metrics]'",
+            f"features={name} needs the transformers library; run pip install 'stylegan_lab[metrics]'",
         ) from None
     try:
         return getattr(library, class_name).from_pretrained(weights).float().eval().requires_grad_(False)

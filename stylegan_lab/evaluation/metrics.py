@@ -108,6 +108,6 @@ def check_metric_inputs(name: str, metric: Metric, size: int, *counts: int) -> N
     if size < metric.min_size:
         raise UserError(
             "evaluation.images_too_small",
-            f"{name} needs images of at least {metric.min_size}x{metric.min_size} pixels; their side is {size}. Use "
+            f"{name} needs images of at least {metric.min_size}x{metric.min_size} pixels; these have {size}. Use "
             "larger images, or leave this metric out",
         )

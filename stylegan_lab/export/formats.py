@@ -93,7 +93,8 @@ def export_file(exported: Exportable, kind: str, target: Path) -> float:
         if not difference <= TOLERANCE:
             raise UserError(
                 "export.outputs_differ",
-                f"{target} is not written, because its outputs differ from the model's by {difference:.2g}; choose another --to",
+                f"{target} is not written, because its outputs differ from the model's by {difference:.2g}; "
+                "choose another format (--to)",
             )
     return difference
 
@@ -141,7 +142,7 @@ def require(*modules: str, extra: str) -> None:
         except ImportError:
             raise UserError(
                 "export.package_missing",
-                f"this needs {name}, which is not installed: pip install 'stylegan_lab[{extra}]'",
+                f"this export needs {name}, which is not installed; run pip install 'stylegan_lab[{extra}]'",
             ) from None
 
 
@@ -156,4 +157,6 @@ def _partial_file(target: Path) -> Iterator[Path]:
             for each in sorted(Path(folder).iterdir(), key=lambda path: path == partial):  # weights beside it first
                 each.replace(target.with_name(each.name))
     except OSError as error:
-        raise UserError("export.not_writable", f"{target} cannot be written: {error.strerror or error}") from error
+        raise UserError(
+            "export.not_writable", f"{target} cannot be written: {error.strerror or error}; give another OUT"
+        ) from error

@@ -107,10 +107,10 @@ def _problem(error: Exception) -> tuple[str, str]:
     if status == 403:
         return (
             "export.hub_not_allowed",
-            "your token may not write there; give a repository of your own, and a token that may write (hf auth login)",
+            "your token may not write to this repository; give one of your own, and a token that may write (hf auth login)",
         )
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return "export.hub_offline", "HF_HUB_OFFLINE is set, so nothing is sent; unset it"
+        return "export.hub_offline", "HF_HUB_OFFLINE is set, so nothing can be uploaded; unset this variable"
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     if isinstance(error, errors.HFValidationError):
         return "export.hub_invalid_name", f"{reason}; give a name such as me/ukiyoe"

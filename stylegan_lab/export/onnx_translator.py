@@ -18,7 +18,7 @@ def open_session(path: Path) -> Any:
     except ImportError:
         raise UserError(
             "export.package_missing",
-            f"{path} needs onnxruntime, which is not installed: pip install 'stylegan_lab[export]'",
+            f"{path} needs onnxruntime, which is not installed; run pip install 'stylegan_lab[export]'",
         ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
@@ -26,7 +26,8 @@ def open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # it raises classes of its own
         raise UserError(
-            "export.unreadable", f"{path} is not an ONNX model that can be read: {str(error).splitlines()[0]}"
+            "export.unreadable",
+            f"{path} cannot be read as an ONNX model; export it again: {str(error).splitlines()[0]}",
         ) from error
 
 
@@ -36,7 +37,7 @@ class OnnxTranslator(ImageTranslator):
 
     def __init__(self, path: Path, whole_pixels: int | None = None) -> None:
         if not path.is_file():
-            raise UserError("export.not_found", f"{path} does not exist")
+            raise UserError("export.not_found", f"{path} does not exist; give a file that stylegan-lab export wrote")
         self.session = open_session(path)
         about = self.session.get_modelmeta().custom_metadata_map
         if about.get("format") != "stylegan_lab" or "multiple_of" not in about:

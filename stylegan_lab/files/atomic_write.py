@@ -58,7 +58,9 @@ def check_writable(option: str, path: Path) -> None:
     try:
         make_writable(path.parent)
     except OSError as error:
-        raise UserError("cli.output_not_writable", f"{option} {path} cannot be written: {error.strerror}") from None
+        raise UserError(
+            "cli.output_not_writable", f"{option} {path} cannot be written: {error.strerror}; give another path"
+        ) from None
 
 
 def write_output_file(option: str, path: Path, text: str) -> None:
@@ -66,5 +68,7 @@ def write_output_file(option: str, path: Path, text: str) -> None:
     try:
         write_text_atomic(path, text)
     except OSError as error:
-        raise UserError("cli.output_not_writable", f"{option} {path} cannot be written: {error.strerror}") from None
+        raise UserError(
+            "cli.output_not_writable", f"{option} {path} cannot be written: {error.strerror}; give another path"
+        ) from None
     print(f"written    {path}")

@@ -41,7 +41,7 @@ def read_pixels(
     """
     check_at_least("data.channels", channels, 1)
     if bit_depth not in (8, 16):
-        raise UserError("config.unknown_choice", f"data.bit_depth={bit_depth}: 8 or 16 is expected")
+        raise UserError("config.unknown_choice", f"data.bit_depth={bit_depth}: give 8 or 16")
     try:
         color = ImageColor.getrgb(background)[:3]
     except ValueError:

@@ -182,7 +182,7 @@ class BaseModel(L.LightningModule):
         except RuntimeError as error:
             differing = ";".join(line.strip() for line in str(error).splitlines()[1:3])
             why = "the checkpoint's weights do not fit the networks that its config describes"
-            raise UserError("checkpoint.weights_mismatch", f"{why}: {differing}") from error
+            raise UserError("checkpoint.weights_mismatch", f"{why} ({differing}); use another checkpoint") from error
         self.iteration = contents["iteration"]
         if use_ema:
             self._check_averages(contents)
@@ -197,7 +197,8 @@ class BaseModel(L.LightningModule):
             raise UserError(
                 "checkpoint.section_missing",
                 f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing in the checkpoint of iteration "
-                f"{contents['iteration']}. Use another checkpoint of the run, or its trained weights (--no-ema, or use_ema=False)",
+                f"{contents['iteration']}. Use another checkpoint of the run, or "
+                "load this one without EMA weights (--no-ema, or use_ema=False)",
             )
 
     def load_feature_networks(self) -> list[str]:

@@ -26,7 +26,7 @@ def warm_start(networks: Mapping[str, nn.Module], init_from: str) -> list[str]:
     if not path.is_file():
         raise UserError(
             "checkpoint.not_found",
-            f"model.init_from={init_from} is neither a run with a checkpoint nor a checkpoint (.ckpt)",
+            f"model.init_from={init_from} is neither a run with a checkpoint nor a checkpoint; give one of these",
         )
     sources = dict(_networks_of(read_checkpoint(path)))
     results = [_load_best_match(name, network, sources) for name, network in networks.items()]

@@ -47,8 +47,8 @@ def verify_checkpoint(path: Path) -> Path:
     index = CheckpointIndex.read(path.parent)
     if not index.is_intact(path):
         intact = next((other for other in index.newest_first() if other != path and index.is_intact(other)), None)
-        hint = f"; {path.with_name(intact.name)} is intact, use it instead" if intact else ""
-        raise UserError("checkpoint.damaged", f"{path} cannot be read: it is damaged, or not a checkpoint{hint}")
+        hint = f"; {path.with_name(intact.name)} is intact, use it instead" if intact else "; use another checkpoint"
+        raise UserError("checkpoint.damaged", f"{path} cannot be read: it is damaged, or is not a checkpoint{hint}")
     return path
 
 
@@ -60,7 +60,7 @@ def load_checkpoint(path: Path) -> Contents:
     except Exception as error:
         raise UserError(
             "checkpoint.unreadable",
-            f"{path} cannot be read: it is not a checkpoint, or contains more than tensors and plain values",
+            f"{path} cannot be read: it is not a checkpoint, or has objects other than tensors and plain values; use another one",
         ) from error
     if not isinstance(contents, dict) or not {"config", "state_dict", "iteration"} <= contents.keys():
         raise UserError(
@@ -70,7 +70,8 @@ def load_checkpoint(path: Path) -> Contents:
     schema = contents.get("schema")
     if not isinstance(schema, int) or schema < 1:
         raise UserError(
-            "checkpoint.unknown_format", f"{path} is not a checkpoint of stylegan_lab: it has no schema number"
+            "checkpoint.unknown_format",
+            f"{path} is not a checkpoint of stylegan_lab: it has no schema number; use another one",
         )
     if schema > SCHEMA:
         raise UserError(

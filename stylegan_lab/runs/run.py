@@ -51,7 +51,9 @@ class Run:
         if Path(name).is_file():
             return Path(name)
         have = ", ".join(sorted(path.stem for path in self.checkpoints.glob("*.ckpt"))) or "none yet"
-        raise UserError("checkpoint.not_found", f"{self.folder} has no checkpoint {name}; it has: {have}")
+        raise UserError(
+            "checkpoint.not_found", f"{self.folder} has no checkpoint {name}; available checkpoints: {have}"
+        )
 
     def newest(self) -> Path | None:
         return CheckpointIndex.read(self.checkpoints).path_of("last")

@@ -25,8 +25,8 @@ def check_sections(path: Path, contents: Mapping[str, Any], experiment: Experime
         listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise UserError(
             "checkpoint.section_missing",
-            f"{path} cannot be resumed: {listed} {'is' if len(missing) == 1 else 'are'} missing or damaged in it. Resume from "
-            "another checkpoint of the run, or start a new one",
+            f"{path} cannot be resumed, because {listed} {'is' if len(missing) == 1 else 'are'} missing or damaged. Resume from "
+            "another checkpoint of the run, or start a new run",
         )
 
 

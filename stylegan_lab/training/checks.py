@@ -48,10 +48,10 @@ TRAINER_REPLACEMENTS = {
 }
 
 UNSUPPORTED_STRATEGIES = {
-    "deepspeed": "DeepSpeed drives one optimizer, and here each player has one",
-    "fsdp": "FSDP shards a module whose parameters are optimized together, and here players are optimized in turn",
-    "colossalai": "ColossalAI drives one optimizer, and here each player has one",
-    "ddp_find_unused": "the module averages the gradients itself, once per optimizer step, and needs no search for unused ones",
+    "deepspeed": "DeepSpeed drives one optimizer, but each player here has its own",
+    "fsdp": "FSDP shards a module whose parameters are optimized together, but players are optimized in turn",
+    "colossalai": "ColossalAI drives one optimizer, but each player here has its own",
+    "ddp_find_unused": "the module averages the gradients itself, once per optimizer step, so no search for unused ones is needed",
 }
 
 
@@ -221,7 +221,7 @@ def check_monitor(
         if isinstance(validation, Validation) and validation.every > 0 and validation.classifier_metrics:
             directions |= {f"val/{name}": DIRECTIONS[name] for name in DIRECTIONS if name in available}
         elif monitor in {f"val/{name}" for name in available}:
-            advice = "set callbacks.validation.classifier_metrics=true, and every > 0"
+            advice = "set callbacks.validation.classifier_metrics=true, and callbacks.validation.every > 0"
             raise UserError(
                 "checkpoint.monitor_not_computed",
                 f"callbacks.checkpointing.monitor={monitor} is not computed; {advice}",
@@ -237,7 +237,7 @@ def check_monitor(
             setting = f"callbacks.checkpointing.higher_is_better={str(direction == 'higher').lower()}"
             raise UserError(
                 "checkpoint.monitor_direction",
-                f"callbacks.checkpointing.monitor={monitor} is better when {direction}; set {setting}",
+                f"callbacks.checkpointing.monitor={monitor}: a {direction} value of this score is better; set {setting}",
             )
 
 

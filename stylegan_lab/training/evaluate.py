@@ -117,7 +117,7 @@ def evaluate_checkpoint(
         raise UserError(
             "evaluation.unsupported_count",
             f"--n {count} is for generative models only: a translation is evaluated on every held-out image, here {main.count}; "
-            "leave it out",
+            "leave out --n",
         )
     with metrics_on(device):
         predictions = predict_all(main, model, data.batch_size)

@@ -49,7 +49,7 @@ def check_hardware(config: DictConfig) -> None:
         raise UserError(
             "device.too_few_gpus",
             f"strategy.devices={devices}: only {torch.cuda.device_count()} GPUs are visible here; "
-            "set at most this number, or -1 to use all",
+            "set at most this number, or -1 to use all of them",
         )
 
 

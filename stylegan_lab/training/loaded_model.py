@@ -58,7 +58,9 @@ def _read_exported_weights(path: Path, trust: Sequence[str]) -> tuple[BaseModel,
         contents = {"config": json.loads(about["config"]), "iteration": int(about["iteration"])}
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         if not path.exists():
-            raise UserError("export.not_found", f"{path} does not exist") from error
+            raise UserError(
+                "export.not_found", f"{path} does not exist; give a file that stylegan-lab export wrote"
+            ) from error
         reason = "was not written by stylegan-lab export, or is damaged; export the run again"
         raise UserError("export.unreadable", f"{path} {reason}") from error
     config = config_from_checkpoint(contents, trust)

@@ -149,7 +149,7 @@ def newest_intact_checkpoint(run: Run) -> Path | None:
         raise UserError(
             "checkpoint.all_damaged",
             f"{run.checkpoints}: every checkpoint is damaged ({', '.join(damaged)}). Start a new run in another "
-            f"folder, or delete this one",
+            "folder, or delete the folder of this run",
         )
     return None
 

@@ -43,7 +43,8 @@ def train(*overrides: str) -> Run:
         if int(config.strategy.num_nodes) > 1 and not has_launched_ranks():
             raise UserError(
                 "cluster.not_launched",
-                f"strategy.num_nodes={config.strategy.num_nodes}: start this script on every node with srun or torchrun, "
+                f"strategy.num_nodes={config.strategy.num_nodes} needs a process on each node; "
+                "start this script on every node with srun or torchrun, "
                 "or train with the command: stylegan-lab train",
             )
         with warnings.catch_warnings(), count_time_from_here():
@@ -75,7 +76,7 @@ def _check(overrides: Sequence[str]) -> None:
         if override.startswith("-"):
             raise UserError(
                 "config.flag_as_override",
-                f"{override}: flags are for the command line; from Python give overrides such as experiment=demo",
+                f"{override} is a flag of the command line; from Python, give overrides such as experiment=demo",
             )
     for each in parse_arguments(overrides):
         root = each.key_or_group.replace("/", ".").split(".")[0]
@@ -87,7 +88,8 @@ def _check(overrides: Sequence[str]) -> None:
         if root == "hydra" and each.key_or_group != "hydra.searchpath":
             raise UserError(
                 "config.hydra_setting_from_python",
-                f"{each.input_line} cannot be set from Python; remove it (hydra.searchpath is the only setting of Hydra that can)",
+                f"{each.input_line} cannot be set from Python; remove it. "
+                "hydra.searchpath is the only setting of Hydra that can be set from Python",
             )
 
 

@@ -51,8 +51,8 @@ def known_error(error: Exception, experiment: Experiment) -> UserError | None:
     if died := re.search(r"DataLoader worker \(pid\(?s?\)? ([\d, ]+)\) (.*?)\.?( It is possible.*)?$", text, re.DOTALL):
         return UserError(
             "data.worker_failed",
-            f"loader worker {died[1]} {died[2]}; the usual cause is too little memory, or too little shared memory if it "
-            "says Bus error (see df -h /dev/shm; docker run --shm-size=1g). Use a smaller data.num_workers, or 0",
+            f"data loader worker {died[1]} {died[2]}; the usual cause is too little memory, or too little shared memory if it "
+            "says Bus error (check with df -h /dev/shm, raise with docker run --shm-size=1g). Set a smaller data.num_workers, or 0",
         )
     if isinstance(error, OSError):
         return UserError("training.file_error", f"{error.filename}: {error.strerror}" if error.filename else text)

@@ -25,7 +25,8 @@ def download_dataset(dataset: PaperDataset, root: Path, keep_archive: bool = Fal
                 _download_and_extract(dataset, target, keep_archive)
     except OSError as error:
         raise UserError(
-            "download.not_writable", f"{error.filename or root} cannot be written: {error.strerror or error}"
+            "download.not_writable",
+            f"{error.filename or root} cannot be written: {error.strerror or error}; choose another --root",
         ) from None
     if not target.is_dir():
         raise UserError("download.not_a_folder", f"{target} is not a folder; move it away, or choose another --root")

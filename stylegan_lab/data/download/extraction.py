@@ -217,4 +217,7 @@ def _user_errors(archive: Path, into: Path) -> Iterator[None]:
 
 def _unsafe(archive: Path, name: str, why: str) -> UserError:
     shown = name.encode(errors="backslashreplace").decode()
-    return UserError("download.archive_unsafe", f"{archive}: its entry {shown!r} {why}; nothing was extracted")
+    return UserError(
+        "download.archive_unsafe",
+        f"{archive} was not extracted, because its entry {shown!r} {why}; check where the archive comes from",
+    )

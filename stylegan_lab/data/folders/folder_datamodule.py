@@ -216,7 +216,7 @@ class FolderDataModule(ImageDataModule):
         if self.batch_size > 1 and not self.uniform:
             raise UserError(
                 "data.image_sizes_differ",
-                f"data.batch_size={self.batch_size}: images differ in size after this resize; crop them (augment=paper), use "
+                f"data.batch_size={self.batch_size}: the images of a batch would differ in size; crop them (augment=paper), use "
                 "resize=resize, shortest_crop or pad, or set data.batch_size=1",
             )
         if self.uniform and self.size not in (height, width):

@@ -52,7 +52,9 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             "data.folder_missing", f"{display_name(folder)} does not exist{download_hint(folder)}"
         ) from None
     except NotADirectoryError:
-        raise UserError("data.not_a_folder", f"{display_name(folder)} is not a folder") from None
+        raise UserError(
+            "data.not_a_folder", f"{display_name(folder)} is not a folder; give a folder of images"
+        ) from None
     except OSError as error:
         raise UserError(
             "data.folder_unreadable", f"{display_name(folder)} cannot be read: {error.strerror or error}"

@@ -69,7 +69,8 @@ class PairedFoldersDataModule(FolderDataModule):
             self.batch_type = UnpairedBatch
             if len(self.files["train"][0]) < 2:
                 raise UserError(
-                    "data.too_few_pairs", "data.shuffled=true needs at least two training pairs, but there is only one"
+                    "data.too_few_pairs",
+                    "data.shuffled=true needs at least two training pairs, but there is only one; add pairs",
                 )
 
     @cached_property
@@ -129,8 +130,8 @@ class PairedFoldersDataModule(FolderDataModule):
         more = f" and {len(groups) - MAX_LISTED:,} more" if len(groups) > MAX_LISTED else ""
         return UserError(
             "data.counterpart_ambiguous",
-            f"{len(groups):,} name{'s' * (len(groups) > 1)} with several suffixes in one folder, so the counterpart is ambiguous: "
-            f"{'; '.join(names)}{more}. Remove all but one",
+            f"{len(groups):,} name{'s have' if len(groups) > 1 else ' has'} several suffixes in one folder, so the counterpart is "
+            f"ambiguous: {'; '.join(names)}{more}. Keep one file of each name",
         )
 
     def _missing_pairs(self, missing: list[Path]) -> UserError:
@@ -160,7 +161,8 @@ class PairedFoldersDataModule(FolderDataModule):
             more = f", and {len(odd) - 3:,} more pairs" if len(odd) > 3 else ""
             raise UserError(
                 "data.pair_aspects_differ",
-                f"{len(odd):,} pair{'s' * (len(odd) > 1)} with images of different aspect ratios: {'; '.join(odd[:3])}{more}. "
+                f"{len(odd):,} pair{'s have' if len(odd) > 1 else ' has'} images of different aspect ratios: "
+                f"{'; '.join(odd[:3])}{more}. "
                 "The two images of a pair must show the same part of the same scene; crop them in the same way",
             )
 
@@ -177,7 +179,7 @@ class PairedFoldersDataModule(FolderDataModule):
             raise UserError(
                 "data.not_side_by_side",
                 f"{len(odd):,} of {len(side_by_side):,} images {'is' if len(odd) == 1 else 'are'} not twice as wide as high, but "
-                f"the others hold two images side by side: {listed}{more}. Remove them, or scale pairs to that shape",
+                f"the others hold two images side by side: {listed}{more}. Remove these images, or scale each pair to that shape",
             )
 
     def pairs(self, domains: list[ImageList]) -> PixelBlocks:
@@ -225,7 +227,7 @@ class SinglePairDataModule(PairedFoldersDataModule):
             raise UserError(
                 "data.pair_sizes_differ",
                 f"{a.name} is {sizes[a][0]}x{sizes[a][1]} and {b.name} {sizes[b][0]}x{sizes[b][1]}; "
-                "the two images of a pair must have the same size",
+                "scale them to the same size",
             )
 
     def train_samples(self) -> Dataset[Any]:

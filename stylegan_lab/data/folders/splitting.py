@@ -90,7 +90,7 @@ def split_by_lists(
             )
             raise UserError(
                 "data.listed_image_missing",
-                f"data.{split}_list={display_name(file)} names {listed}, which do not exist",
+                f"data.{split}_list={display_name(file)} names {listed}, which do not exist; correct the list",
             )
         for path in (path for line in lines for path in known.get(line, [])):
             if split_of.setdefault(path, split) != split:

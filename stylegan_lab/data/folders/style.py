@@ -48,7 +48,8 @@ class StyleFoldersDataModule(FolderDataModule):
             return super().tree
         if self.contents is None or self.styles is None:
             raise UserError(
-                "data.folder_not_set", "data=style needs both: data.contents=FOLDER and data.styles=IMAGE or FOLDER"
+                "data.folder_not_set",
+                "data=style needs two folders; set data.contents=FOLDER and data.styles=FOLDER (or IMAGE)",
             )
         given = {"contents": self.contents, "styles": self.styles}
         return FolderTree(None, {name: Path(path).expanduser() for name, path in given.items()})

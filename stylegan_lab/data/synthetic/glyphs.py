@@ -248,10 +248,13 @@ class GlyphsDataModule(GeneratedDataModule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 16 <= self.size <= 64:
-            raise UserError("data.size_unsupported", f"data.size={self.size}: glyphs are rendered from 16 to 64 pixels")
+            raise UserError(
+                "data.size_unsupported", f"data.size={self.size}: glyphs have 16 to 64 pixels; set a size in this range"
+            )
         if self.channels not in (1, 3):
             raise UserError(
-                "data.channels_unsupported", f"data.channels={self.channels}: glyphs have 1 channel, or 3 equal ones"
+                "data.channels_unsupported",
+                f"data.channels={self.channels}: glyphs have 1 channel, or 3 equal ones; set 1 or 3",
             )
         self.classes = check_classes(self.classes, CLASS_NAMES)
         self._glyphs = GlyphImages(self.size, self.dataset_seed)

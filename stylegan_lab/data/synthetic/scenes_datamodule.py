@@ -66,10 +66,14 @@ class ProceduralScenesDataModule(GeneratedDataModule):
         super().__post_init__()
         if not 16 <= self.size <= 512:
             raise UserError(
-                "data.size_unsupported", f"data.size={self.size}: scenes are rendered from 16 to 512 pixels"
+                "data.size_unsupported",
+                f"data.size={self.size}: scenes have 16 to 512 pixels; set a size in this range",
             )
         if self.channels != 3:
-            raise UserError("data.channels_unsupported", f"data.channels={self.channels}: scenes have 3 channels")
+            raise UserError(
+                "data.channels_unsupported",
+                f"data.channels={self.channels}: scenes have 3 channels; set data.channels=3",
+            )
         self._domains: dict[tuple[str, int, int], SceneImages] = {}
 
     def _domain(self, style: str, first: int, count: int) -> SceneImages:
@@ -150,7 +154,7 @@ class DomainScenesDataModule(ScenesDataModule):
         if missing := [name for name in (self.source, self.target) if name not in self.domains]:
             raise UserError(
                 "data.domain_missing",
-                f"data.domains={self.domains} must hold data.source and data.target; {missing[0]} is missing",
+                f"data.domains={self.domains} must contain data.source and data.target; add {missing[0]}",
             )
 
     def train_samples(self) -> Dataset[Any]:

@@ -135,7 +135,7 @@ class RandomRange:
         if len(ends) != 2 or not minimum <= ends[0] <= ends[1] <= maximum:
             limits = f"of at least {minimum:g}" if maximum == float("inf") else f"between {minimum:g} and {maximum:g}"
             raise UserError(
-                "config.invalid_range", f"{name}={list(ends)}: two numbers {limits} are expected, the smaller first"
+                "config.invalid_range", f"{name}={list(ends)}: give two numbers {limits}, the smaller one first"
             )
         self.low, self.high = ends
 
@@ -155,5 +155,5 @@ def random_integer(stop: int, rng: torch.Generator) -> int:
 
 def check_probability(name: str, p: float) -> float:
     if not 0 <= p <= 1:
-        raise UserError("config.out_of_range", f"{name}={p}: a probability between 0 and 1 is expected")
+        raise UserError("config.out_of_range", f"{name}={p}: give a probability between 0 and 1")
     return p

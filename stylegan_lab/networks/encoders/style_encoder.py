@@ -86,7 +86,7 @@ class StyleNetworks(nn.Module):
         check_at_least("style_encoder.style_init_gap", style_init_gap, 0)
         if 0 < style_init_gap < 1:
             raise UserError(
-                "config.out_of_range", f"style_encoder.style_init_gap={style_init_gap}: 0, or at least 1, is expected"
+                "config.out_of_range", f"style_encoder.style_init_gap={style_init_gap}: give 0, or at least 1"
             )
         self.latent_dim, self.style_dim = latent_dim, style_dim
         self.mapping = StyleMappingNetwork(domains, latent_dim, style_dim, hidden_dim, initialization)

@@ -118,7 +118,9 @@ def read_baseline(path: Path) -> Baseline:
     try:
         contents: Any = OmegaConf.to_container(OmegaConf.load(path))
     except Exception as error:  # the YAML parser raises a different exception for each kind of damage
-        raise UserError("baseline.unreadable", f"{where} cannot be read: {str(error).splitlines()[0]}") from None
+        raise UserError(
+            "baseline.unreadable", f"{where} cannot be read; correct this file: {str(error).splitlines()[0]}"
+        ) from None
     if not isinstance(contents, dict):
         raise UserError("baseline.not_a_mapping", f"{where} must be a mapping of keys to values")
     arguments = {"name": path.stem} | {str(key): value for key, value in contents.items()}
@@ -172,7 +174,7 @@ def settings_fingerprint(baseline: Baseline) -> str:
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(
             "baseline.not_composable",
-            f"baselines/{baseline.name}.yaml cannot be composed: {str(error).splitlines()[0]}",
+            f"baselines/{baseline.name}.yaml cannot be composed; correct this file: {str(error).splitlines()[0]}",
         ) from error
     config: Any = OmegaConf.to_container(composed, resolve=False)
     ema = (config["callbacks"] or {}).get("ema")
@@ -206,4 +208,4 @@ def _expected_score(where: str, contents: Any) -> ExpectedScore:
 
 def _check_mapping(where: str, contents: Any, expected: str) -> None:
     if not isinstance(contents, dict):
-        raise UserError("baseline.not_a_mapping", f"{where} must be a mapping: {expected}")
+        raise UserError("baseline.not_a_mapping", f"{where} must be a mapping with {expected}")

@@ -105,7 +105,8 @@ class BaselineResults:
             write_text_atomic(path, json.dumps(asdict(result), indent=2) + "\n")
         except OSError as error:
             raise UserError(
-                "baseline.not_writable", f"{self.folder} cannot be written: {error.strerror}; give --results FOLDER"
+                "baseline.not_writable",
+                f"{self.folder} cannot be written: {error.strerror}; give another --results FOLDER",
             ) from None
         return path
 
