@@ -127,7 +127,7 @@ def record_result(
     if missing := [name for name in baseline.metrics if name not in metric_values(scores)]:
         raise UserError(
             "baseline.metric_not_computed",
-            f"{baseline.name}: {', '.join(missing)} cannot be computed; check that you use its data set",
+            f"{', '.join(missing)} cannot be computed for {baseline.name}; check that data= is the data set of this baseline",
         )
     print(f"recorded   {results.record(BaselineResult.from_run(baseline, seed, run, scores, seconds))}", flush=True)
 

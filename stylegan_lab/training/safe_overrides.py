@@ -59,7 +59,7 @@ def overrides_of_run(run: Run, replaced: Container[str] = ()) -> list[Override]:
             )
         if "logger" in roots and ("_target_" in line or "${" in line):
             raise UserError(
-                "security.logger_class", f"{where} gives a logger a class (_target_) or an interpolation, {again}"
+                "security.logger_class", f"{where} sets a class (_target_) or an interpolation in a logger, {again}"
             )
         overrides.append(override)
     return overrides

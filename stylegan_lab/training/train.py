@@ -100,7 +100,7 @@ def _explained(stopped: SystemExit) -> BaseException:
     if stopped.code == TIME_LIMIT_EXIT_CODE:
         return UserError(
             "training.time_limit_reached",
-            "time_limit was reached before the training was complete; its last line of output shows how to resume",
+            "the training stopped at time_limit before it was complete; the last line of its output shows how to resume",
         )
     if isinstance(stopped.code, int) and stopped.code > 128:
         return stopped  # a signal asked the whole process to leave
