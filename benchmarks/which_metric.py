@@ -101,7 +101,7 @@ def main() -> None:
         train(arguments.runs, arguments.sweeps, arguments.overrides)
     elif arguments.command == "score":
         score(arguments.runs, metric_overrides(arguments.features), arguments.directions)
-        write_csv(arguments.csv, read_runs(arguments.runs))
+        write_csv(arguments.csv, updated(arguments.csv, read_runs(arguments.runs)))
     else:
         rank(read_csv(arguments.csv))
 
@@ -162,6 +162,13 @@ def read_runs(runs: Path) -> list[dict[str, Any]]:
         for direction, values in scores.items():
             rows.append({**settings, "direction": direction, **values})
     return rows
+
+
+def updated(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of a CSV, those of runs that were scored again replaced, and the other new ones added."""
+    scored = {row["run"] for row in rows}
+    kept = [row for row in read_csv(path) if row["run"] not in scored] if path.exists() else []
+    return [*kept, *rows]
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
