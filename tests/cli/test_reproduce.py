@@ -113,7 +113,7 @@ def test_devices_may_differ_while_they_share_the_same_batch(capsys: pytest.Captu
     (thing,) = baseline.read_baselines(["thing"])  # a step of it sees 2
     reproduce.check_batch(thing, ranks=1, each=2)
     reproduce.check_batch(thing, ranks=2, each=1)
-    with refused("baseline.other_batch_size", "2 x 2 samples", "a step of thing sees 2", "data.batch_size=1"):
+    with refused("baseline.other_batch_size", "2 x 2 samples", "thing trains with 2", "data.batch_size=1"):
         reproduce.check_batch(thing, ranks=2, each=2)
     with refused("baseline.other_batch_size", "3 x 2 samples", "number of devices"):
         reproduce.check_batch(thing, ranks=3, each=2)
