@@ -101,7 +101,7 @@ def main() -> None:
         train(arguments.runs, arguments.sweeps, arguments.overrides)
     elif arguments.command == "score":
         score(arguments.runs, metric_overrides(arguments.features), arguments.directions)
-        write_csv(arguments.csv, updated(arguments.csv, read_runs(arguments.runs)))
+        write_csv(arguments.csv, replace_rows(arguments.csv, read_runs(arguments.runs)))
     else:
         rank(read_csv(arguments.csv))
 
@@ -164,8 +164,8 @@ def read_runs(runs: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def updated(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The rows of a CSV, those of runs that were scored again replaced, and the other new ones added."""
+def replace_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of a CSV file. The given rows replace those of the same runs, and are added otherwise."""
     scored = {row["run"] for row in rows}
     kept = [row for row in read_csv(path) if row["run"] not in scored] if path.exists() else []
     return [*kept, *rows]
@@ -203,11 +203,15 @@ def rank(rows: Sequence[Mapping[str, Any]]) -> None:
     results = {
         error: {name: rank_metric(name, error, domains, comparable) for name in metrics} for error in TRUE_ERRORS
     }
-    print(table([row(name, [results[error][name] for error in TRUE_ERRORS]) for name in by_agreement(results)[::-1]]))
+    print(
+        table(
+            [table_row(name, [results[error][name] for error in TRUE_ERRORS]) for name in by_agreement(results)[::-1]]
+        )
+    )
     draw(results)
 
 
-def row(name: str, rankings: Sequence[Ranking]) -> dict[str, str]:
+def table_row(name: str, rankings: Sequence[Ranking]) -> dict[str, str]:
     """A metric's agreement with each true error: among all runs, and among the runs of one model; and its choice of ten runs."""
     found = {"metric": f"`{name}`"}
     for error, each in zip(TRUE_ERRORS, rankings, strict=True):

@@ -31,7 +31,7 @@ Command = list[str]
 def install_commands(name: str, uv: str | None, interpreter: str | None) -> list[Command]:
     """The commands that make an environment. Raises LookupError if this machine cannot."""
     python, versions = ENVIRONMENTS[name]
-    folder, project = str(FOLDER / name), ["-e", f".[{_extras()}]"]
+    folder, project = str(FOLDER / name), ["-e", f".[{','.join(installed_extras())}]"]
     if uv:
         own = ["--python", f"{folder}/bin/python"]
         return [[uv, "venv", "--clear", "--python", python, folder], [uv, "pip", "install", *own, *versions, *project]]
@@ -76,10 +76,11 @@ def main(arguments: Sequence[str]) -> int:
     return int("passed" not in results.values() or any(result.startswith("FAILED") for result in results.values()))
 
 
-def _extras() -> str:
+def installed_extras() -> list[str]:
+    """The extras that `make install` installs."""
     found = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert found
-    return found[1]
+    return found[1].split(",")
 
 
 if __name__ == "__main__":

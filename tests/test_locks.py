@@ -12,6 +12,8 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.pythons import installed_extras
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -20,8 +22,7 @@ else:
 ROOT = Path(__file__).parent.parent
 LINUX = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
 PYTHONS = ["3.10.0", "3.11.0", "3.12.0", "3.13.0"]
-EXTRAS = re.findall(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split(",")
-LOCKS = {"train": ("",), "dev": ("", *EXTRAS)}  # the extras that each file covers
+LOCKS = {"train": ("",), "dev": ("", *installed_extras())}  # the extras that each file covers
 # The build of torch depends on the machine, and it says which builds of these it needs.
 UNHASHED = re.compile("torch|triton|(cuda|nvidia)-.*")
 

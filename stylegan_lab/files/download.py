@@ -23,9 +23,13 @@ TIMEOUT_SECONDS = 30.0  # seconds without data after which a server counts as de
 CHUNK_BYTES = 1 << 16
 RESERVED_BYTES = 100_000_000  # bytes to leave free on the disk
 
-HTTP_REASONS = {401: "the server asks for a password", 403: "the server does not allow it", 404: "there is no such file",
-       410: "the file has been removed", 429: "too many requests; try again later"}  # fmt: skip
-HTTP_CODES = {401: "download.refused", 403: "download.refused", 404: "download.not_found", 410: "download.not_found"}
+HTTP_CODES = {  # by status: the code of the error, and what is wrong
+    401: ("download.refused", "the server asks for a password"),
+    403: ("download.refused", "the server does not allow it"),
+    404: ("download.not_found", "there is no such file"),
+    410: ("download.not_found", "the file has been removed"),
+    429: ("download.unreachable", "too many requests; try again later"),
+}
 
 
 class UnreachableError(UserError):
@@ -131,8 +135,8 @@ class _Download:
                 self._receive(answer)
         except HTTPError as error:
             error.close()
-            code = HTTP_CODES.get(error.code, "download.unreachable")
-            raise self._unreachable(_meaning(error.code, error.reason), code) from None
+            code, why = _meaning(error.code, error.reason)
+            raise self._unreachable(why, code) from None
         except (OSError, HTTPException) as error:
             raise self._to_user_error(error) from None
         if self.total is not None and self.done < self.total:
@@ -246,8 +250,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _meaning(code: int, reason: str) -> str:
-    if 300 <= code < 400:
-        return f"{code}: it redirects in a circle"
-    meaning = HTTP_REASONS.get(code, "the server has a problem; try again later" if code >= 500 else None)
-    return f"{code} {reason}: {meaning}" if meaning else f"{code} {reason}"
+def _meaning(status: int, reason: str) -> tuple[str, str]:
+    """Return the error code for an HTTP status, and what it means."""
+    if 300 <= status < 400:
+        return "download.unreachable", f"{status}: it redirects in a circle"
+    trouble = "the server has a problem; try again later" if status >= 500 else ""
+    code, meaning = HTTP_CODES.get(status, ("download.unreachable", trouble))
+    return code, f"{status} {reason}: {meaning}" if meaning else f"{status} {reason}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.which_metric import SCORES, group, rank_metric, read_csv, read_runs, spearman, updated, write_csv
+from benchmarks.which_metric import SCORES, group, rank_metric, read_csv, read_runs, replace_rows, spearman, write_csv
 from stylegan_lab.reporting.statistics import ranks
 
 
@@ -68,6 +68,6 @@ def test_each_direction_of_a_run_is_a_line_of_the_csv(tmp_path: Path) -> None:
 
 def test_a_csv_keeps_the_runs_that_are_not_scored_again(tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
-    write_csv(path, updated(path, [{"run": "cut/0", "l1": 1.0}, {"run": "cut/1", "l1": 2.0}]))
-    write_csv(path, updated(path, [{"run": "cut/1", "l1": 3.0}, {"run": "cut/2", "l1": 4.0}]))
+    write_csv(path, replace_rows(path, [{"run": "cut/0", "l1": 1.0}, {"run": "cut/1", "l1": 2.0}]))
+    write_csv(path, replace_rows(path, [{"run": "cut/1", "l1": 3.0}, {"run": "cut/2", "l1": 4.0}]))
     assert [(row["run"], row["l1"]) for row in read_csv(path)] == [("cut/0", 1.0), ("cut/1", 3.0), ("cut/2", 4.0)]

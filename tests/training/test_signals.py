@@ -147,7 +147,7 @@ def test_a_signal_while_scores_are_taken_puts_them_off(every: int, scored: list[
 
 
 def take_a_minute_for_each_step() -> None:
-    """By the clock of the time limit, which stands still otherwise."""
+    """Let each step take a minute on the clock of the time limit, which does not run otherwise."""
     from stylegan_lab.callbacks import preemption
     from stylegan_lab.models.base import BaseModel
 
