@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check $(if $(PYTHONDON
 UV := $(and $(shell command -v uv),uv pip install --python $(BIN)/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo test test-fast test-all pythons chaos bench check lint types docs notebooks clean
+.PHONY: help install lock demo test test-fast test-all pythons chaos mutants bench check lint types docs notebooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ pythons: $(READY) ## run the suite on Python 3.10 to 3.13, and with the lowest a
 
 chaos: install ## kill runs at random, resume them, and compare the results bit for bit (some minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training --kills=20
+
+mutants: install ## break the package in 200 places, and list the breaks that no test notices (an hour)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants
 
 bench: install ## run the benchmarks: training steps, data, evaluation, start-up, overhead, translation (an hour)
 	$(BIN)/python -m benchmarks.bench
