@@ -1,5 +1,6 @@
 """Sample grids: at regular intervals, images for the same held-out inputs show the progress of a training."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import lightning as L
@@ -33,11 +34,11 @@ class SampleGrids(L.Callback):
         with evaluation_mode(trainer, module):
             rows = module.sample_rows(batch)
         if trainer.is_global_zero:
-            names = module.sample_row_names() if isinstance(module, BaseModel) else ()
-            names = names if len(names) == len(rows) else ()
-            path = write_image(grid(rows), Run.from_trainer(trainer).samples / f"{module.iteration:06d}.png", names)
+            names = list(rows) if isinstance(rows, Mapping) else ()
+            images = list(rows.values()) if isinstance(rows, Mapping) else rows
+            path = write_image(grid(images), Run.from_trainer(trainer).samples / f"{module.iteration:06d}.png", names)
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     logger.log_image("samples", [str(path)], step=module.iteration)
                 if hasattr(logger, "log_cells"):
-                    logger.log_cells("samples_table", str(path), len(rows), len(rows[0]), step=module.iteration)
+                    logger.log_cells("samples_table", str(path), len(images), len(images[0]), step=module.iteration)

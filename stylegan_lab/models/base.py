@@ -277,14 +277,10 @@ class BaseModel(L.LightningModule):
             f"{type(self).__name__} does not support reference images; use a run of model=stargan2 or model=adain",
         )
 
-    def sample_rows(self, batch: Any) -> list[Tensor]:
-        """Return the rows of an image grid that shows the model's output for a batch."""
+    def sample_rows(self, batch: Any) -> Mapping[str, Tensor] | Sequence[Tensor]:
+        """Return the rows of an image grid that shows the model's output for a batch. The pages that show the grid also show the
+        names of the rows, if they have any."""
         raise NotImplementedError
-
-    def sample_row_names(self) -> Sequence[str]:
-        """Return a description of each row of `sample_rows` for the pages that show the grid, or an empty sequence if the rows
-        have no names."""
-        return ()
 
     def fake_and_real(self, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
         """Return, for each direction, generated images and real images of the target domain. Images are translated one at a time,

@@ -107,7 +107,7 @@ def test_each_row_of_a_sample_grid_has_a_name(compose_config: Callable[..., Dict
     experiment = GENERATION if choice == "cgan" else TRANSLATION
     model, data = build(compose_config, experiment, f"model={choice}")
     rows = model.eval().sample_rows(data.first_batch("val", 2))  # type: ignore[operator]
-    assert len(model.sample_row_names()) == len(rows)  # type: ignore[operator]
+    assert all(name.strip() and row.ndim == 4 for name, row in rows.items())
 
 
 @pytest.mark.parametrize("limit", [{"max_epochs": 2}, {"max_steps": 32}])

@@ -20,7 +20,7 @@ from stylegan_lab.data.folders.reading import ImageReading, image_size
 from stylegan_lab.data.folders.splitting import DEFAULT_FRACTIONS, SplitSettings
 from stylegan_lab.data.folders.tree import FolderTree
 from stylegan_lab.data.sampler import sample_rng
-from stylegan_lab.errors import UserError, check_at_least
+from stylegan_lab.errors import UserError, check_at_least, join_errors
 from stylegan_lab.files.download import cache_dir
 from stylegan_lab.images.open_image import UnreadableImageError, display_name, has_end, open_image
 from stylegan_lab.images.transforms.augment import Augmentation, apply_augmentations
@@ -310,10 +310,8 @@ def raise_together(*checks: Callable[[], None], faults: Sequence[UserError] = ()
             check()
         except UserError as error:
             found.append(error)
-    if len(found) > 1:
-        raise UserError("data.several_problems", "\n".join(map(str, found)))
     if found:
-        raise found[0]
+        raise join_errors(found, "data.several_problems")
 
 
 def expand_path(path: str | None) -> Path | None:

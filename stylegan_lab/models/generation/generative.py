@@ -138,20 +138,17 @@ class GenerativeModel(AdversarialModel):
         latents = self.numbered_latents(0, 0, len(batch["image"]))
         return {"generator": (self.generate(latents, batch["label"] if self.classes else None), batch["image"])}
 
-    def sample_rows(self, batch: Any) -> list[Tensor]:
+    def sample_rows(self, batch: Any) -> Mapping[str, Tensor] | Sequence[Tensor]:
         """Return a square grid of images. With classes, the grid has a row for each class and a column for each latent."""
         columns = len(batch["image"])
         if not self.classes:
             latents = self.numbered_latents(0, 0, columns * columns)
             return [self.generate(row) for row in latents.split(columns)]
         latents = self.numbered_latents(0, 0, columns)
-        return [
-            self.generate(latents, torch.full((columns,), label, device=self.device))
-            for label in range(min(len(self.classes), MAX_SAMPLE_ROWS))
-        ]
-
-    def sample_row_names(self) -> Sequence[str]:
-        return [str(name) for name in self.classes[:MAX_SAMPLE_ROWS]]
+        return {
+            str(name): self.generate(latents, torch.full((columns,), label, device=self.device))
+            for label, name in enumerate(self.classes[:MAX_SAMPLE_ROWS])
+        }
 
     def translate(self, image: Tensor, direction: str = "a2b") -> Tensor:
         raise UserError(

@@ -125,8 +125,5 @@ class AdaIN(BaseModel):
         styled: Tensor = self.generator(mixed)
         return styled
 
-    def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
-        return [batch["a"], self.stylize(batch["a"], [batch["b"]]), batch["b"]]
-
-    def sample_row_names(self) -> Sequence[str]:
-        return ("content", "output", "style")
+    def sample_rows(self, batch: UnpairedBatch) -> dict[str, Tensor]:
+        return {"content": batch["a"], "output": self.stylize(batch["a"], [batch["b"]]), "style": batch["b"]}

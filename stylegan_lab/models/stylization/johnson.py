@@ -1,6 +1,6 @@
 """Feed-forward style transfer (Johnson et al., 2016): a generator learns the style of one image with perceptual losses."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from torch import Tensor, nn
@@ -81,8 +81,5 @@ class Johnson(BaseModel):
         translated: Tensor = self.generator(image)
         return translated
 
-    def sample_rows(self, batch: StyleBatch) -> list[Tensor]:
-        return [batch["a"], self.generator(batch["a"]), batch["b"]]
-
-    def sample_row_names(self) -> Sequence[str]:
-        return ("content", "output", "style")
+    def sample_rows(self, batch: StyleBatch) -> dict[str, Tensor]:
+        return {"content": batch["a"], "output": self.generator(batch["a"]), "style": batch["b"]}

@@ -137,11 +137,8 @@ class CUT(AdversarialModel):
         translated: Tensor = self.generator(image)
         return translated
 
-    def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
-        return [batch["a"], self.generator(batch["a"]), batch["b"]]
-
-    def sample_row_names(self) -> Sequence[str]:
-        return ("a", "a to b", "b")
+    def sample_rows(self, batch: UnpairedBatch) -> dict[str, Tensor]:
+        return {"a": batch["a"], "a to b": self.generator(batch["a"]), "b": batch["b"]}
 
 
 def _nce_layers(generator: nn.Module, setting: Sequence[int] | None) -> list[int]:

@@ -127,11 +127,8 @@ class CycleGAN(AdversarialModel):
         translated: Tensor = {"a2b": self.a_to_b, "b2a": self.b_to_a}[direction](image)
         return translated
 
-    def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
-        return [batch["a"], self.a_to_b(batch["a"]), batch["b"], self.b_to_a(batch["b"])]
-
-    def sample_row_names(self) -> Sequence[str]:
-        return ("a", "a to b", "b", "b to a")
+    def sample_rows(self, batch: UnpairedBatch) -> dict[str, Tensor]:
+        return {"a": batch["a"], "a to b": self.a_to_b(batch["a"]), "b": batch["b"], "b to a": self.b_to_a(batch["b"])}
 
     def on_train_start(self) -> None:
         super().on_train_start()

@@ -73,9 +73,6 @@ class DomainConditionedModel(AdversarialModel):
         number = lookup("--to", name, numbers, "translate.unknown_direction")
         return torch.full((len(images),), number, device=images.device)
 
-    def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
+    def sample_rows(self, batch: UnpairedBatch) -> dict[str, Tensor]:
         """Return the input images and, for each domain, a row of their translations to that domain."""
-        return [batch["a"], *(self.translate(batch["a"], domain) for domain in self.domains)]
-
-    def sample_row_names(self) -> Sequence[str]:
-        return ["input", *(f"to {domain}" for domain in self.domains)]
+        return {"input": batch["a"]} | {f"to {domain}": self.translate(batch["a"], domain) for domain in self.domains}

@@ -119,8 +119,5 @@ class PerceptualGAN(AdversarialModel):
         translated: Tensor = self.generator(image)
         return translated
 
-    def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
-        return [batch["a"], self.generator(batch["a"]), batch["b"]]
-
-    def sample_row_names(self) -> Sequence[str]:
-        return ("a", "a to b", "b")
+    def sample_rows(self, batch: UnpairedBatch) -> dict[str, Tensor]:
+        return {"a": batch["a"], "a to b": self.generator(batch["a"]), "b": batch["b"]}

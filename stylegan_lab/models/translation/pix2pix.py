@@ -85,8 +85,5 @@ class Pix2Pix(AdversarialModel):
         )
         return translated
 
-    def sample_rows(self, batch: PairedBatch) -> list[Tensor]:
-        return [batch["a"], self.translate(batch["a"]), batch["b"]]
-
-    def sample_row_names(self) -> Sequence[str]:
-        return ("input", "output", "target")
+    def sample_rows(self, batch: PairedBatch) -> dict[str, Tensor]:
+        return {"input": batch["a"], "output": self.translate(batch["a"]), "target": batch["b"]}

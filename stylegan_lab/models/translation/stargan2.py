@@ -147,11 +147,9 @@ class StarGAN2(DomainConditionedModel):
         style = self.style_encoder.encoder(reference, self.target_labels(direction, reference))
         return self.apply_style(image, style.expand(len(image), -1))
 
-    def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
+    def sample_rows(self, batch: UnpairedBatch) -> dict[str, Tensor]:
         """Return the input images, a row of translations to each domain, a row of translations in the styles of the reference
         images, and the reference images."""
         styles = self.style_encoder.encoder(batch["b"], self.target_labels("a2b", batch["b"]))
-        return [*super().sample_rows(batch), self.apply_style(batch["a"], styles), batch["b"]]
-
-    def sample_row_names(self) -> Sequence[str]:
-        return [*super().sample_row_names(), "in the style below", "style"]
+        rows = super().sample_rows(batch)
+        return rows | {"in the style below": self.apply_style(batch["a"], styles), "style": batch["b"]}

@@ -203,11 +203,8 @@ class UNSB(AdversarialModel):
         last = self.num_timesteps - 1
         return self.predict_end(self.simulate(image, last, noise), last, noise)
 
-    def sample_rows(self, batch: UnpairedBatch) -> list[Tensor]:
-        return [batch["a"], self.translate(batch["a"]), batch["b"]]
-
-    def sample_row_names(self) -> Sequence[str]:
-        return ("a", "a to b", "b")
+    def sample_rows(self, batch: UnpairedBatch) -> dict[str, Tensor]:
+        return {"a": batch["a"], "a to b": self.translate(batch["a"]), "b": batch["b"]}
 
 
 def bridge_times(num_timesteps: int) -> Sequence[float]:
