@@ -23,7 +23,9 @@ ENVIRONMENTS = {f"pinned-{python}": (python, ["-c", "constraints.txt"]) for pyth
     f"lowest-{PYTHONS[0]}": (PYTHONS[0], ["--resolution", "lowest-direct"]),
     f"highest-{PYTHONS[-1]}": (PYTHONS[-1], ["--upgrade"]),
 }
-PYTEST = ["-m", "pytest", "-n", "2", "--dist", "loadfile", "-m", "not slow", "-p", "no:cacheprovider"]
+# Other versions of libraries may deprecate what they use of each other.
+OTHER_WARNINGS = ["-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning"]
+PYTEST = ["-m", "pytest", "-n", "2", "--dist", "loadfile", "-m", "not slow", "-p", "no:cacheprovider", *OTHER_WARNINGS]
 
 Command = list[str]
 

@@ -79,7 +79,7 @@ def open_image(path: Path, contents: bytes | None = None, max_pixels: int | None
                 _check_size(path, *size, limit)  # before Pillow opens a WebP, which allocates its memory
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
-                _check_size(path, *image.size, limit)
+                _check_size(path, image.width, image.height, limit)
                 _check_tiles(path, image, limit)
                 _check_scans(path, image, file)
                 yield image

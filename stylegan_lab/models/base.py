@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import lightning as L
 import torch
@@ -30,6 +30,9 @@ from stylegan_lab.models.micro_batches import (
 from stylegan_lab.models.player import Player
 from stylegan_lab.rng import BatchPosition, batch_position, seeded
 from stylegan_lab.runs.checkpoint import read_checkpoint
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing from Python 3.11 on
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 Schedule = Callable[[float], float]
@@ -143,7 +146,7 @@ class BaseModel(L.LightningModule):
         use_ema: bool = True,
         trust: Sequence[str] = (),
         **kwargs: Any,
-    ) -> Self:
+    ) -> "Self":
         """Load a model from a checkpoint of a run. The checkpoint contains the config of the run.
 
         Args:
