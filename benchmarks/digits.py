@@ -4,6 +4,10 @@ The classifier is trained on the generator's real training images only. The limi
 
     python benchmarks/digits.py glyphs [OVERRIDES]
     python benchmarks/digits.py mnist_t10k FOLDER [OVERRIDES]      MNIST's 10,000 test digits as idx files; 9,000 are for training
+    python benchmarks/digits.py judge RUN MNIST.onnx               a classifier of 28x28 digits that this project did not train
+
+The last command writes how many of 2,000 generated images the classifier reads as the requested class, and how many of the
+real ones as their class. The ONNX model zoo's mnist-8.onnx takes such images.
 """
 
 import json
@@ -15,11 +19,16 @@ from datetime import date
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from stylegan_lab.cli.main import run
+from stylegan_lab.files.download import file_digest
+from stylegan_lab.images.value_range import to_unit
+from stylegan_lab.runs.checkpoint import read_checkpoint
 from stylegan_lab.runs.environment import describe_environment
 from stylegan_lab.runs.reader import find_run
 from stylegan_lab.training.evaluate import evaluate_checkpoint
+from stylegan_lab.training.experiment import build_data, config_from_checkpoint, restore_module
 
 RESULTS = Path(__file__).parent / "results"
 NUM_IMAGES = 2_000
@@ -64,6 +73,35 @@ def measure(name: str, overrides: Sequence[str]) -> dict[str, object]:
     }
 
 
+def judge(run_folder: str, classifier: str) -> dict[str, object]:
+    """Return the share of generated and of held-out real images that a foreign classifier reads as the requested class."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(classifier)
+    contents = read_checkpoint(find_run(run_folder)[0].checkpoint("last"))
+    model, data = restore_module(contents).eval(), build_data(config_from_checkpoint(contents))
+    labels = torch.arange(NUM_IMAGES) % 10
+    with torch.no_grad():
+        generated = torch.cat([
+            to_unit(model.generate(model.numbered_latents(0, int(part[0]), len(part)), labels[part]))  # type: ignore[operator]
+            for part in torch.arange(NUM_IMAGES).split(100)
+        ])  # fmt: skip
+    held_out = list(data.batches(data.held_out("test")))
+    real = torch.cat([to_unit(batch["image"]) for batch in held_out])
+
+    def share(images: torch.Tensor, expected: torch.Tensor) -> float:
+        pixels = 255 * F.interpolate(images[:, :1], (28, 28), mode="bilinear", antialias=True)
+        read = [session.run(None, {session.get_inputs()[0].name: each.numpy()})[0].argmax() for each in pixels.split(1)]
+        return float((torch.tensor(read) == expected).float().mean())
+
+    return {
+        "judge": {"sha256": file_digest(Path(classifier)), "runtime": f"onnxruntime {onnxruntime.__version__}"},
+        "iterations": contents["iteration"],
+        "generated": {"images": NUM_IMAGES, "read_as_requested": share(generated, labels)},
+        "held_out": {"images": len(real), "read_right": share(real, torch.cat([batch["label"] for batch in held_out]))},
+    }
+
+
 def write_samples(folder: Path, name: str) -> None:
     """Write generated images of each class to the folder of the results."""
     RESULTS.mkdir(exist_ok=True)
@@ -84,10 +122,15 @@ def check_limits(result: dict[str, object]) -> bool:
 
 
 def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] not in LIMITS:
+    if len(sys.argv) < 2 or sys.argv[1] not in {*LIMITS, "judge"}:
         sys.exit(__doc__)
     torch.set_num_threads(1)
     name, *rest = sys.argv[1:]
+    if name == "judge":
+        judged = judge(*rest)
+        (RESULTS / "digits_judge.json").write_text(json.dumps(judged, indent=2) + "\n")
+        print(json.dumps(judged, indent=2))
+        return
     if name == "mnist_t10k":
         rest = [f"data.root={rest[0]}", "data.val_fraction=0", "data.test_fraction=0.1", *rest[1:]]
     result = {"name": name, **measure(name, rest)}
