@@ -51,11 +51,8 @@ def test_a_normal_run_has_no_warning_and_records_the_statistics() -> None:
     assert count_in_log("is overpowered") == count_in_log("collapsed") == 0
     rows = read_metrics(Path("out/metrics.jsonl"))
     assert [row["iteration"] for row in rows if "d_win_rate/discriminators_a" in row] == list(range(1, 9))
-    assert [
-        row["iteration"]
-        for row in rows
-        if ("diversity/a2b" in row and "diversity/b2a" in row) or "diversity/b2a" in row
-    ] == [4, 8]
+    for direction in ("a2b", "b2a"):
+        assert [row["iteration"] for row in rows if f"diversity/{direction}" in row] == [4, 8]
 
 
 def test_there_is_one_warning_per_overpowered_discriminator(

@@ -55,10 +55,11 @@ def step(request: pytest.FixtureRequest) -> tuple[CUT, dict[str, float], dict[st
     losses = module.discriminator_losses(b, translation.fake.detach())
     losses.total().backward()
     values |= {f"discriminator_{name}": loss for name, loss in losses.losses.items()}
-    with module._frozen([module.discriminators]):
-        for losses in module.generator_losses(a, b, translation, flipped):
-            losses.total().backward()
-            values |= losses.losses
+    module.discriminator.requires_grad_(False)  # as in the generator's turn of a step
+    for losses in module.generator_losses(a, b, translation, flipped):
+        losses.total().backward()
+        values |= losses.losses
+    module.discriminator.requires_grad_(True)
     return module, {name: float(loss.detach()) for name, loss in values.items()}, REFERENCE[request.param]
 
 

@@ -43,10 +43,11 @@ def step() -> tuple[CycleGAN, dict[str, float]]:
     a, b = image(1.0), image(2.0)
     fake_a, fake_b = module.b_to_a(b), module.a_to_b(a)
     values: dict[str, Tensor] = {}
-    with module._frozen([module.discriminators]):
-        for losses in module.generator_losses(a, b):
-            losses.total().backward()
-            values |= losses.losses
+    for losses in module.generator_losses(a, b):
+        losses.total().backward()
+        values |= losses.losses
+    for name in ("discriminator_a", "discriminator_b"):  # in a step they are frozen until their own losses
+        module.get_submodule(name).zero_grad()
     for losses in module.discriminator_losses(a, b, fake_a.detach(), fake_b.detach()):
         losses.total().backward()
         values |= {f"discriminator_{name}": loss for name, loss in losses.losses.items()}

@@ -125,9 +125,10 @@ def step() -> tuple[Pix2Pix, dict[str, float]]:
     fake = module.generator(a)
     discriminator = module.discriminator_losses(a, b, fake.detach())
     discriminator.total().backward()
-    with module._frozen([module.discriminators]):
-        losses = module.generator_losses(a, b, fake)
-        losses.total().backward()
+    module.discriminator.requires_grad_(False)  # as in the generator's turn of a step
+    losses = module.generator_losses(a, b, fake)
+    losses.total().backward()
+    module.discriminator.requires_grad_(True)
     losses = losses.losses | {f"discriminator_{name}": loss for name, loss in discriminator.losses.items()}
     return module, {name: float(loss.detach()) for name, loss in losses.items()}
 
