@@ -1,7 +1,7 @@
 """Python processes that start at once: they are forked from a server that has imported torch and Lightning.
 
 `ForkedPopen` replaces `subprocess.Popen` in tests of processes, with the fixture `forked_processes`. It forks the commands
-`python -m MODULE ...` and `python SCRIPT ...`, in which a process that the test starts may start others. Other commands are
+`python -m MODULE ...`, `python -c CODE ...` and `python SCRIPT ...`, and those that such a process starts. Other commands are
 started as usual. The package itself is not imported by the server, so that each process imports it anew.
 """
 
@@ -70,12 +70,12 @@ class ForkedPopen(subprocess.Popen[Any]):
 
 
 def python_arguments(command: Any) -> list[str] | None:
-    """Return the module or script and its arguments, or None if the command does not run one with this Python."""
+    """Return the module, code or script and its arguments, or None if the command does not run one with this Python."""
     words = list(map(str, command)) if isinstance(command, (list, tuple)) else []
     if not words or words[0] != sys.executable:
         return None
     words = words[2:] if words[1:2] == ["-u"] else words[1:]
-    return words if words and (words[0] == "-m" or not words[0].startswith("-")) else None
+    return words if words and (words[0] in ("-m", "-c") or not words[0].startswith("-")) else None
 
 
 @contextmanager
@@ -102,6 +102,9 @@ def main(address: str) -> None:
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    elif arguments[0] == "-c":
+        sys.argv = ["-c", *arguments[2:]]
+        exec(compile(arguments[1], "<string>", "exec"), vars(sys.modules["__main__"]))
     else:
         sys.argv = arguments
         runpy.run_path(arguments[0], run_name="__main__")
@@ -113,10 +116,13 @@ def serve(address: str) -> list[str]:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{address}.new")
     listener.listen()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system removes the processes that have ended
     Path(f"{address}.new").rename(address)
     while True:
-        if sys.stdin in select.select([listener, sys.stdin], [], [])[0]:
+        ready = select.select([listener, sys.stdin], [], [])[0]
+        with suppress(ChildProcessError):  # the processes that have ended
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if sys.stdin in ready:
             os._exit(0)
         connection, _ = listener.accept()
         if os.fork() == 0:
@@ -134,7 +140,6 @@ def fork_for(connection: socket.socket) -> dict[str, Any]:
     """Fork the process of a request, in which this returns the request. The parent reports its process id and its exit code."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _, fds, _, _ = socket.recv_fds(connection, 1, 16)
     request: dict[str, Any] = json.loads(connection.makefile().readline())
     if (pid := os.fork()) == 0:
@@ -166,7 +171,7 @@ def become(request: dict[str, Any], search_path: list[str]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     first = request["arguments"][0]
-    folder = request["folder"] if first == "-m" else str(Path(first).absolute().parent)
+    folder = request["folder"] if first in ("-m", "-c") else str(Path(first).absolute().parent)
     given = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
     sys.path[:] = [folder, *given, *search_path]
     sys.stdin = open(0, closefd=False)  # noqa: SIM115

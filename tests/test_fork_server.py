@@ -56,4 +56,7 @@ def test_signals_end_it(number: signal.Signals) -> None:
 
 def test_modules_and_other_programs_run_too() -> None:
     assert subprocess.run([sys.executable, "-m", "stylegan_lab", "--version"], stdout=subprocess.PIPE).returncode == 0
+    code = "import sys; print(sys.argv, __name__); sys.exit('a message')"
+    done = subprocess.run([sys.executable, "-c", code, "x"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("['-c', 'x'] __main__\n", "a message\n", 1)
     assert subprocess.run(["false"]).returncode == 1
