@@ -1,5 +1,7 @@
 """Communication between the ranks of a distributed training. Every function here must be called on all ranks."""
 
+import atexit
+import gc
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import groupby
@@ -62,6 +64,18 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     total = value.clone()
     dist.all_reduce(total)
     return total / world_size()
+
+
+def destroy_process_groups() -> None:
+    """Destroy all process groups and wait for their threads. This runs at the exit of each rank.
+
+    A gloo thread can still hold a tensor of the last collective for a moment. If it releases the tensor while Python shuts
+    down, the rank ends with SIGABRT (https://github.com/pytorch/pytorch/issues/190489). Lightning destroys NCCL groups only.
+    """
+    _host_groups.clear()
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    gc.collect()  # the threads end with the last reference, which the reference cycles of a DDP model keep
 
 
 class GradientAverager:
@@ -128,6 +142,7 @@ def _host_group() -> Any:
     world = dist.group.WORLD
     if not _host_groups or _host_groups[0][0] is not world:
         _host_groups[:] = [(world, dist.new_group(backend="gloo", timeout=HOST_TIMEOUT))]
+        atexit.register(destroy_process_groups)
     return _host_groups[0][1]
 
 

@@ -1,46 +1,52 @@
 """What ranks send each other: one message for each optimizer step, and objects from host to host, for which they wait long."""
 
-import socket
+import atexit
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from omegaconf import DictConfig
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from stylegan_lab.distributed import broadcast_from_rank_zero, gather_to_rank_zero
 from stylegan_lab.training.experiment import build_module
 from tests.models.test_extra_losses import VARIANTS, batch_of
+from tests.ranks import run_two_ranks
 
 TIMEOUT_SECONDS = 2
 
 
-def run_rank(number: int, port: int) -> None:
-    dist.init_process_group(
-        "gloo",
-        init_method=f"tcp://127.0.0.1:{port}",
-        rank=number,
-        world_size=2,
-        timeout=timedelta(seconds=TIMEOUT_SECONDS),
-    )
-    gathered = gather_to_rank_zero(torch.full((2,), number))
-    assert [each.tolist() for each in gathered] == ([[0, 0], [1, 1]] if number == 0 else [])
-    if number == 0:
+def run_rank(rank: int) -> None:
+    dist.init_process_group("gloo", timeout=timedelta(seconds=TIMEOUT_SECONDS))
+    gathered = gather_to_rank_zero(torch.full((2,), rank))
+    assert [each.tolist() for each in gathered] == ([[0, 0], [1, 1]] if rank == 0 else [])
+    if rank == 0:
         time.sleep(2 * TIMEOUT_SECONDS)  # computes scores
-    assert broadcast_from_rank_zero("scores" if number == 0 else None) == "scores"
-    dist.destroy_process_group()
+    assert broadcast_from_rank_zero("scores" if rank == 0 else None) == "scores"
+
+    model: Any = DistributedDataParallel(nn.Linear(1, 1))
+    model.itself = model  # as in the reference cycles of a training
+    del model
+    assert gloo_threads()
+    atexit._run_exitfuncs()  # as when Python ends, which a forked process does not
+    assert not gloo_threads(), "one that releases a tensor while Python shuts down would abort the process"
 
 
-def test_ranks_outwait_what_rank_zero_does_alone() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(run_rank, (port,), nprocs=2)
+def gloo_threads() -> list[str]:
+    names = [(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]
+    return [name for name in names if "gloo" in name]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists threads in /proc")
+def test_ranks_outwait_what_rank_zero_does_alone_and_end_their_threads() -> None:
+    run_two_ranks(run_rank)
 
 
 @pytest.fixture

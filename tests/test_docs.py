@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -19,23 +20,32 @@ DOCS = Path(__file__).parent.parent / "docs"
 FENCE = re.compile(r"(?:^`(?P<path>[\w./-]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
 GENERATED = {"commands.md", "api.md", "configs.md", "error-codes.md"}  # by `make docs`
 PAGES = sorted({path.name for path in DOCS.glob("*.md")} - GENERATED)
-LONG = {
-    "sweeps.md",
-    "laptop-to-cluster.md",
-    "troubleshooting.md",
-    "interruptions.md",
-}  # their commands start many processes
+SMALLER = {
+    "iterations": "2",
+    "evaluate": "false",
+}  # of a smoke training whose run no other command reads; its own are 8, true
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, marks=pytest.mark.slow if page in LONG else ()) for page in PAGES])
-def test_commands_of_pages_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The RUN of the pages."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run(["train", "experiment=smoke", "logger=none", "output_dir=RUN"]) == 0
+    return folder / "RUN"
+
+
+@pytest.mark.usefixtures("forked_processes")
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_pages_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Path) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("STYLEGAN_LAB_CACHE", str(tmp_path / "cache"))
     (tmp_path / "mylab").mkdir()
     (tmp_path / "mylab" / "__init__.py").touch()
     text = (DOCS / page).read_text(encoding="utf-8")
     if "RUN" in text:
-        assert run(["train", "experiment=smoke", "logger=none", "output_dir=RUN"]) == 0
+        shutil.copytree(trained, "RUN", symlinks=True)
     for name in ("photo.png", "style.png", "photo.jpg"):
         Image.effect_noise((48, 40), 80).convert("RGB").save(name)
     if "my_images" in text:
@@ -57,6 +67,9 @@ def command(line: str) -> None:
     program, *words = shlex.split(line)
     if words[:2] == ["train", "experiment=demo"]:  # which takes minutes
         words[1:2] = ["experiment=smoke", "logger=none"]
+    if "experiment=smoke" in words:
+        smaller = {"logger": "none"} | ({} if "output_dir=" in line else SMALLER)
+        words += [f"{key}={value}" for key, value in smaller.items() if key not in line]
     if program == "torchrun" or "strategy=ddp" in words:  # their processes repeat the command that started them
         start = ["-m", "torch.distributed.run"] if program == "torchrun" else ["-m", "stylegan_lab"]
         subprocess.run([sys.executable, *start, *words], check=True)

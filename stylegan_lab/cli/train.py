@@ -2,7 +2,8 @@
 
 import os
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -76,6 +77,29 @@ def prints_config(flags: list[str]) -> bool:
     return bool(asked) and not any(flag.split("=")[0] in ("-p", "--package", "--resolve") for flag in flags)
 
 
+def may_set_mode(flags: list[str], overrides: list[str]) -> bool:
+    """Return whether `hydra.mode` may be set by an override or by a config file outside this package. No file of this package
+    sets it."""
+    other_folders = ("-cd", "--config-dir", "-cp", "--config-path", "-cn", "--config-name")
+    return any(flag.split("=")[0] in other_folders for flag in flags) or any(
+        override.lstrip("+~").startswith("hydra") for override in overrides
+    )
+
+
+@contextmanager
+def composed_once() -> Iterator[None]:
+    """Before a training, Hydra composes the config once more, only to read `hydra.mode`. Here it does not, because the mode is
+    not set."""
+    from hydra._internal.hydra import Hydra
+
+    get_mode = Hydra.get_mode
+    Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = get_mode  # type: ignore[method-assign]
+
+
 def run_hydra(flags: list[str], overrides: list[str]) -> int:
     import hydra
     from hydra.core.hydra_config import HydraConfig
@@ -126,8 +150,11 @@ def run_hydra(flags: list[str], overrides: list[str]) -> int:
             with redirect_stdout(StringIO()) as printed:
                 job()
             print(only_used_groups(printed.getvalue()), end="")
-        else:
+        elif may_set_mode(flags, overrides):
             job()
+        else:
+            with composed_once():
+                job()
     except (HydraException, OmegaConfBaseException) as error:
         message = to_user_error(error, [*flags, *overrides])
         raise (add_search_path(message, error, overrides) if is_resumed else message) from error

@@ -5,6 +5,7 @@ import inspect
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,14 @@ def _trusted(trust: Iterable[str]) -> set[str]:
     """The packages that configs may build from besides this one. One of them may be in the current folder."""
     if trust and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    return {*trust, *(point.value.split(":")[0] for point in metadata.entry_points(group=ENTRY_POINTS))}
+    return {*trust, *_packages_with_entry_point(tuple(sys.path))}
+
+
+@cache
+def _packages_with_entry_point(search_path: tuple[str, ...]) -> frozenset[str]:  # noqa: ARG001
+    """The installed packages that are trusted without `trust=`. The metadata of all packages on the search path is read once,
+    because that takes longer than building a network."""
+    return frozenset(point.value.split(":")[0] for point in metadata.entry_points(group=ENTRY_POINTS))
 
 
 def _allowed(where: str, target: str, trusted: set[str]) -> Any:

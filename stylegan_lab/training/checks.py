@@ -65,8 +65,9 @@ def check_values(config: DictConfig) -> None:
             "config.unknown_setting",
             f"{unknown[0]} is not a setting{did_you_mean(unknown[0], known)}; put values of your own under vars",
         )
+    settings = to_plain_container(config)
     for key, hint in SETTING_TYPES.items():
-        check_setting_type(key, to_plain_container(config)[key], hint)
+        check_setting_type(key, settings[key], hint)
     check_at_least("seed", config.seed, 0)
     check_at_least("overfit_batches", config.overfit_batches, 0)
     check_at_least("micro_batches", config.micro_batches, 1)

@@ -11,13 +11,17 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from PIL import Image
 
 from stylegan_lab.cli.main import COMMANDS, run
 from stylegan_lab.cli.score import IMAGE_METRICS, PERCEPTUAL_METRICS
+from stylegan_lab.config.paths import CONF
 from stylegan_lab.errors import UserError
 from stylegan_lab.evaluation.feature_extractors import EXTRACTORS, FILTERS
 from stylegan_lab.evaluation.feature_metrics import FEATURE_COMPARISONS
@@ -31,6 +35,7 @@ from tests.loggers.wandb_file import parts
 from tests.refusals import assert_names, assert_refused, refused
 
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false"]
+PLAIN = [*QUICK, "callbacks.validation=null", "callbacks.samples=null"]
 
 
 def only_run(name: str = "smoke") -> Path:
@@ -239,6 +244,8 @@ def test_a_run_of_pairs_side_by_side_says_that_an_image_may_be_one(capsys: pytes
         "iterations=2",
         "logger=none",
         "evaluate=false",
+        "callbacks.validation=null",
+        "callbacks.samples=null",
         "output_dir=run",
     ]
     assert train(*given) == 0
@@ -271,20 +278,20 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_workers() -> None:
     assert not weights_are_equal(final_weights("one"), final_weights("three"))
 
 
-@pytest.mark.parametrize("stopped", [5, 8])
-def test_a_resumed_run_ends_as_if_never_interrupted(stopped: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_run_ends_as_if_never_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
     """In the middle of an epoch (of 8 batches) and at its end; constant rates, because the budget changes."""
     steady = [*QUICK, "schedule=constant", "callbacks.validation=null", "model.pool_size=3"]
     assert train(*steady, "output_dir=whole", "iterations=12") == 0
-    assert train(*steady, "output_dir=parts", f"iterations={stopped}") == 0
-    assert train("resume=parts", "iterations=12") == 0
-    assert f"{stopped} of 12 iterations are done ({stopped:06d}.ckpt)" in capsys.readouterr().out
-    assert weights_are_equal(final_weights("whole"), final_weights("parts"))
-    assert {row["iteration"] for row in read_metrics(Path("parts/metrics.jsonl"))} >= {2, 4, 10, 12}
+    for stopped in (5, 8):
+        assert train(*steady, f"output_dir={stopped}", f"iterations={stopped}") == 0
+        assert train(f"resume={stopped}", "iterations=12") == 0
+        assert f"{stopped} of 12 iterations are done ({stopped:06d}.ckpt)" in capsys.readouterr().out
+        assert weights_are_equal(final_weights("whole"), final_weights(f"{stopped}"))
+        assert {row["iteration"] for row in read_metrics(Path(f"{stopped}/metrics.jsonl"))} >= {2, 4, 10, 12}
 
 
 def test_a_run_goes_on_from_an_earlier_checkpoint_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train(*QUICK, "output_dir=here", "iterations=4") == 0
+    assert train(*PLAIN, "output_dir=here", "iterations=4") == 0
     earlier = Path("here/checkpoints/earlier.ckpt")
     earlier.write_bytes(Path("here/checkpoints/last.ckpt").read_bytes())
     assert train("resume=here", "iterations=6") == 0
@@ -294,8 +301,8 @@ def test_a_run_goes_on_from_an_earlier_checkpoint_too(capsys: pytest.CaptureFixt
     assert "nothing is left to train" in capsys.readouterr().out
 
 
-def test_weights_of_other_nets_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train(*QUICK, "iterations=2", "output_dir=one") == 0
+def test_weights_of_other_nets_are_told(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(trained, "one", symlinks=True)
     path = Path("one/checkpoints/last.ckpt")
     contents = torch.load(path, weights_only=True)
     contents["config"]["generator"]["channels"] = contents["config"]["model"]["generator"]["channels"] = 8
@@ -321,16 +328,16 @@ def test_lost_averages_are_not_replaced_by_the_trained_weights(
 
 
 def test_output_dir_goes_on_by_itself_and_refuses_another_experiment(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train(*QUICK, "output_dir=here", "iterations=4") == 0
-    assert train(*QUICK, "output_dir=here", "iterations=6") == 0
+    assert train(*PLAIN, "output_dir=here", "iterations=4") == 0
+    assert train(*PLAIN, "output_dir=here", "iterations=6") == 0
     assert read_checkpoint(Path("here/checkpoints/last.ckpt"))["iteration"] == 6
-    assert train(*QUICK, "output_dir=here", "model.cycle_weight=3") == 2
+    assert train(*PLAIN, "output_dir=here", "model.cycle_weight=3") == 2
     assert_refused(capsys.readouterr().err, "resume.settings_changed", "here", "model.cycle_weight=3 (was 10.0)")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("forked_processes")
 def test_a_repeated_sweep_goes_on_with_each_of_its_jobs() -> None:
-    sweep = ["-m", *QUICK, "evaluate=false", "loss=lsgan,hinge", "output_dir=both"]
+    sweep = ["-m", *PLAIN, "loss=lsgan,hinge", "output_dir=both"]
     assert train(*sweep, "iterations=4") == 0
     assert train(*sweep, "iterations=6") == 0
     said = [Path(f"both/trials/{number}.txt").read_text() for number in (0, 1)]
@@ -340,17 +347,17 @@ def test_a_repeated_sweep_goes_on_with_each_of_its_jobs() -> None:
     assert ["LSGANLoss" in config for config in configs] == [True, False]
 
 
-def test_what_cannot_go_on_is_answered_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train(*QUICK, "output_dir=one", "iterations=4", "evaluate=false") == 0
+def test_what_cannot_go_on_is_answered_with_a_sentence(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(trained, "one", symlinks=True)
     for name in ("config.yaml", "overrides.txt", "environment.json"):
         kept = Path(f"one/{name}").rename(f"one/kept-{name}")
-        assert train(*QUICK, "output_dir=one", "iterations=6", "evaluate=false") == 2
+        assert train("experiment=smoke", "output_dir=one", "iterations=12") == 2
         assert_refused(capsys.readouterr().err, "run.file_missing", "one", name)
         kept.rename(f"one/{name}")
     whole = Path("one/config.yaml").read_text()
     for damaged in (": : [", "junk", "data: 3"):
         Path("one/config.yaml").write_text(damaged)
-        assert train("resume=one", "iterations=6") == 2
+        assert train("resume=one", "iterations=12") == 2
         assert_refused(capsys.readouterr().err, "run.config_damaged", "one", "config.yaml")
     Path("one/config.yaml").write_text(whole)
     for overrides, code, *named in [
@@ -365,24 +372,26 @@ def test_what_cannot_go_on_is_answered_with_a_sentence(capsys: pytest.CaptureFix
         assert_refused(capsys.readouterr().err, code, *named)
 
 
-def test_a_budget_that_is_spent_already_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train(*QUICK, "output_dir=one", "iterations=4", "evaluate=false") == 0
-    assert train("resume=one", "iterations=2") == 0
-    assert "nothing is left to train: 000004.ckpt is at iteration 4" in capsys.readouterr().out
-    assert "iterations=4" in Path("one/overrides.txt").read_text()
+def test_a_budget_that_is_spent_already_changes_nothing(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(trained, "one", symlinks=True)
+    assert train("resume=one", "iterations=2", "evaluate=false") == 0
+    assert "nothing is left to train: 000008.ckpt is at iteration 8" in capsys.readouterr().out
+    assert Path("one/overrides.txt").read_text() == (trained / "overrides.txt").read_text()
 
 
-def test_names_that_are_files_of_their_own_are_gone_back_to_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_that_are_files_of_their_own_are_gone_back_to_as_well(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As in a folder that was copied."""
-    assert train(*QUICK, "output_dir=one", "iterations=4", "evaluate=false", "callbacks.checkpointing.every=2") == 0
+    shutil.copytree(trained, "one", symlinks=True)
     last = Path("one/checkpoints/last.ckpt")
     whole = last.read_bytes()
     last.unlink()
     last.write_bytes(whole)
     for path in Path("one/checkpoints").glob("0*.ckpt"):
         path.write_bytes(b"")
-    assert train("resume=one", "iterations=6") == 0
-    assert "000004.ckpt damaged; resuming from last.ckpt" in capsys.readouterr().out
+    assert train("resume=one", "iterations=10", "logger=none", "evaluate=false") == 0
+    assert "000008.ckpt damaged; resuming from last.ckpt" in capsys.readouterr().out
 
 
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -432,8 +441,8 @@ def test_a_budget_on_the_command_line_replaces_the_experiment_s(
 
 
 def test_overfitting_plays_one_batch_again_and_again() -> None:
-    assert train(*QUICK, "overfit_batches=1", "trainer.log_every_n_steps=1", "model.pool_size=0",
-                 "optimizer.lr=0.005", "iterations=40",
+    assert train(*PLAIN, "overfit_batches=1", "trainer.log_every_n_steps=1", "model.pool_size=0",
+                 "optimizer.lr=0.005", "iterations=40", "callbacks.checkpointing.every=0",
                  "schedule=constant") == 0  # fmt: skip
     cycle = [
         row["loss/generators_a_cycle"]
@@ -445,12 +454,12 @@ def test_overfitting_plays_one_batch_again_and_again() -> None:
 
 @pytest.mark.parametrize("loss", ["nonsaturating_r1", "wgan", "wgan_gp", "r3gan"])
 def test_other_games_are_played(loss: str) -> None:
-    assert train(*QUICK, f"loss={loss}", "iterations=5", "discriminator=resnet", "discriminator.channels=4") == 0
+    assert train(*PLAIN, f"loss={loss}", "iterations=5", "discriminator=resnet", "discriminator.channels=4") == 0
 
 
 def test_two_runs_of_the_same_second_have_folders_of_their_own() -> None:
     for _ in range(2):
-        assert train(*QUICK, "iterations=1") == 0
+        assert train(*PLAIN, "iterations=1") == 0
     assert len(list(Path("runs/smoke").iterdir())) == 2
 
 
@@ -679,6 +688,24 @@ def test_a_mistake_is_answered_with_a_sentence_and_leaves_nothing(
     assert [path.name for path in Path().iterdir()] == ["file"], "no run's folder is left behind"
 
 
+def test_hydra_composes_the_config_of_a_training_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless `hydra.mode` may be set, which Hydra reads in another composition. No config of the package sets it."""
+    composed: list[str] = []
+    load_configuration = ConfigLoaderImpl.load_configuration
+
+    def count(self: ConfigLoaderImpl, config_name: str, *given: Any, **named: Any) -> Any:
+        composed.append(config_name)
+        return load_configuration(self, config_name, *given, **named)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", count)
+    assert train("experiment=smoke", "dry_run=true") == 0 and len(composed) == 1
+    of_package = [yaml.safe_load(path.read_text()) or {} for path in CONF.rglob("*.yaml")]
+    assert not any("mode" in (config.get("hydra") or {}) for config in of_package)
+    assert train("experiment=smoke", "dry_run=true", "hydra.mode=RUN") == 0 and len(composed) == 3
+    Path("mine").mkdir()
+    assert train("--config-dir", "mine", "experiment=smoke", "dry_run=true") == 0 and len(composed) == 5
+
+
 def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLEGAN_LAB_DEBUG", "1")
     with refused("config.unknown_setting", "iteratoins") as raised:
@@ -707,8 +734,9 @@ def test_a_model_that_needs_pairs_says_which_data_have_them(capsys: pytest.Captu
     assert run([*command, "data=scenes_paired"]) == 0
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_one_failing_job_of_a_sweep_is_told_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("-m", *QUICK, "iterations=1", "data.size=30,32") == 2
+    assert train("-m", *PLAIN, "iterations=1", "data.size=30,32") == 2
     assert_refused(capsys.readouterr().err, "network.size_unsupported", "data.size=30")
     assert len(list(Path("runs/sweeps").glob("*/*/checkpoints/last.ckpt"))) == 1
 
@@ -739,23 +767,19 @@ def test_translate_answers_mistakes(trained: Path, capsys: pytest.CaptureFixture
 
 def test_help_names_every_command_without_loading_what_it_does_not_need() -> None:
     """Under a second is kept by importing neither torch nor Lightning; no test asserts on time."""
+    helps = [[], *([command] for command in COMMANDS)]
     code = (
-        "import sys; from stylegan_lab.cli.main import run; run(['--help']);"
-        "print(sorted({'torch', 'lightning', 'hydra'} & sys.modules.keys()))"
+        "import sys; from stylegan_lab.cli.main import run\n"
+        f"for command in {helps}:\n"
+        "    try: run([*command, '--help'])\n"
+        "    except SystemExit as left: assert not left.code\n"
+        "    print(sorted({'torch', 'lightning', 'hydra'} & sys.modules.keys()), end='END')"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert all(command in out for command in COMMANDS) and out.rstrip().endswith("[]")
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_explains_itself_with_an_example_without_loading_torch(command: str) -> None:
-    code = (
-        "import atexit, sys; from stylegan_lab.cli.main import run;"
-        "atexit.register(lambda: print(sorted({'torch', 'lightning', 'hydra'} & sys.modules.keys())));"
-        f"sys.exit(run(['{command}', '--help']))"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert f"stylegan-lab {command}" in out and out.rstrip().endswith("[]")
+    usage, *explained = out.split("END")[:-1]
+    assert all(command in usage for command in COMMANDS) and usage.endswith("[]") and len(explained) == len(COMMANDS)
+    for command, text in zip(COMMANDS, explained, strict=True):
+        assert f"stylegan-lab {command}" in text and text.endswith("[]")
 
 
 def test_the_help_of_score_names_every_choice(capsys: pytest.CaptureFixture[str]) -> None:

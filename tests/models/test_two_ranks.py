@@ -1,17 +1,17 @@
 """Two ranks are one process with the doubled batch, for every variant; and so is a batch that is split into micro-batches."""
 
 import os
-import socket
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -21,11 +21,13 @@ from stylegan_lab.data.sampler import EPOCHS
 from stylegan_lab.distributed import gather_to_rank_zero
 from stylegan_lab.evaluation.metrics import METRICS
 from stylegan_lab.training.experiment import Experiment, build_experiment
+from tests.ranks import run_two_ranks
 
 BATCH, ITERATIONS = 4, 2  # pictures over all ranks
 ALL = [
     "optimizer=sgd", "optimizer.lr=0.01", "schedule=constant", f"iterations={ITERATIONS}",
     "data.train_images=8", "data.val_images=7", "callbacks.validation.every=0", "data.size=16",
+    "strategy=cpu",
 ]  # fmt: skip
 TRANSLATION, FROM_NOISE = "experiment=smoke", "experiment=smoke_generation"
 NORM_FREE = ["generator.norm=none", "discriminator.norm=none"]
@@ -62,19 +64,19 @@ VARIANTS = {
 }  # fmt: skip
 
 
-def train(overrides: list[str], micro_batches: int = 1) -> dict[str, Any]:
+def composed(variant: str) -> DictConfig:
+    overrides = VARIANTS[variant]
+    experiment = [] if FROM_NOISE in overrides else [TRANSLATION]
+    channels = [] if "model=adain" in overrides else ["generator.channels=2"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", [*ALL, *experiment, *channels, *overrides])
+
+
+def train(config: DictConfig, micro_batches: int = 1) -> dict[str, Any]:
     """A training in float64: the weights, the losses of its last iteration, and which samples each rank saw."""
     ranks = int(os.environ.get("WORLD_SIZE", 1))
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        settings = [
-            f"data.batch_size={BATCH // ranks}",
-            f"micro_batches={micro_batches}",
-            f"strategy.devices={ranks}",
-            "strategy=cpu",
-        ]
-        experiment = [] if FROM_NOISE in overrides else [TRANSLATION]
-        channels = [] if "model=adain" in overrides else ["generator.channels=2"]
-        config = compose("train", [*ALL, *experiment, *channels, *overrides, *settings])
+    config = deepcopy(config)
+    config.data.batch_size, config.micro_batches, config.strategy.devices = BATCH // ranks, micro_batches, ranks
     torch.set_default_dtype(torch.float64)
     try:
         return results_of(build_experiment(config, {}), ranks)
@@ -124,50 +126,30 @@ def to_double(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.double() if value.is_floating_point() else value for name, value in batch.items()}
 
 
-def run_rank(number: int, port: int, folder: str) -> None:
-    """What one of two processes does: every variant, one after the other."""
-    torch.set_num_threads(1)
-    os.environ |= {
-        "RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "tests",
-    }  # fmt: skip
-    done = {variant: train(overrides) for variant, overrides in VARIANTS.items()}
-    done["micro_batches"] = train(VARIANTS["pix2pix, wgan_gp"], micro_batches=2)
-    if number == 0:
-        torch.save(done, Path(folder) / "done.pt")
-    dist.barrier()  # nobody's connection ends while the other still reads from it
-    dist.destroy_process_group()
+def run_rank(rank: int, configs: dict[str, DictConfig], file: Path) -> None:
+    """Train every variant, one after the other."""
+    done = {variant: train(config) for variant, config in configs.items()}
+    done["micro_batches"] = train(configs["pix2pix, wgan_gp"], micro_batches=2)
+    if rank == 0:
+        torch.save(done, file)
 
 
 @pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("ranks")
-    try:
-        two_processes(folder)
-    except mp.ProcessExitedException as died:
-        if died.signal_name != "SIGABRT":
-            raise
-        two_processes(folder)  # once more: gloo's thread aborts, seldom, where a socket's end surprises it
-    done: dict[str, dict[str, Any]] = torch.load(folder / "done.pt")
+def configs() -> dict[str, DictConfig]:
+    return {variant: composed(variant) for variant in VARIANTS}
+
+
+@pytest.fixture(scope="module")
+def two_ranks(configs: dict[str, DictConfig], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    file = tmp_path_factory.mktemp("ranks") / "done.pt"
+    run_two_ranks(run_rank, configs, file)
+    done: dict[str, dict[str, Any]] = torch.load(file)
     return done
 
 
-def two_processes(folder: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(run_rank, (port, str(folder)), nprocs=2)
-
-
 @pytest.fixture(scope="module")
-def one_process() -> Callable[[str], dict[str, Any]]:
-    known: dict[str, dict[str, Any]] = {}
-
-    def results(variant: str) -> dict[str, Any]:
-        known[variant] = known.get(variant) or train(VARIANTS[variant])
-        return known[variant]
-
-    return results
+def one_process(configs: dict[str, DictConfig]) -> Callable[[str], dict[str, Any]]:
+    return cache(lambda variant: train(configs[variant]))
 
 
 def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
@@ -214,8 +196,10 @@ def test_scores_are_those_of_one_process(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_micro_batches_equal_the_full_batch(variant: str, one_process: Callable[[str], dict[str, Any]]) -> None:
-    full, split = one_process(variant), train(VARIANTS[variant], micro_batches=2)
+def test_micro_batches_equal_the_full_batch(
+    variant: str, configs: dict[str, DictConfig], one_process: Callable[[str], dict[str, Any]]
+) -> None:
+    full, split = one_process(variant), train(configs[variant], micro_batches=2)
     assert largest_difference(full["weights"][0], split["weights"][0]) < 1e-12
     assert largest_difference(full["losses"][0], split["losses"][0]) < 1e-12
 
