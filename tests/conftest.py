@@ -1,6 +1,7 @@
 """Every test runs in a temporary folder, without network or W&B account, on one thread."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from stylegan_lab.config.paths import CONF
+from tests.fork_server import ForkedPopen, running_server
 
 torch.set_num_threads(1)
 
@@ -40,6 +42,20 @@ def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             places += contents.get("__path__") or []
         if any(isinstance(place, str) and Path(place).is_relative_to(tmp_path) for place in places):
             del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[None]:
+    with running_server():
+        yield
+
+
+@pytest.fixture
+def forked_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that the test starts with this Python do not import torch again: see tests/fork_server.py."""
+    if sys.platform == "linux":
+        request.getfixturevalue("fork_server")
+        monkeypatch.setattr(subprocess, "Popen", ForkedPopen)
 
 
 @pytest.fixture
