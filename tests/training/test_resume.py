@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,7 +77,11 @@ COUNTING = """
     checkpoint_index.file_digest = counting(checkpoint_index.file_digest, "hash")
     torch.load = counting(torch.load, "load")
 """
-RANKS = ["strategy.accelerator=cpu", "strategy.devices=2", "data.batch_size=1"]  # the global batch of one process with 2
+RANKS = [
+    "strategy.accelerator=cpu",
+    "strategy.devices=2",
+    "data.batch_size=1",
+]  # the global batch of one process with 2
 
 
 @pytest.mark.usefixtures("forked_processes", "attacked")
@@ -255,11 +260,13 @@ def test_callbacks_of_hydra_on_the_command_line_need_trust(capsys: pytest.Captur
     assert Path("started").exists()
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_a_search_path_has_to_be_given_again(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine/experiment").mkdir(parents=True)
     Path("mine/experiment/own.yaml").write_text("# @package _global_\ndefaults:\n  - smoke\n\niterations: 1\n")
     search = f"hydra.searchpath=[file://{Path.cwd()}/mine]"
-    assert run(["train", search, "experiment=own", *QUICK[1:]]) == 0
+    command = [sys.executable, "-m", "stylegan_lab", "train", search, "experiment=own", *QUICK[1:]]
+    subprocess.run(command, check=True)  # the run records the command of its process
     assert run(["train", "resume=run", "iterations=2"]) == 2
     assert_refused(capsys.readouterr().err, "config.unknown_choice", "experiment=own", search)
     assert run(["train", "resume=run", "iterations=2", search]) == 0
@@ -350,8 +357,9 @@ def test_resuming_from_a_checkpoint_without_a_section_is_refused(
 
 def test_each_section_and_each_part_of_it_is_needed(finished: Path, experiment: Experiment) -> None:
     path = finished / "checkpoints" / "000001.ckpt"
-    weight = next(iter(torch.load(path, weights_only=True)["state_dict"]))
-    check_sections(path, torch.load(path, weights_only=True), experiment)
+    saved = torch.load(path, weights_only=True)
+    weight = next(iter(saved["state_dict"]))
+    check_sections(path, saved, experiment)
     changes: dict[str, Any] = {
         "optimizer_states": lambda contents: contents["optimizer_states"].pop(),
         "optimizer_states[0]": lambda contents: contents["optimizer_states"][0].clear(),
@@ -362,7 +370,7 @@ def test_each_section_and_each_part_of_it_is_needed(finished: Path, experiment: 
     }
     removals = [(section, partial(remove, section)) for section in SECTIONS]
     for named, change in [*removals, *changes.items()]:
-        contents = torch.load(path, weights_only=True)
+        contents = deepcopy(saved)
         change(contents)
         with refused("checkpoint.section_missing", f"{path} cannot be resumed", f" {named} is missing"):
             check_sections(path, contents, experiment)
