@@ -219,7 +219,7 @@ def _check_batch(run: Run, before: dict[str, Any], config: dict[str, Any]) -> No
     """Refuse a changed global batch size, because the position in the data is counted in global batches."""
     ranks = read_environment(run)["world_size"]
     old = ranks, before["data"].get("batch_size", 1)
-    new = world_size(OmegaConf.create(config)), config["data"].get("batch_size", 1)
+    new = world_size(OmegaConf.create({"strategy": config["strategy"]})), config["data"].get("batch_size", 1)
     if prod(old) != prod(new):
         raise UserError(
             "resume.batch_changed",
