@@ -136,14 +136,15 @@ def record_run(baseline: Baseline, run: Run, results: BaselineResults) -> None:
     """Score and record a run that was trained by hand. The run must have the settings of the baseline and must be finished."""
     if baseline.unsupported:
         raise UserError("baseline.unsupported", f"{baseline.name} cannot be evaluated yet: {baseline.unsupported}")
-    seed = recorded_config(run)["seed"]
+    recorded = recorded_config(run)
+    seed = recorded["seed"]
     if seed not in baseline.seeds:
         raise UserError(
             "baseline.other_seed",
             f"{run.folder} has seed={seed}; give a run with a seed of {baseline.name}: {', '.join(map(str, baseline.seeds))}",
         )
     if differ := settings_that_differ(
-        run, config_to_record(compose_with_overrides(baseline, seed)), IRRELEVANT_SETTINGS
+        recorded, config_to_record(compose_with_overrides(baseline, seed)), IRRELEVANT_SETTINGS
     ):
         listed = ", ".join(differ[:5]) + (" and more" if len(differ) > 5 else "")
         raise UserError(
@@ -152,7 +153,7 @@ def record_run(baseline: Baseline, run: Run, results: BaselineResults) -> None:
             f"stylegan-lab reproduce {baseline.name}",
         )
     ranks = read_environment(run)["world_size"]
-    check_batch(baseline, ranks, recorded_config(run)["data"].get("batch_size", 1))
+    check_batch(baseline, ranks, recorded["data"].get("batch_size", 1))
     record_result(baseline, seed, run, results)
 
 

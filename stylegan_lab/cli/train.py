@@ -79,7 +79,9 @@ def prints_config(flags: list[str]) -> bool:
 
 def may_set_mode(flags: list[str], overrides: list[str]) -> bool:
     """Return whether `hydra.mode` may be set by an override or by a config file outside this package. No file of this package
-    sets it."""
+    sets it, and the flag -m is stronger."""
+    if "-m" in flags:
+        return False
     other_folders = ("-cd", "--config-dir", "-cp", "--config-path", "-cn", "--config-name")
     return any(flag.split("=")[0] in other_folders for flag in flags) or any(
         override.lstrip("+~").startswith("hydra") for override in overrides

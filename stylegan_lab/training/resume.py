@@ -194,8 +194,9 @@ def _newest_intact_for_all_ranks(run: Run) -> Path | None:
 
 def check_config_unchanged(run: Run, config: dict[str, Any]) -> None:
     """Refuse to resume with changed settings that would make the run another experiment. The error lists these settings."""
-    _check_batch(run, recorded_config(run), config)
-    if changed := settings_that_differ(run, config, RESUME_MAY_CHANGE):
+    before = recorded_config(run)
+    _check_batch(run, before, config)
+    if changed := settings_that_differ(before, config, RESUME_MAY_CHANGE):
         raise UserError(
             "resume.settings_changed",
             f"resume={run.folder} cannot change {', '.join(changed[:5])}{' and more' if len(changed) > 5 else ''}; start a new "
@@ -204,9 +205,10 @@ def check_config_unchanged(run: Run, config: dict[str, Any]) -> None:
         )
 
 
-def settings_that_differ(run: Run, config: dict[str, Any], may_differ: Iterable[str]) -> list[str]:
-    """Return the settings that make `config` a different experiment from the run, each with the new and the old value."""
-    before, now = flatten_leaves(recorded_config(run)), flatten_leaves(config)
+def settings_that_differ(recorded: dict[str, Any], config: dict[str, Any], may_differ: Iterable[str]) -> list[str]:
+    """Return the settings that make `config` a different experiment from the run that recorded its config, each with the new
+    and the old value."""
+    before, now = flatten_leaves(recorded), flatten_leaves(config)
     changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
     keys = [key for key in changed if not _is_below(key, may_differ) or _is_below(key, RESUME_MAY_NOT_CHANGE)]
     without_copies = [key for key in keys if key.removeprefix("model.") not in keys or not key.startswith("model.")]
@@ -217,7 +219,7 @@ def _check_batch(run: Run, before: dict[str, Any], config: dict[str, Any]) -> No
     """Refuse a changed global batch size, because the position in the data is counted in global batches."""
     ranks = read_environment(run)["world_size"]
     old = ranks, before["data"].get("batch_size", 1)
-    new = world_size(OmegaConf.create(config)), config["data"].get("batch_size", 1)
+    new = world_size(OmegaConf.create({"strategy": config["strategy"]})), config["data"].get("batch_size", 1)
     if prod(old) != prod(new):
         raise UserError(
             "resume.batch_changed",

@@ -104,8 +104,9 @@ def _roots(override: Override) -> Iterator[str]:
 def _is_plain_choice(override: Override) -> bool:
     """Whether an override that can choose a file of a config group uses a plain name, and not a path or an interpolation."""
     key = override.key_or_group
-    if override.is_delete() or "." in key or key in OmegaConf.load(CONF / "train.yaml"):
+    if override.is_delete() or "." in key:
         return True
     value: Any = override.value()
     choices = value if isinstance(value, list) else [value]
-    return all(not isinstance(each, str) or re.fullmatch(r"[\w-][\w.-]*", each) for each in choices)
+    is_plain = all(not isinstance(each, str) or re.fullmatch(r"[\w-][\w.-]*", each) for each in choices)
+    return is_plain or key in OmegaConf.load(CONF / "train.yaml")

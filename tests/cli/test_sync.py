@@ -73,12 +73,18 @@ def test_without_a_key_or_a_server_no_upload_is_tried(
     assert_refused(capsys.readouterr().err, "logger.unreachable", "http://127.0.0.1:9")
 
 
-def test_parts_of_a_run_are_uploaded_in_order_as_one_and_once(
-    runs: Path, server: WandbServer, capsys: pytest.CaptureFixture[str]
+def test_parts_of_a_run_are_uploaded_as_one_and_once(
+    runs: Path, server: WandbServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["sync", str(runs), str(runs / "mine")]) == 0
+    second = max((runs / "mine" / "wandb").glob("offline-run-*"))
+    second.rename(tmp_path / "later")
+    assert run(["sync", str(runs / "mine")]) == 0
     (name,) = server.history
     assert name == (runs / "mine" / "wandb" / "id").read_text()
+    assert server.history[name][-1]["iteration"] == 4
+    (tmp_path / "later").rename(second)
+    assert run(["sync", str(runs), str(runs / "mine")]) == 0
+    assert list(server.history) == [name]
     iterations = [row["iteration"] for row in server.history[name] if "val/ssim" in row]
     assert iterations == [1, 2, 3, 4, 5, 6]
     assert [row["_step"] for row in server.history[name]] == list(range(len(server.history[name])))
@@ -94,20 +100,7 @@ def test_parts_of_a_run_are_uploaded_in_order_as_one_and_once(
     assert sorted(path.name for path in runs.parent.iterdir()) == ["runs"], "W&B's own logs are in the run too"
 
 
-@pytest.mark.slow
-def test_a_new_part_of_an_uploaded_run_is_uploaded(runs: Path, server: WandbServer) -> None:
-    second = max((runs / "mine" / "wandb").glob("offline-run-*"))
-    second.rename(runs / "later")
-    assert run(["sync", str(runs / "mine")]) == 0
-    (rows,) = server.history.values()
-    assert rows[-1]["iteration"] == 4
-    (runs / "later").rename(second)
-    assert run(["sync", str(runs / "mine")]) == 0
-    assert [row["iteration"] for row in rows if "val/ssim" in row] == [1, 2, 3, 4, 5, 6]
-
-
-@pytest.mark.slow
-def test_an_incomplete_part_is_uploaded_as_far_as_possible(runs: Path, server: WandbServer) -> None:
+def test_incomplete_parts_are_uploaded_in_order_as_far_as_possible(runs: Path, server: WandbServer) -> None:
     for part in (runs / "mine").glob("wandb/offline-run-*/*.wandb"):
         part.write_bytes(part.read_bytes()[:-100])
     assert run(["sync", str(runs / "mine")]) == 0

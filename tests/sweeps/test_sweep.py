@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,16 @@ from stylegan_lab.cores import num_cores
 from stylegan_lab.sweeps import trial_process
 from stylegan_lab.sweeps.trial import load_trials
 from tests.refusals import assert_refused
+from tests.sweeps import fake_sweep
+from tests.sweeps.fake_sweep import fake_train_command
 
-FAKE = Path(__file__).with_name("fake_trial.py")
 SCORE = "val/sliced_wasserstein"
 BASE = ["experiment=smoke", "iterations=4", "output_dir=swept"]
 
 
 @pytest.fixture
 def fake_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    def command(overrides: Sequence[str], folder: Path, _: Sequence[str] = ()) -> list[str]:
-        return [sys.executable, str(FAKE), *overrides, f"output_dir={folder}"]
-
-    monkeypatch.setattr(trial_process, "train_command", command)
+    monkeypatch.setattr(trial_process, "train_command", fake_train_command)
 
 
 def train(*words: str) -> int:
@@ -116,14 +114,9 @@ class SweepProcess:
     """A sweep's command in a process that can be interrupted."""
 
     def __init__(self, *words: str, fake: bool = True) -> None:
-        patch = (
-            "from stylegan_lab.sweeps import trial_process;"
-            f"trial_process.train_command = lambda overrides, folder, flags=(): [sys.executable, {str(FAKE)!r}, *overrides,"
-            " f'output_dir={folder}'];"
-        )
-        prelude = f"import sys; {patch * fake} from stylegan_lab.cli.main import run; sys.exit(run(sys.argv[1:]))"
+        program = [str(fake_sweep.__file__)] if fake else ["-m", "stylegan_lab"]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", prelude, "train", *words],
+            [sys.executable, *program, "train", *words],
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -136,7 +129,7 @@ class SweepProcess:
             time.sleep(0.02)
 
     def finish(self, code: int) -> str:
-        output, _ = self.process.communicate(timeout=120)
+        output, _ = self.process.communicate(timeout=300)
         assert self.process.returncode == code, output
         return output
 
@@ -146,7 +139,7 @@ def num_metric_rows(folder: str) -> int:
     return len(record.read_text().splitlines()) if record.exists() else 0
 
 
-@pytest.mark.usefixtures("fake_trials")
+@pytest.mark.usefixtures("fake_trials", "forked_processes")
 def test_an_interrupted_grid_stops_its_trials_and_resumes_with_the_same_command() -> None:
     words = ["-m", *BASE, "model.cycle_weight=1,2,3", "sweep.n_jobs=2", "iterations=8"]
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
@@ -159,8 +152,7 @@ def test_an_interrupted_grid_stops_its_trials_and_resumes_with_the_same_command(
     assert sweep_json()["states"] == {"complete": 3} and [num_starts(str(number)) for number in range(3)] == [3, 3, 1]
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("fake_trials")
+@pytest.mark.usefixtures("fake_trials", "forked_processes")
 def test_a_killed_search_is_resumed_and_samples_the_same_points(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -180,9 +172,9 @@ def test_a_killed_search_is_resumed_and_samples_the_same_points(
     assert [trial["point"] for trial in sweep_json()["trials"]] == points
 
 
-@pytest.mark.usefixtures("fake_trials")
+@pytest.mark.usefixtures("fake_trials", "forked_processes")
 def test_a_trial_that_outlives_its_sweep_is_not_started_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    killed = SweepProcess("-m", *BASE, "model.cycle_weight=1,2", "+vars.pause=3")
+    killed = SweepProcess("-m", *BASE, "model.cycle_weight=1,2", "+vars.pause=30")
     killed.wait_until(lambda: Path("swept/0/pid").exists())
     killed.process.kill()
     killed.finish(-signal.SIGKILL)
@@ -194,6 +186,7 @@ def test_a_trial_that_outlives_its_sweep_is_not_started_twice(capsys: pytest.Cap
     assert sweep_json()["states"] == {"complete": 2}
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_several_worker_processes_share_one_study() -> None:
     words = ["-m", *BASE, "sweep=smoke", "sweep.overrides=[]", "sweep.n_trials=6", "+vars.pause=0.3"]
     workers = [SweepProcess(*words, "sweep.storage=sqlite") for _ in range(2)]
@@ -212,7 +205,6 @@ def test_a_search_finds_good_points(sampler: str) -> None:
     assert len({trial["point"]["model.cycle_weight"] for trial in sweep_json()["trials"]}) == 8
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("fake_trials")
 def test_the_median_pruner_ends_bad_trials_early() -> None:
     """The random sampler happens to draw good points first here, and bad ones last."""

@@ -15,7 +15,7 @@ QUICK = ["experiment=smoke", "logger=none", "evaluate=false", "output_dir=swept"
 needs_submitit = pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="pip install .[cluster]")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("forked_processes")
 def test_both_processes_of_a_trial_on_two_devices_get_the_same_overrides() -> None:
     """A rank that ran the command of the sweep instead of the trial's would sample another point."""
     Path("mine/experiment").mkdir(parents=True)
@@ -28,9 +28,16 @@ def test_both_processes_of_a_trial_on_two_devices_get_the_same_overrides() -> No
     assert not Path("runs").exists() and not Path("multirun").exists()
 
 
+def process_that_prints_to(log: Path) -> int:
+    outputs = [each for each in Path("/proc").glob("[0-9]*/fd/1") if each.exists() and each.samefile(log)]
+    (pid,) = {int(each.parts[2]) for each in outputs}
+    return pid
+
+
 @pytest.mark.slow
 @needs_submitit
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
+@pytest.mark.usefixtures("forked_processes")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds processes in /proc")
 def test_a_preempted_job_saves_is_requeued_and_resumes() -> None:
     """Uses submitit's local executor: it sends the preemption signal, and runs the same function again."""
     sweep = SweepProcess(
@@ -39,8 +46,7 @@ def test_a_preempted_job_saves_is_requeued_and_resumes() -> None:
     )  # fmt: skip
     sweep.wait_until(lambda: num_metric_rows("0") >= 2)
     (job,) = [int(path.name) for path in Path("swept/.submitit").iterdir() if path.name.isdigit()]
-    (task,) = Path(f"/proc/{job}/task/{job}/children").read_text().split()
-    os.kill(int(task), signal.SIGUSR2)
+    os.kill(process_that_prints_to(Path(f"swept/.submitit/{job}/{job}_0_log.out")), signal.SIGUSR2)
     output = sweep.finish(0)
     assert sweep_json()["states"] == {"complete": 1}, output
     log = Path("swept/0/log.txt").read_text()

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import lightning.pytorch.callbacks as lightning_callbacks
 import pytest
+from omegaconf import DictConfig
 
 from stylegan_lab.cli.main import run
 from stylegan_lab.runs.run import Run
-from tests.refusals import assert_refused
+from stylegan_lab.training.lightning_callbacks import check_callback_names
+from tests.refusals import assert_refused, refused
 
 SMOKE = (
     "train",
@@ -52,13 +54,14 @@ def test_every_callback_of_lightning_was_decided_on() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_a_callback_that_cannot_work_is_refused_with_the_setting_to_use(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run([*SMOKE, "dry_run=true", f"{CALLBACK}.{name}"]) == 2
-    assert_refused(
-        capsys.readouterr().err, "training.unsupported_callback", "callbacks.mine._target_", name, REFUSED[name]
-    )
+def test_a_callback_that_cannot_work_is_refused_with_the_setting_to_use(name: str) -> None:
+    with refused("training.unsupported_callback", "callbacks.mine._target_", name, REFUSED[name]):
+        check_callback_names({"mine": DictConfig({"_target_": f"lightning.pytorch.callbacks.{name}"})})
+
+
+def test_it_is_refused_before_its_arguments_are_missed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SMOKE, "dry_run=true", f"{CALLBACK}.EarlyStopping"]) == 2
+    assert_refused(capsys.readouterr().err, "training.unsupported_callback", "callbacks.mine._target_")
 
 
 def test_a_callback_that_derives_from_a_refused_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,16 +6,19 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 from PIL import Image
 
 from stylegan_lab.cli.main import run
+from stylegan_lab.config.compose import compose_config
 from stylegan_lab.data.folders.folder_datamodule import FolderDataModule
 from stylegan_lab.errors import UserError
 from stylegan_lab.models.translation.cyclegan import CycleGAN
@@ -25,7 +28,9 @@ from stylegan_lab.runs.reader import find_runs, recorded_state
 from stylegan_lab.runs.run import Run
 from stylegan_lab.training import evaluate as evaluate_module
 from stylegan_lab.training import fit
+from stylegan_lab.training.checkpoint_sections import check_sections
 from stylegan_lab.training.data_record import check_data_unchanged, record_data_files
+from stylegan_lab.training.experiment import Experiment, build_experiment
 from stylegan_lab.training.resume import overrides_to_resume
 from stylegan_lab.training.safe_overrides import overrides_of_run
 from tests.refusals import assert_refused, refused
@@ -33,9 +38,9 @@ from tests.refusals import assert_refused, refused
 QUICK = ["experiment=smoke", "logger=none", "evaluate=false", "callbacks.validation=null", "output_dir=run"]
 
 
-@pytest.mark.parametrize("name", ["run", "run/checkpoints/000001.ckpt"])
-def test_a_resume_hashes_its_checkpoint_once_and_loads_it_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resume_hashes_its_checkpoint_once_and_loads_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(["train", *QUICK, "iterations=2", "callbacks.checkpointing.every=1"]) == 0
+    shutil.copytree("run", "copy")
     read: list[str] = []
 
     def counting(function: Any, kind: str) -> Any:
@@ -47,9 +52,10 @@ def test_a_resume_hashes_its_checkpoint_once_and_loads_it_once(name: str, monkey
 
     monkeypatch.setattr(checkpoint_index, "file_digest", counting(checkpoint_index.file_digest, "hash"))
     monkeypatch.setattr(checkpoint.torch, "load", counting(checkpoint.torch.load, "load"))
-    assert run(["train", f"resume={name}", "iterations=3"]) == 0
-    start = "000002.ckpt" if name == "run" else "000001.ckpt"
-    assert read == [f"hash {start}", f"load {start}"]
+    for name, start in (("run", "000002.ckpt"), ("copy/checkpoints/000001.ckpt", "000001.ckpt")):
+        read.clear()
+        assert run(["train", f"resume={name}", "iterations=3"]) == 0
+        assert read == [f"hash {start}", f"load {start}"]
 
 
 COUNTING = """
@@ -71,31 +77,35 @@ COUNTING = """
     checkpoint_index.file_digest = counting(checkpoint_index.file_digest, "hash")
     torch.load = counting(torch.load, "load")
 """
-RANKS = ["strategy.accelerator=cpu", "strategy.devices=2", "data.batch_size=1"]
+RANKS = [
+    "strategy.accelerator=cpu",
+    "strategy.devices=2",
+    "data.batch_size=1",
+]  # the global batch of one process with 2
 
 
-@pytest.mark.parametrize("start", ["ddp", pytest.param("ddp_spawn", marks=pytest.mark.slow),
-                                   pytest.param("torchrun", marks=pytest.mark.slow)])  # fmt: skip
+@pytest.mark.usefixtures("forked_processes", "attacked")
+@pytest.mark.parametrize("start", ["ddp", "ddp_spawn", "torchrun"])
 def test_only_the_first_rank_hashes_and_every_rank_loads_once(start: str, tmp_path: Path) -> None:
     (tmp_path / "counted.py").write_text(
         textwrap.dedent(COUNTING) + "\nfrom stylegan_lab.cli.main import main\nmain()\n"
     )
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-
-    def train(*words: str, module: str = "stylegan_lab") -> None:
-        launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"] if start == "torchrun" else []
-        strategy = "cluster" if start == "torchrun" else start
-        command = [sys.executable, "-m", *launcher, module, "train", *words, f"strategy={strategy}", *RANKS]
-        subprocess.run(command, check=True, cwd=tmp_path, env=environment, timeout=180)
-
-    train(*QUICK, "iterations=2")
-    train("resume=run", "iterations=3", module="counted")
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"] if start == "torchrun" else []
+    strategy = "cluster" if start == "torchrun" else start
+    words = ["train", "resume=run", "iterations=2", f"strategy={strategy}", *RANKS]
+    subprocess.run(
+        [sys.executable, "-m", *launcher, "counted", *words],
+        check=True,
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=180,
+    )
     counts = sorted((tmp_path / "counts.txt").read_text().splitlines())
     if start == "ddp_spawn":  # its parent verifies, and starts ranks of `python -m stylegan_lab`, which do not count
         assert counts == ["0 hash"]
     else:
         assert counts == ["0 hash", "0 load", "1 load"]
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["iteration"] == 3
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["iteration"] == 2
 
 
 CALL = "{_target_:os.mkdir,path:marker}"
@@ -250,12 +260,13 @@ def test_callbacks_of_hydra_on_the_command_line_need_trust(capsys: pytest.Captur
     assert Path("started").exists()
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_a_search_path_has_to_be_given_again(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine/experiment").mkdir(parents=True)
     Path("mine/experiment/own.yaml").write_text("# @package _global_\ndefaults:\n  - smoke\n\niterations: 1\n")
     search = f"hydra.searchpath=[file://{Path.cwd()}/mine]"
     command = [sys.executable, "-m", "stylegan_lab", "train", search, "experiment=own", *QUICK[1:]]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True)  # the run records the command of its process
     assert run(["train", "resume=run", "iterations=2"]) == 2
     assert_refused(capsys.readouterr().err, "config.unknown_choice", "experiment=own", search)
     assert run(["train", "resume=run", "iterations=2", search]) == 0
@@ -313,18 +324,28 @@ SECTIONS = ["rng_state", "loops", "loops.fit_loop", "ema", "ema.a_to_b", "callba
             "lr_schedulers", "lr_scale", "global_step", "epoch", "state_dict"]  # fmt: skip
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_a_checkpoint_without_a_section_is_refused(
+def remove(section: str, contents: dict[str, Any]) -> None:
+    *parents, last = section.split(".")
+    for parent in parents:
+        contents = contents[parent]
+    del contents[last]
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    """What `resume=run` builds before it checks the sections of the checkpoint."""
+    config = compose_config([*QUICK, "iterations=2"], with_hydra=True)
+    choices = {str(group): str(choice) for group, choice in config.hydra.runtime.choices.items()}
+    with open_dict(config):
+        del config["hydra"]
+    return build_experiment(config, choices)
+
+
+@pytest.mark.parametrize("section", ["ema.a_to_b", "state_dict"])
+def test_resuming_from_a_checkpoint_without_a_section_is_refused(
     section: str, attacked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    *parents, last = section.split(".")
-
-    def remove(contents: dict[str, Any]) -> None:
-        for parent in parents:
-            contents = contents[parent]
-        del contents[last]
-
-    reseal(attacked / "checkpoints" / "000001.ckpt", remove)
+    reseal(attacked / "checkpoints" / "000001.ckpt", partial(remove, section))
     assert run(["train", "resume=run", "iterations=2"]) == 2
     error = capsys.readouterr().err
     if section == "state_dict":
@@ -334,9 +355,11 @@ def test_a_checkpoint_without_a_section_is_refused(
     assert "Traceback" not in error
 
 
-def test_a_checkpoint_with_half_a_section_is_refused(attacked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = attacked / "checkpoints" / "000001.ckpt"
-    weight = next(iter(torch.load(path, weights_only=True)["state_dict"]))
+def test_each_section_and_each_part_of_it_is_needed(finished: Path, experiment: Experiment) -> None:
+    path = finished / "checkpoints" / "000001.ckpt"
+    saved = torch.load(path, weights_only=True)
+    weight = next(iter(saved["state_dict"]))
+    check_sections(path, saved, experiment)
     changes: dict[str, Any] = {
         "optimizer_states": lambda contents: contents["optimizer_states"].pop(),
         "optimizer_states[0]": lambda contents: contents["optimizer_states"][0].clear(),
@@ -345,13 +368,12 @@ def test_a_checkpoint_with_half_a_section_is_refused(attacked: Path, capsys: pyt
         f"state_dict.{weight}": lambda contents: contents["state_dict"].pop(weight),
         "ema.a_to_b": lambda contents: contents["ema"].update(a_to_b=None),
     }
-    intact = {each: each.read_bytes() for each in path.parent.iterdir()}
-    for named, change in changes.items():
-        for file, content in intact.items():
-            file.write_bytes(content)
-        reseal(path, change)
-        assert run(["train", "resume=run", "iterations=2"]) == 2
-        assert_refused(capsys.readouterr().err, "checkpoint.section_missing", f" {named} is missing")
+    removals = [(section, partial(remove, section)) for section in SECTIONS]
+    for named, change in [*removals, *changes.items()]:
+        contents = deepcopy(saved)
+        change(contents)
+        with refused("checkpoint.section_missing", f"{path} cannot be resumed", f" {named} is missing"):
+            check_sections(path, contents, experiment)
 
 
 def test_a_callback_may_be_added_to_a_resumed_run(attacked: Path) -> None:

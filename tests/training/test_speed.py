@@ -71,9 +71,29 @@ def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
 
-def weights(run: Run | None) -> dict[str, Tensor]:
-    assert run is not None
-    contents = read_checkpoint(run.checkpoint())
+@pytest.fixture(scope="module")
+def plain_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """Train one of MODELS for 4 iterations without any of the settings, and keep the checkpoint of each iteration."""
+    runs: dict[str, Run] = {}
+
+    def run_of(model: str) -> Run:
+        if model not in runs:
+            folder = tmp_path_factory.mktemp("plain") / "run"
+            every = ["callbacks.checkpointing.every=1", "callbacks.checkpointing.keep=4"]
+            runs[model] = stylegan_lab.train(*QUICK, *MODELS[model], "iterations=4", *every, f"output_dir={folder}")
+        return runs[model]
+
+    return run_of
+
+
+def resume_copy(run: Run, iteration: int, *overrides: str) -> Run:
+    """Resume a copy of a run from the checkpoint of an iteration."""
+    shutil.copytree(run.folder, "copy")
+    return stylegan_lab.train(f"resume=copy/checkpoints/{iteration:06d}.ckpt", *overrides)
+
+
+def weights(run: Run, checkpoint: str = "last") -> dict[str, Tensor]:
+    contents = read_checkpoint(run.checkpoint(checkpoint))
     averages = {f"ema.{net}.{key}": value for net, state in contents["ema"].items() for key, value in state.items()}
     return {**contents["state_dict"], **averages}
 
@@ -85,15 +105,15 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], **toleran
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_compiled_and_plain_trainings_continue_each_other(model: str, compiled_graphs: list[Any]) -> None:
-    arguments = [*QUICK, *MODELS[model]]
-    plain = stylegan_lab.train(*arguments, "iterations=4", "output_dir=plain")
+def test_compiled_and_plain_trainings_continue_each_other(
+    model: str, compiled_graphs: list[Any], plain_run: Callable[[str], Run]
+) -> None:
+    plain = plain_run(model)
     assert not compiled_graphs
-    stylegan_lab.train(*arguments, "iterations=2", "compile=true", "output_dir=one")
+    stylegan_lab.train(*QUICK, *MODELS[model], "iterations=2", "compile=true", "output_dir=one")
     assert len(compiled_graphs) > 1  # the first is that of the trial
     one = stylegan_lab.train("resume=one", "iterations=4", "compile=false")
-    stylegan_lab.train(*arguments, "iterations=2", "output_dir=other")
-    other = stylegan_lab.train("resume=other", "iterations=4", "compile=reduce-overhead")
+    other = resume_copy(plain, 2, "compile=reduce-overhead")
     assert_same(weights(one), weights(plain), rtol=1e-5, atol=1e-6)
     assert_same(weights(other), weights(plain), rtol=1e-5, atol=1e-6)
 
@@ -147,16 +167,18 @@ def test_validation_compiles_nothing_for_its_batch_sizes(compose_config: Compose
     assert compiled_graphs
 
 
-def test_networks_stay_uncompiled_where_compiling_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_stay_uncompiled_where_compiling_fails(
+    monkeypatch: pytest.MonkeyPatch, plain_run: Callable[[str], Run]
+) -> None:
     def no_compiler(*_: Any, **__: Any) -> Any:
         raise RuntimeError("no compiler\nand much more")
 
-    plain = stylegan_lab.train(*QUICK, "iterations=2", "output_dir=plain")
+    plain = plain_run("cyclegan")
     monkeypatch.setattr(speed, "BACKEND", no_compiler)
     problem = speed.compile_problem(torch.device("cpu"))
     assert problem and "\n" not in problem
     fallen_back = stylegan_lab.train(*QUICK, "iterations=2", "compile=true", "output_dir=run")
-    assert_same(weights(fallen_back), weights(plain), rtol=0, atol=0)
+    assert_same(weights(fallen_back), weights(plain, "000002"), rtol=0, atol=0)
     assert problem in Path("run/log.txt").read_text()
 
 
@@ -178,17 +200,18 @@ def test_inductor_computes_the_same_outputs_and_gradients() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_channels_last_and_contiguous_trainings_continue_each_other(model: str) -> None:
-    arguments = [*QUICK, *MODELS[model]]
-    plain = stylegan_lab.train(*arguments, "iterations=2", "channels_last=false", "output_dir=plain")
-    stylegan_lab.train(*arguments, "iterations=1", "channels_last=true", "output_dir=one")
+def test_channels_last_and_contiguous_trainings_continue_each_other(
+    model: str, plain_run: Callable[[str], Run]
+) -> None:
+    plain = weights(plain_run(model), "000002")
+    assert all(value.is_contiguous() for value in plain.values())
+    stylegan_lab.train(*QUICK, *MODELS[model], "iterations=1", "channels_last=true", "output_dir=one")
     one = stylegan_lab.train("resume=one", "iterations=2", "channels_last=false")
-    stylegan_lab.train(*arguments, "iterations=1", "channels_last=false", "output_dir=other")
-    other = stylegan_lab.train("resume=other", "iterations=2", "channels_last=true")
+    other = resume_copy(plain_run(model), 1, "iterations=2", "channels_last=true")
     assert any(not value.is_contiguous() for value in weights(other).values())
     # Batch norms amplify rounding: without AVX-512, weights differ by up to 1e-4 after updates of up to 4e-3.
     for each in (one, other):
-        assert_same(weights(each), weights(plain), rtol=1e-3, atol=3e-4)
+        assert_same(weights(each), plain, rtol=1e-3, atol=3e-4)
 
 
 def test_training_batches_are_channels_last() -> None:
