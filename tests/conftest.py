@@ -1,6 +1,7 @@
 """Every test runs in a temporary folder, without network or W&B account, on one thread."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from stylegan_lab.cli.main import run
 from stylegan_lab.config.paths import CONF
 from tests.fork_server import ForkedPopen, running_server
 
@@ -42,6 +44,21 @@ def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             places += contents.get("__path__") or []
         if any(isinstance(place, str) and Path(place).is_relative_to(tmp_path) for place in places):
             del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def train_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """Put a run with these overrides into a folder. It is trained by the first test that needs it, and copied for the others."""
+    trained: dict[tuple[str, ...], Path] = {}
+
+    def copy_run(*overrides: str, to: str = "run") -> None:
+        if overrides not in trained:
+            folder = tmp_path_factory.mktemp("trained") / "run"
+            assert run(["train", *overrides, f"output_dir={folder}"]) == 0
+            trained[overrides] = folder
+        shutil.copytree(trained[overrides], to)
+
+    return copy_run
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 FENCE = re.compile(r"(?:^`(?P<path>[\w./-]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
 GENERATED = {"commands.md", "api.md", "configs.md", "error-codes.md"}  # by `make docs`
 PAGES = sorted({path.name for path in DOCS.glob("*.md")} - GENERATED)
-SMALLER = {
-    "iterations": "2",
-    "evaluate": "false",
-}  # of a smoke training whose run no other command reads; its own are 8, true
+SMOKE = {"experiment=smoke", "experiment=smoke_generation"}  # trainings of 8 iterations and an evaluation
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +42,7 @@ def test_commands_of_pages_run(page: str, tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "mylab" / "__init__.py").touch()
     text = (DOCS / page).read_text(encoding="utf-8")
     if "RUN" in text:
-        shutil.copytree(trained, "RUN", symlinks=True)
+        shutil.copytree(trained, "RUN")
     for name in ("photo.png", "style.png", "photo.jpg"):
         Image.effect_noise((48, 40), 80).convert("RGB").save(name)
     if "my_images" in text:
@@ -67,9 +64,13 @@ def command(line: str) -> None:
     program, *words = shlex.split(line)
     if words[:2] == ["train", "experiment=demo"]:  # which takes minutes
         words[1:2] = ["experiment=smoke", "logger=none"]
-    if "experiment=smoke" in words:
-        smaller = {"logger": "none"} | ({} if "output_dir=" in line else SMALLER)
-        words += [f"{key}={value}" for key, value in smaller.items() if key not in line]
+    smaller = {"logger": "none"} if "train" in words and "resume=" not in line else {}
+    if SMOKE & set(words):
+        is_read = "output_dir=" in line  # by another command
+        smaller |= {"iterations": "4"} if is_read else {"iterations": "2", "evaluate": "false"}
+    if words[0] == "import":
+        smaller = {"data.train_images": "16"}
+    words += [f"{key}={value}" for key, value in smaller.items() if f"{key}=" not in line]
     if program == "torchrun" or "strategy=ddp" in words:  # their processes repeat the command that started them
         start = ["-m", "torch.distributed.run"] if program == "torchrun" else ["-m", "stylegan_lab"]
         subprocess.run([sys.executable, *start, *words], check=True)

@@ -4,6 +4,7 @@ import errno
 import io
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -49,14 +50,16 @@ def images_are_equal(one: str, other: str) -> bool:
 
 
 @pytest.mark.parametrize("model", COMMANDS)
-def test_every_model_trains_and_translates(model: str) -> None:
-    assert run(["train", *COMMANDS[model]]) == 0
+def test_every_model_trains_and_translates(train_once: Callable[..., None], model: str) -> None:
+    train_once(*COMMANDS[model])
     assert run(["translate", "run", "photo.png", "out.png"]) == 0
     assert read_image(Path("out.png")).shape == (3, 38, 50)
 
 
-def test_unreadable_files_of_a_folder_are_skipped_and_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["train", *RESNET]) == 0
+def test_unreadable_files_of_a_folder_are_skipped_and_listed(
+    train_once: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_once(*RESNET)
     Path("in").mkdir()
     for name in ("a.png", "c.png"):
         Image.new("RGB", (32, 32)).save(Path("in") / name)
@@ -67,9 +70,9 @@ def test_unreadable_files_of_a_folder_are_skipped_and_listed(capsys: pytest.Capt
 
 
 def test_a_file_that_cannot_be_written_stops_the_others_only_if_the_disk_is_full(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    train_once: Callable[..., None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run(["train", *RESNET]) == 0
+    train_once(*RESNET)
     for name in ("in", "out/b.png/folder"):
         Path(name).mkdir(parents=True)
     for name in ("a.png", "b.png", "c.png"):
@@ -90,6 +93,7 @@ def test_a_file_that_cannot_be_written_stops_the_others_only_if_the_disk_is_full
     assert "are translated" not in err and len(tried) == 1
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_an_error_is_printed_without_a_traceback() -> None:
     command = [sys.executable, "-m", "stylegan_lab", "train", "data=unpaired", "data.root=nowhere", "dry_run=true"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -126,8 +130,10 @@ def test_super_resolution_needs_a_generator_that_fits_the_data(
     assert_refused(capsys.readouterr().err, code, *named)
 
 
-def test_a_multidomain_run_translates_to_each_domain_and_follows_references(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["train", *COMMANDS["stargan2"]]) == 0
+def test_a_multidomain_run_translates_to_each_domain_and_follows_references(
+    train_once: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_once(*COMMANDS["stargan2"])
     for name, options in {
         "default.png": [], "named.png": ["--to", "ukiyoe"], "ink.png": ["--to", "ink"],
         "like.png": ["--to", "ink", "--reference", "style.png"], "again.png": ["--to", "ink", "--reference", "style.png"],
@@ -138,12 +144,14 @@ def test_a_multidomain_run_translates_to_each_domain_and_follows_references(caps
     assert not images_are_equal("default.png", "ink.png") and not images_are_equal("ink.png", "like.png")
 
 
-def test_references_need_a_model_that_can_use_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["train", *ADAIN]) == 0
+def test_references_need_a_model_that_can_use_them(
+    train_once: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_once(*ADAIN)
     assert run(["translate", "run", "photo.png", "out.png", "--reference", "style.png"]) == 0
     assert run(["translate", "run", "photo.png", "out.png", "--reference", "none.png"]) == 2
     assert_refused(capsys.readouterr().err, "image.not_found", "none.png")
-    assert run(["train", *COMMANDS["multidomain"], "output_dir=other"]) == 0
+    train_once(*COMMANDS["multidomain"], to="other")
     assert run(["translate", "other", "photo.png", "out.png", "--reference", "style.png"]) == 2
     assert_refused(capsys.readouterr().err, "model.no_references", "MultiDomain", "model=stargan2")
 
@@ -201,8 +209,10 @@ def test_images_of_one_size_are_batched_in_any_order() -> None:
     assert [[each.name for each, _ in batch] for batch in batches(large, 8)] == [["a"], ["b"], ["c"]]
 
 
-def test_a_pipe_is_translated_like_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["train", *RESNET]) == 0
+def test_a_pipe_is_translated_like_a_file(
+    train_once: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_once(*RESNET)
     assert run(["translate", "run", "photo.png", "out.png"]) == 0
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(Path("photo.png").read_bytes())))
@@ -216,8 +226,8 @@ def test_a_pipe_is_translated_like_a_file(monkeypatch: pytest.MonkeyPatch, capsy
     assert not Path("new.png").exists()
 
 
-def test_alpha_bit_depth_profile_and_orientation_are_kept() -> None:
-    assert run(["train", *RESNET]) == 0
+def test_alpha_bit_depth_profile_and_orientation_are_kept(train_once: Callable[..., None]) -> None:
+    train_once(*RESNET)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     image = Image.effect_noise((50, 38), 60).convert("RGB")
     image.putalpha(Image.linear_gradient("L").resize(image.size))
@@ -235,9 +245,11 @@ def test_alpha_bit_depth_profile_and_orientation_are_kept() -> None:
     assert colors.is_floating_point() and len(((colors + 1) * 32767.5).round().unique()) > 256 * 3
 
 
-def test_a_large_image_is_translated_in_strips_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_image_is_translated_in_strips_with_the_same_result(
+    train_once: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for model in ("cyclegan", "pix2pix", "multidomain", "stargan2"):
-        assert run(["train", *COMMANDS[model], f"output_dir={model}"]) == 0
+        train_once(*COMMANDS[model], to=model)
         assert run(["translate", model, "photo.png", "whole.png"]) == 0
         with monkeypatch.context() as patched:
             patched.setattr(image_translator, "WHOLE_PIXELS", {"cpu": 100})
@@ -248,16 +260,18 @@ def test_a_large_image_is_translated_in_strips_with_the_same_result(monkeypatch:
 
 
 def test_models_of_several_steps_translate_large_images_in_tiles(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    train_once: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["train", *ADAIN]) == 0
+    train_once(*ADAIN)
     monkeypatch.setattr(image_translator, "WHOLE_PIXELS", {"cpu": 100})
     assert run(["translate", "run", "photo.png", "out.png"]) == 0
     assert "tiles" in capsys.readouterr().err and read_image(Path("out.png")).shape == (3, 38, 50)
 
 
-def test_bf16_differs_by_rounding_in_whole_images_and_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(["train", *RESNET]) == 0
+def test_bf16_differs_by_rounding_in_whole_images_and_in_strips(
+    train_once: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_once(*RESNET)
     for name, options in {"float32.png": [], "bf16.png": ["--precision", "bf16"]}.items():
         assert run(["translate", "run", "photo.png", name, *options]) == 0
     monkeypatch.setattr(image_translator, "WHOLE_PIXELS", {"cpu": 100})
@@ -273,9 +287,9 @@ def test_a_batch_on_a_cpu_has_few_pixels() -> None:
     assert [len(batch) for batch in batches(items, 8, pixels=1)] == [1] * 5
 
 
-def test_images_of_a_folder_become_the_files_of_their_names() -> None:
+def test_images_of_a_folder_become_the_files_of_their_names(train_once: Callable[..., None]) -> None:
     """They are read before and written after they are translated, by threads of their own."""
-    assert run(["train", *RESNET]) == 0
+    train_once(*RESNET)
     Path("in").mkdir()
     for index in range(5):
         Image.effect_noise((24, 20 + index % 2), 20 * index + 5).convert("RGB").save(f"in/{index}.png")

@@ -31,10 +31,10 @@ MODELS = {
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_frame_is_translated_as_an_image(model: str) -> None:
+def test_every_frame_is_translated_as_an_image(train_once: Callable[..., None], model: str) -> None:
     """The frames of a still video stay equal too, since a model that draws random numbers draws the same for each."""
     training, options = MODELS[model]
-    assert run(["train", *training]) == 0
+    train_once(*training)
     Image.linear_gradient("L").convert("RGB").save("style.png")
     Image.fromarray(colors(1)[0]).save("frame.png")
     write_clip(Path("clip.mp4"), [colors(1)[0]] * 3, sound=True)
@@ -49,8 +49,10 @@ def test_every_frame_is_translated_as_an_image(model: str) -> None:
     assert all(np.abs(each - means[1]).mean() < 2 for each in means[2:])
 
 
-def test_a_batch_of_frames_on_a_cpu_has_few_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(["train", *RESNET]) == 0
+def test_a_batch_of_frames_on_a_cpu_has_few_pixels(
+    train_once: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_once(*RESNET)
     write_clip(Path("clip.mp4"), colors(5))
     sizes: list[int] = []
 
@@ -66,10 +68,10 @@ def test_a_batch_of_frames_on_a_cpu_has_few_pixels(monkeypatch: pytest.MonkeyPat
     assert sizes == [2, 2, 1, 4, 1]
 
 
-def test_exports_translate_videos_too() -> None:
+def test_exports_translate_videos_too(train_once: Callable[..., None]) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    assert run(["train", *RESNET]) == 0
+    train_once(*RESNET)
     write_clip(Path("clip.mp4"), colors(3))
     for name in ("run", "model.safetensors", "model.onnx"):
         assert name == "run" or run(["export", "run", name]) == 0
@@ -79,8 +81,10 @@ def test_exports_translate_videos_too() -> None:
         assert np.abs(np.array(frames, int) - np.array(of_run, int)).mean() < 1
 
 
-def test_folders_hold_images_and_videos_and_what_fails_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["train", *RESNET]) == 0
+def test_folders_hold_images_and_videos_and_what_fails_is_listed(
+    train_once: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_once(*RESNET)
     Path("in/sub").mkdir(parents=True)
     Image.new("RGB", (32, 32)).save("in/a.png")
     Image.new("RGB", (32, 32)).save("in/still.gif")
@@ -120,8 +124,10 @@ def test_a_moving_gif_becomes_a_video_or_its_first_image() -> None:
     assert [each.is_video for each in list_files([gif], "out.png")] == [False]
 
 
-def test_steady_reduces_flicker_and_checks_its_strength(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["train", *RESNET]) == 0
+def test_steady_reduces_flicker_and_checks_its_strength(
+    train_once: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_once(*RESNET)
     rng = np.random.default_rng(0)
     noisy = [np.clip(colors(1)[0] + rng.normal(0, 6, (24, 32, 3)), 0, 255).astype(np.uint8) for _ in range(8)]
     write_clip(Path("clip.mp4"), noisy)
@@ -136,8 +142,10 @@ def test_steady_reduces_flicker_and_checks_its_strength(capsys: pytest.CaptureFi
         assert not Path("out.mp4").exists()
 
 
-def test_an_interrupted_translation_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(["train", *RESNET]) == 0
+def test_an_interrupted_translation_leaves_nothing(
+    train_once: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_once(*RESNET)
     write_clip(Path("clip.mp4"), colors(20), sound=True)
 
     def interrupted(*_: object) -> None:

@@ -215,7 +215,7 @@ def test_the_imported_run_is_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     from stylegan_lab.files.download import file_digest
 
     file = save(randomize(ResNet()))
-    small = ["data.size=32", "data.test_images=4"]
+    small = ["data.size=32", "data.train_images=16", "data.test_images=4"]
     assert run(["import", file, *small, "--output", "run", "discriminator.channels=2"]) == 0
     out = capsys.readouterr().out
     assert "ResNet-2" in out and "norm: instance" in out and "channels: 4" in out
