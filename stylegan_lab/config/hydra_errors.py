@@ -63,14 +63,14 @@ def _unknown_choice(missing: str, options: list[str]) -> UserError:
 
 
 def _unknown_key(key: str, arguments: Sequence[str]) -> UserError:
+    if error := synonym_error(key):
+        return error
     known = list(_known_keys([argument for argument in arguments if not argument.startswith(f"{key}=")]))
     if key in known:
         return UserError(
             "config.plus_missing",
             f"{key} does not contain the setting that you give; add a new one with a plus: +{key}={{NAME: VALUE}}",
         )
-    if error := synonym_error(key):
-        return error
     parent, _, last = key.rpartition(".")
     siblings = [name.removeprefix(f"{parent}.") for name in known if parent and name.startswith(f"{parent}.")]
     if siblings:

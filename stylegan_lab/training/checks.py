@@ -1,6 +1,7 @@
 """Checks before training: settings outside the config groups, and whether the model, data and callbacks fit together."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, Literal
 
 import lightning as L
@@ -270,6 +271,7 @@ def matching_choices(group: str, fits: Callable[[Any], bool], inherited: bool = 
     return [name for name, target in targets.items() if target and fits(get_object(target))]
 
 
+@cache
 def target_of_choice(group: str, name: str, inherited: bool) -> str | None:
     config = OmegaConf.load(CONF / group / f"{name}.yaml")
     target: str | None = OmegaConf.select(config, "_target_")

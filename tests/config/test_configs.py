@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,20 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from stylegan_lab.config.instantiate import instantiate
-from stylegan_lab.config.paths import CONF
+from stylegan_lab.config.paths import CONF, config_choices
 from stylegan_lab.training.experiment import build_experiment
 
-CHOICES = sorted(f"{path.parent.relative_to(CONF)}={path.stem}" for path in CONF.rglob("*.yaml") if path.parent != CONF)
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 NOT_BOUND = {"_target_", "_partial_"}
+
+
+def compositions() -> list[list[str]]:
+    """Overrides that compose each choice of each group, except experiments, once. Most compositions have a choice of several
+    groups. A model is composed with the data that it is made for."""
+    groups = sorted({path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment", "model"})
+    columns = ([f"{group}={choice}" for choice in config_choices(group)] for group in groups)
+    rows = [[choice for choice in row if choice] for row in zip_longest(*columns)]
+    return [*rows, *([f"model={choice}"] for choice in config_choices("model"))]
 
 
 def targets(config: Any) -> Iterator[dict[str, Any]]:
@@ -37,9 +46,17 @@ def to_plain_container(config: DictConfig) -> dict[str, Any]:
     return container
 
 
-@pytest.mark.parametrize("choice", CHOICES)
-def test_keys_are_the_signature_they_feed(choice: str, compose_config: Callable[..., DictConfig]) -> None:
-    for config in targets(to_plain_container(compose_config(choice))):
+@pytest.mark.parametrize("choices", compositions(), ids="+".join)
+def test_keys_are_the_signature_they_feed(choices: list[str], compose_config: Callable[..., DictConfig]) -> None:
+    config = compose_config(*choices)
+    assert_keys_are_signatures(config)
+    for group in {choice.split("=")[0] for choice in choices} & {"loss", "discriminator", "schedule"}:
+        built = instantiate(config[group])
+        assert callable(built() if group == "discriminator" else built) or group == "loss"
+
+
+def assert_keys_are_signatures(composed: DictConfig) -> None:
+    for config in targets(to_plain_container(composed)):
         signature = inspect.signature(get_object(config["_target_"]))
         given = config.keys() - NOT_BOUND
         parameters = {name for name, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD}
@@ -56,16 +73,6 @@ def test_keys_are_the_signature_they_feed(choice: str, compose_config: Callable[
                 filled_in |= {"latent_dim", "image_channels", "classes"}
             expected = parameters - filled_in
             assert given == expected, f"{config['_target_']}: a knob without a key, or a key without a knob"
-
-
-@pytest.mark.parametrize(
-    "choice",
-    [choice for choice in CHOICES if choice.split("=")[0] in ("loss", "discriminator", "schedule")],
-)
-def test_groups_are_built(choice: str, compose_config: Callable[..., DictConfig]) -> None:
-    group = choice.split("=")[0]
-    built = instantiate(compose_config(choice)[group])
-    assert callable(built() if group == "discriminator" else built) or group == "loss"
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +94,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("experiment", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
+@pytest.mark.parametrize("experiment", config_choices("experiment"))
 def test_experiments_fit_together(
     experiment: str, compose_config: Callable[..., DictConfig], datasets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +103,7 @@ def test_experiments_fit_together(
     width = "generator.width=0.1" if experiment.startswith("adain") else "generator.channels=4"
     small = ("features.weights=random", width, "discriminator.channels=4")
     config = compose_config(f"experiment={experiment}", *small)
+    assert_keys_are_signatures(config)
     config.data.batch_size = min(config.data.batch_size, 16)  # what was made is few
     built = build_experiment(config, {})
     assert built.iterations >= 1

@@ -75,15 +75,21 @@ def composed_once(*overrides: str) -> DictConfig:
 
 
 @cache
+def generator_settings() -> DictConfig:
+    """The settings of each generator, by the name of the choice. They are composed at once, since composing takes long."""
+    return composed_once(*(f"+generator@generators.{choice}={choice}" for choice in choices("generator"))).generators
+
+
+@cache
 def model_settings(model: str) -> dict[str, Any]:
     return to_plain_container(composed_once(f"model={model}").model)
 
 
-def config_with(model: str, **networks: str) -> DictConfig:
-    """A config of small networks. Choices are compose_config once and put together, since there are hundreds of pairs."""
+def config_with(model: str, generator: str | None = None) -> DictConfig:
+    """A config of small networks. Choices are composed once and put together, since there are hundreds of pairs."""
     config = deepcopy(composed_once(f"model={model}"))
-    for role, choice in networks.items():
-        config[role] = deepcopy(composed_once(f"{role}={choice}")[role])
+    if generator is not None:
+        config.generator = deepcopy(generator_settings()[generator])
     for role in ("generator", "discriminator"):
         for key in {"channels", "max_channels"} & config[role].keys():
             config[role][key] = 16
