@@ -27,6 +27,7 @@ from stylegan_lab.runs.checkpoint import read_checkpoint
 from stylegan_lab.runs.reader import find_run
 from stylegan_lab.training.experiment import build_data, build_metrics, config_from_checkpoint, restore_module
 
+FILE = RESULTS / "season_scores.json"  # rows of other runs are kept, and the references are scored once
 INCEPTION = ("inception_64", "inception_192", "inception_768")
 SMALL = 16  # pixels, at which photographs are compared to find the most similar one
 
@@ -40,6 +41,8 @@ def main() -> None:
     arguments = parser.parse_args()
     metrics = chosen_metrics(arguments.features)
     rows: dict[str, dict[str, dict[str, float]]] = {"a2b": {}, "b2a": {}}
+    if FILE.exists():
+        rows |= json.loads(FILE.read_text(encoding="utf-8"))
     for name in arguments.runs:
         contents = read_checkpoint(find_run(name)[0].checkpoint("last"))
         config = config_from_checkpoint(contents)
@@ -53,7 +56,7 @@ def main() -> None:
             images = predict_all(evaluator, model, batch_size=1)
             rows[direction][row] = compute_scores(images, evaluator.reference_sets, metrics)
             print(f"{row}: {direction}", flush=True)
-    (RESULTS / "season_scores.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    FILE.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     for direction, found in rows.items():
         print(f"\n{direction}\n" + table([{"images": name, **scores} for name, scores in found.items()]))
 

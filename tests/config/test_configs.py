@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import pytest
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
+from torch import nn
 
 from stylegan_lab.config.instantiate import instantiate
 from stylegan_lab.config.paths import CONF, config_choices
+from stylegan_lab.losses.gan_loss import AdversarialLoss
 from stylegan_lab.training.experiment import build_experiment
 
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+BUILT: dict[str, Any] = {"loss": AdversarialLoss, "discriminator": nn.Module, "schedule": Callable}  # by group
 NOT_BOUND = {"_target_", "_partial_"}
 
 
@@ -50,9 +54,9 @@ def to_plain_container(config: DictConfig) -> dict[str, Any]:
 def test_keys_are_the_signature_they_feed(choices: list[str], compose_config: Callable[..., DictConfig]) -> None:
     config = compose_config(*choices)
     assert_keys_are_signatures(config)
-    for group in {choice.split("=")[0] for choice in choices} & {"loss", "discriminator", "schedule"}:
+    for group in {choice.split("=")[0] for choice in choices} & BUILT.keys():
         built = instantiate(config[group])
-        assert callable(built() if group == "discriminator" else built) or group == "loss"
+        assert isinstance(built() if isinstance(built, partial) else built, BUILT[group])
 
 
 def assert_keys_are_signatures(composed: DictConfig) -> None:

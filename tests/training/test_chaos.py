@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -170,33 +171,43 @@ def kill_while_writing_checkpoint() -> None:
     module._HashingFile.write = dying  # type: ignore[method-assign]
 
 
-def kill_after_calls(times: int, owner: str, name: str) -> None:
-    """Die on a later call of a function that takes part in saving."""
-    import stylegan_lab.files.atomic_write as atomic_write
-    import stylegan_lab.runs.checkpoint_index as checkpoint_index
+def kill_after_calls(times: int, name: str) -> None:
+    """Die on a later call of a method of the checkpoint index."""
+    from stylegan_lab.runs.checkpoint_index import CheckpointIndex
 
-    holder = {"index": checkpoint_index.CheckpointIndex, "atomic_write": atomic_write, "path": Path, "os": os}[owner]
-    function, calls = getattr(holder, name), [0]
+    function, calls = getattr(CheckpointIndex, name), [0]
 
     def counted(*arguments: Any, **named: Any) -> Any:
         calls[0] += 1
         return kill_process() if calls[0] > times else function(*arguments, **named)
 
-    setattr(holder, name, counted)
+    setattr(CheckpointIndex, name, counted)
+
+
+def kill_before_replacing(times: int, name: str) -> None:
+    """Die before a later file of this name gets its place, when its contents are complete under another name."""
+    replace, calls = Path.replace, [0]
+
+    def counted(self: Path, target: Any) -> Path:
+        calls[0] += fnmatch(Path(target).name, name)
+        return kill_process() if calls[0] > times else replace(self, target)  # type: ignore[func-returns-value]
+
+    Path.replace = counted  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize(
     "moment",
     [
         kill_while_writing_checkpoint,
-        partial(kill_after_calls, 2, "index", "add"),
-        partial(kill_after_calls, 13, "path", "replace"),
-        partial(kill_after_calls, 14, "path", "replace"),
-        partial(kill_after_calls, 15, "path", "replace"),
-        partial(kill_after_calls, 2, "index", "link_and_prune"),
-        partial(kill_after_calls, 2, "index", "_link"),
+        partial(kill_after_calls, 2, "add"),
+        partial(kill_before_replacing, 2, "[0-9]*.ckpt"),
+        partial(kill_before_replacing, 2, "manifest.json"),
+        partial(kill_before_replacing, 2, "last.ckpt"),
+        partial(kill_after_calls, 2, "link_and_prune"),
+        partial(kill_after_calls, 2, "_link"),
     ],
-    ids=["in the file", "before it is listed", "replace 13", "replace 14", "replace 15", "before it is named", "before the link"],
+    ids=["in the file", "before it is listed", "before the file", "before the manifest", "before last", "before it is named",
+         "before the link"],
 )  # fmt: skip
 def test_a_run_killed_while_saving_keeps_its_older_checkpoint_and_goes_on(
     moment: Callable[[], None], tmp_path: Path, uninterrupted_run: Callable[[str], Path]
