@@ -28,7 +28,7 @@ from stylegan_lab.runs.reader import find_run
 from stylegan_lab.training.experiment import build_data, build_metrics, config_from_checkpoint, restore_module
 
 FILE = RESULTS / "season_scores.json"  # rows of other runs are kept, and the references are scored once
-INCEPTION = ("inception_64", "inception_192", "inception_768")
+INCEPTION = ("inception_192", "inception_768")
 SMALL = 16  # pixels, at which photographs are compared to find the most similar one
 
 
@@ -55,8 +55,8 @@ def main() -> None:
             row = f"{type(model).__name__}, {contents['iteration']:,} iterations"
             images = predict_all(evaluator, model, batch_size=1)
             rows[direction][row] = compute_scores(images, evaluator.reference_sets, metrics)
+            FILE.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
             print(f"{row}: {direction}", flush=True)
-    FILE.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     for direction, found in rows.items():
         print(f"\n{direction}\n" + table([{"images": name, **scores} for name, scores in found.items()]))
 

@@ -26,7 +26,12 @@ from typing import Any, NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ["losses", "models", "evaluation", "runs"]
+TESTS = {  # those of a package that run in the process of pytest
+    "losses": ["losses", "models"],
+    "models": ["models", "training/test_train.py"],
+    "evaluation": ["evaluation", "callbacks"],
+    "runs": ["runs", "callbacks"],
+}
 COPIED = [
     "stylegan_lab",
     "hydra_plugins",
@@ -39,7 +44,6 @@ COPIED = [
     "README.md",
 ]
 SECONDS = 60  # of tests for one mutant, as they took when nothing was broken
-TESTS = ["losses", "models", "evaluation", "runs", "callbacks", "training/test_train.py"]
 QUICK = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "--no-header", "--tb=no"]
 SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -204,7 +208,7 @@ def _write(file: Path, source: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("packages", nargs="*", default=PACKAGES)
+    parser.add_argument("packages", nargs="*", default=list(TESTS), metavar="PACKAGE", help=", ".join(TESTS))
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of tests for one mutant")
@@ -213,6 +217,8 @@ def main() -> None:
     )
     parser.add_argument("--part", default="0/1", help="i/n: every n-th mutant from the i-th, to use several processes")
     arguments = parser.parse_args()
+    if unknown := set(arguments.packages) - TESTS.keys():
+        parser.error(f"{unknown.pop()} is none of {', '.join(TESTS)}")
     import lightning  # noqa: F401  a forked process has them at once; the package itself it imports anew
     import torchmetrics  # noqa: F401
 
@@ -227,8 +233,9 @@ def main() -> None:
         sys.path[0] = str(copy)  # where `python -m` put the project
         del sys.modules["tests"]
         os.environ["PYTHONPATH"] = str(copy)
+        tests = sorted({test for package in arguments.packages for test in TESTS[package]})
         recorded = (arguments.recorded or copy / "recorded.json").resolve()
-        if not recorded.exists() and not in_child(record, arguments.packages, TESTS, recorded):
+        if not recorded.exists() and not in_child(record, arguments.packages, tests, recorded):
             sys.exit(1)
         report(arguments, copy, json.loads(recorded.read_text(encoding="utf-8")))
 
