@@ -167,7 +167,6 @@ def test_a_run_without_a_name_is_grouped_by_its_model(tmp_path: Path) -> None:
     assert parts(run.folder)[0].run.run_group == "simgan"
 
 
-@pytest.mark.slow
 def test_with_a_key_and_a_server_a_run_is_online_and_resumes_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -176,6 +175,7 @@ def test_with_a_key_and_a_server_a_run_is_online_and_resumes_there(
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     with WandbServer().serving() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        end_wandb_service()  # that of another test knows another server
         for first, last in ((1, 4), (5, 6)):
             logger = WandBLogger(run, WandBRun(), tables=False)
             log_training(run, logger, first, last)
