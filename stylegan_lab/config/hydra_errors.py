@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
-from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
+from omegaconf.errors import ConfigAttributeError, InterpolationKeyError, MissingMandatoryValue
 
 from stylegan_lab.config.compose import compose_config
 from stylegan_lab.config.flatten import flatten
@@ -40,6 +40,13 @@ def to_user_error(error: Exception, arguments: Sequence[str]) -> UserError:
         return _unknown_key(found[1], arguments)
     if isinstance(error, MissingMandatoryValue) and error.full_key:
         return UserError("config.missing_setting", f"{error.full_key} is missing; set {error.full_key}=VALUE")
+    if isinstance(error, ConfigAttributeError | InterpolationKeyError) and (
+        removed := [each for each in arguments if each[:1] == "~"]
+    ):
+        return UserError(
+            "config.removed_setting",
+            f"{' '.join(removed)} removes a setting that others need; leave it out, or choose another value as KEY=VALUE",
+        )
     if isinstance(error, InterpolationKeyError) and (found := re.search(r"'data\.(\w+)' not found", str(error))):
         hint = HINTS_FOR_MISSING_DATA_KEYS.get(found[1], "")
         key = error.full_key
