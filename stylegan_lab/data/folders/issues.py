@@ -199,9 +199,10 @@ def _mixed_modes(parts: Sequence[LayoutPart], probes: Probes) -> Iterator[DataIs
 
 
 def _imbalance(parts: Sequence[LayoutPart], probes: Probes) -> Iterator[DataIssue]:
-    """Domains that are much smaller than others of their split."""
-    for split in dict.fromkeys(part.split for part in parts):
-        counts = {part.name: len(_readable([part], probes)) for part in parts if part.split == split}
+    """Domains that are much smaller than others of their split. Images outside of the domains are left out."""
+    domains = [part for part in parts if part.domain]
+    for split in dict.fromkeys(part.split for part in domains):
+        counts = {part.name: len(_readable([part], probes)) for part in domains if part.split == split}
         smallest, largest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
         if counts[largest] > IMBALANCE_RATIO * counts[smallest]:
             listed = f"{largest} has {format_count(counts[largest], 'image')}, {smallest} only {counts[smallest]:,}"

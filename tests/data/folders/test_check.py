@@ -368,6 +368,14 @@ def test_a_much_smaller_domain_is_reported() -> None:
     assert find_issue("unbalanced").message == "a has 23 images, b only 1; a model may memorize the few images"
 
 
+def test_images_outside_of_the_domains_are_no_domain() -> None:
+    for number in range(23):
+        image(f"{number}.png")
+    image("a/a.png")
+    assert check_folder(ROOT).summaries[0].domain == ""
+    assert not [each for each in check_folder(ROOT).issues if each.kind == "unbalanced"]
+
+
 def test_other_files_are_skipped_and_reported() -> None:
     unpaired()
     (ROOT / "notes.txt").write_text("mine")
