@@ -71,7 +71,11 @@ class GANFailureWarnings(L.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         batch = move_data_to_device(data.first_batch("val", self.num_images), module.device)
         with evaluation_mode(trainer, module):
-            ratios = {name: diversity(fake, real) for name, (fake, real) in module.fake_and_real(batch).items()}
+            ratios = {
+                name: diversity(fake, real)
+                for name, (fake, real) in module.fake_and_real(batch).items()
+                if min(len(fake), len(real)) > 1  # a single image has no diversity
+            }
         for name, ratio in ratios.items():
             for logger in trainer.loggers:
                 logger.log_metrics({f"diversity/{name}": ratio}, step=module.iteration)

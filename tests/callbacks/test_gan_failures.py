@@ -55,6 +55,12 @@ def test_a_normal_run_has_no_warning_and_records_the_statistics() -> None:
         assert [row["iteration"] for row in rows if f"diversity/{direction}" in row] == [4, 8]
 
 
+def test_a_single_held_out_image_has_no_diversity_to_warn_of() -> None:
+    assert run([*COMMAND, "iterations=4", "data.val_images=1"]) == 0
+    assert count_in_log("collapsed") == 0
+    assert not [row for row in read_metrics(Path("out/metrics.jsonl")) if "diversity/a2b" in row]
+
+
 def test_there_is_one_warning_per_overpowered_discriminator(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
