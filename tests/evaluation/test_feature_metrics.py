@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,12 +26,15 @@ from stylegan_lab.evaluation.feature_extractors import (
     clip,
     dinov2,
     inception,
+    rgb_on_device,
     squeezenet,
     untrained_vgg16,
     vgg16,
 )
 from stylegan_lab.evaluation.feature_metrics import (
     FEATURE_COMPARISONS,
+    KID_SUBSET_SIZE,
+    KID_SUBSETS,
     coverage,
     density,
     feature_metrics,
@@ -45,6 +49,12 @@ from stylegan_lab.networks.features import squeezenet as squeezenets
 from stylegan_lab.networks.features.feature_net import IMAGENET_MEAN
 from stylegan_lab.networks.features.inception import CLASSES, Inception
 from tests.refusals import refused
+
+
+@pytest.mark.parametrize(("channels", "used"), [(1, [0, 0, 0]), (2, [0, 0, 0]), (3, [0, 1, 2]), (4, [0, 1, 2])])
+def test_images_of_any_channels_are_seen_in_rgb(channels: int, used: list[int]) -> None:
+    images = torch.rand(2, channels, 2, 2)
+    assert torch.equal(rgb_on_device(images), images[:, used])
 
 
 def vectors(seed: int, count: int = 60, dimensions: int = 8, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -120,6 +130,11 @@ def test_frechet_and_kernel_distances_equal_those_of_torchmetrics() -> None:
         theirs.update((fake * 255).round().byte(), real=False)
     assert metrics["fid_means"](fake, real) == pytest.approx(float(frechet.compute()), rel=1e-4)
     assert metrics["kid_means"](fake, real) == pytest.approx(float(kernel.compute()[0]), rel=1e-4)
+
+
+def test_the_kernel_distance_has_the_usual_subsets() -> None:
+    usual = signature(KernelInceptionDistance).parameters
+    assert (usual["subsets"].default, usual["subset_size"].default) == (KID_SUBSETS, KID_SUBSET_SIZE)
 
 
 def test_the_kernel_distance_is_unbiased() -> None:

@@ -204,6 +204,13 @@ def test_a_pool_of_size_0_is_no_pool() -> None:
     assert ImagePool(0)(images) is images
 
 
+def test_buffers_are_synchronized_before_a_checkpoint_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, synchronized = small(), []
+    monkeypatch.setattr(module, "sync_buffers", lambda: synchronized.append(True))
+    module.on_save_checkpoint({})
+    assert synchronized
+
+
 def test_a_model_declares_its_batch_type() -> None:
     assert CycleGAN.batch_type is UnpairedBatch
 
@@ -223,6 +230,9 @@ def test_the_feature_network_is_built_only_if_its_losses_have_weight() -> None:
     assert float(losses["a_style"]) == 0, "what is painted as the other domain is"
     expected = 2.0 * float(torch.nn.functional.mse_loss(_features(b), _features(a)))
     assert float(losses["a_content"]) == pytest.approx(expected, rel=1e-5)
+    for name, other in (("content", "style"), ("style", "content")):
+        (of_a, *_) = small(features=lambda: perception, **{f"{name}_weight": 1.0}).generator_losses(a, b)  # type: ignore[arg-type]
+        assert f"a_{name}" in of_a.losses and f"a_{other}" not in of_a.losses
 
 
 def _features(image: Tensor) -> Tensor:

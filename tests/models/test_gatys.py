@@ -75,6 +75,12 @@ def test_every_iteration_is_reported_and_a_diverged_one_is_an_error() -> None:
     watch = lambda iteration, image, losses: seen.append(iteration)  # noqa: E731
     optimize_image(content, style, features(), iterations=4, on_iteration=watch)
     assert seen == [1, 2, 3, 4]
+    ranges: list[float] = []
+    image = optimize_image(
+        content, style, features(), iterations=1, optimizer="adam", lr=1e-3, start=torch.full_like(content, 3.0),
+        on_iteration=lambda _, image, __: ranges.append(float(image.max())),
+    )  # fmt: skip
+    assert ranges == [1.0] and float(image.max()) == 1, "images are clamped to their range"
     with refused("stylize.not_finite", "--style-weight", "--lr-mult"):
         optimize_image(content, style, features(), iterations=20, lr=1e30)
 

@@ -124,6 +124,7 @@ def test_a_user_s_own_file_is_never_deleted(tmp_path: Path) -> None:
     (mine,) = write_checkpoints(tmp_path, 1)
     mine = mine.rename(tmp_path / "keep-this.ckpt")
     CheckpointIndex.read(tmp_path).set_newest(mine, 1)
+    assert CheckpointIndex.read(tmp_path).newest_first() == [mine]
     for iteration in (2, 3, 4):
         (path,) = write_checkpoints(tmp_path, iteration)
         CheckpointIndex.read(tmp_path).link_and_prune(path, is_best=False, keep=1)
