@@ -57,6 +57,7 @@ NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "mean": "sum", 
 class Mutant(NamedTuple):
     path: str  # relative to the project
     line: int
+    lines: range  # of its statement, without the statements in it
     before: str
     after: str
     source: str  # of the broken file
@@ -64,13 +65,28 @@ class Mutant(NamedTuple):
 
 def mutants_of(path: str, source: str) -> Iterator[Mutant]:
     """Yield every mutant of a file. Annotations, decorators and error messages are left alone."""
-    count = len(list(_places(ast.parse(source))))
-    for index in range(count):
+    tree = ast.parse(source)
+    statements = dict(_statements(tree, tree))
+    lines = [_lines(statements[node]) for node, _ in _places(tree)]
+    for index, each in enumerate(lines):
         tree = ast.parse(source)
         node, change = list(_places(tree))[index]
         before = _first_line(node)
         change()
-        yield Mutant(path, node.lineno, before, _first_line(node), ast.unparse(ast.fix_missing_locations(tree)))
+        broken = ast.unparse(ast.fix_missing_locations(tree))
+        yield Mutant(path, node.lineno, each, before, _first_line(node), broken)
+
+
+def _statements(node: ast.AST, statement: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """Yield each node with the innermost statement around it."""
+    yield node, statement
+    for child in ast.iter_child_nodes(node):
+        yield from _statements(child, child if isinstance(child, ast.stmt) else statement)
+
+
+def _lines(statement: Any) -> range:
+    body = getattr(statement, "body", [])
+    return range(statement.lineno, body[0].lineno if body else statement.end_lineno + 1)
 
 
 def _first_line(node: ast.AST) -> str:
@@ -153,10 +169,7 @@ def tests_of(mutant: Mutant, recorded: dict[str, Any], limit: float) -> list[str
     """The tests that reach the mutant's line, the shortest first, as many as fit into the limit of seconds. What runs at import
     is reached by all tests of the file, and what a fixture runs by all tests beside it."""
     lines, seconds = recorded["lines"].get(mutant.path, {}), recorded["seconds"]
-    before = [
-        int(line) for line in lines if int(line) <= mutant.line
-    ]  # a statement of several lines counts at its first
-    contexts = set(lines[str(max(before))]) if before else set()
+    contexts = {context for line in mutant.lines for context in lines.get(str(line), [])}
     if "" in contexts:
         contexts = {context for each in lines.values() for context in each}
     files = {context.removeprefix("setup ").split("::")[0] for context in contexts if context.startswith("setup ")}
@@ -195,7 +208,7 @@ def survives(mutant: Mutant, copy: Path, tests: list[str], seconds: float) -> bo
     original = file.read_text(encoding="utf-8")
     try:
         _write(file, mutant.source)
-        return in_child(pytest.main, [*QUICK, *tests], cpu_seconds=int(60 + 5 * seconds), silent=True)
+        return in_child(pytest.main, [*QUICK, *tests], cpu_seconds=int(20 + 2 * seconds), silent=True)
     finally:
         _write(file, original)
 
