@@ -27,8 +27,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TESTS = {  # those of a package that run in the process of pytest
-    "losses": ["losses", "models"],
-    "models": ["models", "training/test_train.py"],
+    "losses": ["losses", "augmentation", "models"],
+    "models": ["models", "augmentation", "training/test_train.py"],
     "evaluation": ["evaluation", "callbacks"],
     "runs": ["runs", "callbacks"],
 }

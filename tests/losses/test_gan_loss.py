@@ -1,6 +1,7 @@
 """Each gan_loss's losses and gradients beside their closed forms."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from stylegan_lab.losses.gan_loss import (
     WassersteinLoss,
 )
 from stylegan_lab.losses.losses import Losses
+from stylegan_lab.losses.regularizers import R1
 from stylegan_lab.networks.discriminators.output import Discriminator, DiscriminatorOutput
 from tests.refusals import refused
 
@@ -71,6 +73,33 @@ def test_values_and_gradients_are_the_closed_forms(name: str) -> None:
     loss.backward()
     assert float(loss.detach()) == pytest.approx(g_loss, rel=1e-6)
     assert float(fake.grad) == pytest.approx(slope_generated, rel=1e-6)  # type: ignore[arg-type]
+
+
+def test_the_overfitting_heuristic_is_the_mean_sign_of_real_logits() -> None:
+    """ADA's r_t (Karras et al., 2020). Reals and fakes of LSGAN are told apart at 0.5; a relativistic loss compares pairs."""
+    stats = {"logits_real": torch.tensor([0.2, 0.6, 0.7, -1.0]), "logits_fake": torch.tensor([0.1, 0.0, 0.0, 0.0])}
+    found = {
+        type(loss).__name__: float(loss.real_sign(stats)) for loss in (HingeLoss(), LSGANLoss(), RelativisticLoss())
+    }
+    assert found == {"HingeLoss": 0.5, "LSGANLoss": 0.0, "RelativisticLoss": 0.5}
+    pairs = {"logits_real": torch.tensor([0.2, 0.6]), "logits_fake": torch.tensor([0.3, 0.7])}
+    assert float(RelativisticLoss().real_sign(pairs)) == -1 and float(HingeLoss().real_sign(pairs)) == 1
+
+
+def test_second_derivatives_are_needed_if_a_regularizer_needs_them_or_does_not_say() -> None:
+    def loss(**regularizers: Any) -> AdversarialLoss:
+        return AdversarialLoss(HingeLoss(), regularizers=regularizers)
+
+    class FirstOrder:
+        every, needs_double_backward = 1, False
+
+    class Unknown:
+        every = 1
+
+    assert not loss().needs_double_backward
+    assert not loss(first=FirstOrder()).needs_double_backward
+    assert loss(first=FirstOrder(), unknown=Unknown()).needs_double_backward
+    assert loss(gradient=R1()).needs_double_backward
 
 
 def test_the_hinge_loss_is_zero_beyond_the_margin() -> None:

@@ -67,6 +67,25 @@ def test_classes_alternate_unless_one_is_chosen(module: GenerativeModel, monkeyp
     assert asked == [7, 7, 7]
 
 
+def test_samples_have_a_row_for_each_class_and_a_column_for_each_latent(module: GenerativeModel) -> None:
+    batch = {"image": torch.zeros(3, 1, 16, 16), "label": torch.tensor([2, 0, 1])}
+    latents = module.numbered_latents(0, 0, 3)
+    rows = module.sample_rows(batch)
+    assert list(rows) == list(module.classes)
+    for label, row in enumerate(rows.values()):  # type: ignore[union-attr]
+        torch.testing.assert_close(row, module.generate(latents, torch.full((3,), label)))
+    fake, real = module.fake_and_real(batch)["generator"]
+    torch.testing.assert_close(fake, module.generate(latents, batch["label"]))
+    assert real is batch["image"]
+
+
+def test_samples_without_classes_are_a_square_grid(compose_config: Composed) -> None:
+    plain = build(compose_config, "data.size=16", "generator=dcgan", "discriminator=dcgan").module.eval()
+    rows = plain.sample_rows({"image": torch.zeros(3, 1, 16, 16)})
+    torch.testing.assert_close(torch.cat(rows), plain.generate(plain.numbered_latents(0, 0, 9)))
+    assert [len(row) for row in rows] == [3, 3, 3]
+
+
 def test_the_class_changes_the_image(module: GenerativeModel) -> None:
     latents = module.numbered_latents(0, 0, 1)
     one, other = (module.generate(latents, torch.tensor([label])) for label in (1, 2))
