@@ -32,6 +32,7 @@ TESTS = {  # those of a package that run in the process of pytest
     "evaluation": ["evaluation", "callbacks"],
     "runs": ["runs", "callbacks"],
 }
+SIGNATURES = "tests/config/test_defaults.py"  # reads the defaults of functions without calling them
 COPIED = [
     "stylegan_lab",
     "hydra_plugins",
@@ -172,6 +173,7 @@ def tests_of(mutant: Mutant, recorded: dict[str, Any], limit: float) -> list[str
     contexts = {context for line in mutant.lines for context in lines.get(str(line), [])}
     if "" in contexts:
         contexts = {context for each in lines.values() for context in each}
+        contexts |= {test for test in seconds if test.startswith(SIGNATURES)}
     files = {context.removeprefix("setup ").split("::")[0] for context in contexts if context.startswith("setup ")}
     reached = contexts | {test for test in seconds if test.split("::")[0] in files}
     chosen, total = [], 0.0
@@ -246,7 +248,9 @@ def main() -> None:
         sys.path[0] = str(copy)  # where `python -m` put the project
         del sys.modules["tests"]
         os.environ["PYTHONPATH"] = str(copy)
-        tests = sorted({test for package in arguments.packages for test in TESTS[package]})
+        tests = sorted(
+            {SIGNATURES.removeprefix("tests/")} | {test for package in arguments.packages for test in TESTS[package]}
+        )
         recorded = (arguments.recorded or copy / "recorded.json").resolve()
         if not recorded.exists() and not in_child(record, arguments.packages, tests, recorded):
             sys.exit(1)
