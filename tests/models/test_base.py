@@ -24,6 +24,7 @@ from stylegan_lab.models.translation.cyclegan import CycleGAN
 from stylegan_lab.networks.discriminators.patch import PatchDiscriminator
 from stylegan_lab.networks.features.feature_net import color_pyramid
 from stylegan_lab.networks.generators.resnet import ResNetGenerator
+from tests.refusals import refused
 
 
 def small(adversarial_loss: AdversarialLoss | None = None, **settings: Any) -> CycleGAN:
@@ -202,6 +203,26 @@ def test_a_pool_passes_images_through_until_it_is_full_and_then_swaps_half() -> 
 def test_a_pool_of_size_0_is_no_pool() -> None:
     images = torch.rand(3, 1, 2, 2)
     assert ImagePool(0)(images) is images
+
+
+def test_a_setting_that_an_optimizer_refuses_is_named() -> None:
+    def refusing(_: Any) -> torch.optim.Optimizer:
+        raise ValueError("an odd thing")
+
+    def with_optimizer(optimizer: Any) -> CycleGAN:
+        network, discriminator = (
+            partial(ResNetGenerator, channels=4, blocks=1),
+            partial(PatchDiscriminator, channels=4, layers=2),
+        )
+        module = CycleGAN(network, discriminator, AdversarialLoss(LSGANLoss()), optimizer, ConstantLR())
+        module.configure_optimizers()
+        return module
+
+    for settings, named in (({"lr": -1}, "optimizer.lr=-1: "), ({"betas": (2, 0.9)}, "optimizer.betas=(2, 0.9): ")):
+        with refused("config.invalid_optimizer", named):
+            with_optimizer(partial(torch.optim.Adam, **settings))
+    with refused("config.invalid_optimizer", "optimizer: an odd thing"):
+        with_optimizer(refusing)
 
 
 def test_buffers_are_synchronized_before_a_checkpoint_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
