@@ -230,6 +230,7 @@ def translation(arguments: argparse.Namespace) -> dict[str, Any]:
     quick = arguments.quick
     count, side, megapixels = (4, 32, 1.6) if quick else (100, 256, arguments.megapixels)
     generators = ["resnet_tiny"] if quick else ["resnet9", "resnet_small"]
+    overrides = ["generator.blocks=0", "generator.n_downsample=1"] if quick else []
     has_onnx = all(map(importlib.util.find_spec, ("onnxscript", "onnxruntime")))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -238,7 +239,7 @@ def translation(arguments: argparse.Namespace) -> dict[str, Any]:
         photo = translate.make_images(folder / "photo", 1, width, int(width / 1.5))
         models: dict[tuple[str, str], Path] = {}
         for generator in generators:
-            models[generator, "PyTorch"] = made = translate.make_run(folder / generator, generator)
+            models[generator, "PyTorch"] = made = translate.make_run(folder / generator, generator, *overrides)
             if has_onnx:
                 models[generator, "ONNX Runtime"] = translate.make_onnx(made)
         runs: dict[tuple[str, str], list[dict[str, Any]]] = {}

@@ -27,9 +27,9 @@ from stylegan_lab.training.image_translator import ImageTranslator
 TRAIN_NOTHING = ["iterations=1", "logger=none", "evaluate=false", "callbacks.validation=null", "callbacks.samples=null"]
 
 
-def make_run(folder: Path, generator: str) -> Path:
+def make_run(folder: Path, generator: str, *overrides: str) -> Path:
     """Create a run of cyclegan with this generator, which is almost untrained."""
-    train = ["train", "experiment=smoke", f"generator={generator}", *TRAIN_NOTHING, f"output_dir={folder}"]
+    train = ["train", "experiment=smoke", f"generator={generator}", *overrides, *TRAIN_NOTHING, f"output_dir={folder}"]
     _quietly(train)
     return folder
 

@@ -61,6 +61,7 @@ def test_the_wheel_works_from_any_folder(distributions: Path, tmp_path: Path) ->
     assert list((tmp_path / "tmp").iterdir()) == [], "nothing is left, and no folder of torch either"
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_the_wheel_sweeps_too(distributions: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(next(distributions.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "site")

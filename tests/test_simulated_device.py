@@ -55,7 +55,8 @@ VARIANTS = {
     ],
     "multidomain": ["model=multidomain"],
     "StarGAN v2, other style size": [
-        "model=stargan2", "generator=stargan2_small", "generator.channels=4", "style_encoder.size=8", "deterministic=true",
+        "model=stargan2", "generator=stargan2_small", "generator.channels=4", "generator.n_downsample=1", "style_encoder.size=8",
+        "deterministic=true",
     ],
     "Johnson": ["model=johnson"],
     "AdaIN": ["model=adain", "generator=adain_decoder", "generator.width=0.1", "data.size=32"],
@@ -67,7 +68,8 @@ VARIANTS = {
     "cGAN": [GENERATION, "model=cgan", "model.dequantization=0.01"],
     "ProGAN": [GENERATION, "model=progan", "model.stable_images=1", "model.fade_images=4"],
     "StyleGAN2, ADA": [
-        GENERATION, "model=stylegan2", "model.classes=${data.classes}", "generator.w_dim=8", *ADA,
+        GENERATION, "model=stylegan2", "model.classes=${data.classes}", "generator.w_dim=8", "generator.mapping_layers=1",
+        "discriminator.mapping_layers=1", *ADA,
         "model.pl_interval=2", "loss.regularizers.r1.every=2",
     ],
     "R3GAN": [GENERATION, "model=r3gan"],

@@ -18,8 +18,9 @@ from tests.refusals import assert_refused
 COMMAND = [
     "train", "experiment=smoke", "logger=none", "evaluate=false", "callbacks.samples=null", "callbacks.validation.every=2",
     "callbacks.checkpointing.every=1", "callbacks.checkpointing.keep=null", "trainer.log_every_n_steps=1", "schedule=constant",
-    "iterations=14", "output_dir=out",
+    "iterations=8", "generator.channels=2", "discriminator.channels=2", "output_dir=out",
 ]  # fmt: skip
+UNVALIDATED = [*COMMAND, "callbacks.validation=null", "callbacks.gan_failures=null"]
 
 Diverging = Callable[..., None]
 
@@ -53,28 +54,20 @@ def all_finite(contents: dict[str, Any]) -> bool:
 def test_losses_that_stay_nan_end_the_run_and_no_bad_state_is_saved(
     diverging: Diverging, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    diverging(6)
+    diverging(3)
     assert run(COMMAND) == 2
     named = (
-        "not finite since iteration 6",
+        "not finite since iteration 3",
         "loss/generators_a_odd",
-        "000005.ckpt",
+        "000002.ckpt",
         "callbacks.nan_guard.on_nan=rollback",
     )
     assert_refused(capsys.readouterr().err, "training.diverged", *named)
-    assert "iteration 6 is not saved: a_to_b.layers.1.weight is not finite" in Path("out/log.txt").read_text()
-    assert [int(path.stem) for path in checkpoints()] == [5, 4, 3, 2, 1], "the third iteration in a row was the last"
+    assert "iteration 3 is not saved: a_to_b.layers.1.weight is not finite" in Path("out/log.txt").read_text()
+    assert [int(path.stem) for path in checkpoints()] == [2, 1], "the third iteration in a row was the last"
     assert all(all_finite(read_checkpoint(path)) for path in checkpoints())
     assert all_finite(read_checkpoint(Path("out/checkpoints/best.ckpt")))
-
-
-def test_a_divergence_that_comes_back_is_told_to_start_anew(
-    diverging: Diverging, capsys: pytest.CaptureFixture[str]
-) -> None:
-    diverging(6)
-    assert run(COMMAND) == 2
-    assert_refused(capsys.readouterr().err, "training.diverged", "on_nan=rollback")
-    assert run(COMMAND) == 2
+    assert run(COMMAND) == 2, "the same command resumes the run, which diverges again"
     error = capsys.readouterr().err
     assert_refused(error, "training.diverged", "as before", "optimizer.lr, such as 2e-05 instead of 0.0002")
     assert "on_nan=rollback" not in error
@@ -85,49 +78,49 @@ def test_a_single_bad_loss_is_tolerated(monkeypatch: pytest.MonkeyPatch) -> None
 
     def step_with_infinite_loss(self: CycleGAN, batch: Any, batch_idx: int) -> None:
         step(self, batch, batch_idx)
-        if self.iteration in (4, 5, 8):
+        if self.iteration in (2, 3, 6):
             self.latest_losses["odd"] = torch.tensor(torch.inf)
 
     monkeypatch.setattr(CycleGAN, "training_step", step_with_infinite_loss)
-    assert run(COMMAND) == 0
+    assert run(UNVALIDATED) == 0
 
 
 def test_a_run_rolls_back_and_resumes_at_a_lower_learning_rate(
     diverging: Diverging, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    diverging(6, at_full_rate_only=True)
+    diverging(3, at_full_rate_only=True)
     assert run([*COMMAND, "callbacks.nan_guard.on_nan=rollback"]) == 0
-    assert "back to 000005.ckpt, at 0.5 times the learning rate" in capsys.readouterr().out
+    assert "back to 000002.ckpt, at 0.5 times the learning rate" in capsys.readouterr().out
     contents = read_checkpoint(Path("out/checkpoints/last.ckpt"))
-    assert contents["iteration"] == 14 and contents["lr_scale"] == 0.5 and all_finite(contents)
+    assert contents["iteration"] == 8 and contents["lr_scale"] == 0.5 and all_finite(contents)
     rates = {
         row["iteration"]: row["lr/generators"]
         for row in read_metrics(Path("out/metrics.jsonl"))
         if "lr/generators" in row
     }
-    assert rates == {iteration: pytest.approx(2e-4 if iteration <= 5 else 1e-4) for iteration in range(1, 15)}
-    assert run(["train", "resume=out", "iterations=16"]) == 0
+    assert rates == {iteration: pytest.approx(2e-4 if iteration <= 2 else 1e-4) for iteration in range(1, 9)}
+    assert run(["train", "resume=out", "iterations=9"]) == 0
     assert read_checkpoint(Path("out/checkpoints/last.ckpt"))["lr_scale"] == 0.5, (
         "a resumed run keeps the lower learning rate"
     )
 
 
 def test_there_are_at_most_max_rollbacks(diverging: Diverging, capsys: pytest.CaptureFixture[str]) -> None:
-    diverging(6)
-    assert run([*COMMAND, "callbacks.nan_guard.on_nan=rollback", "callbacks.nan_guard.max_rollbacks=2"]) == 2
+    diverging(3)
+    assert run([*UNVALIDATED, "callbacks.nan_guard.on_nan=rollback", "callbacks.nan_guard.max_rollbacks=2"]) == 2
     output = capsys.readouterr()
-    assert output.out.count("back to 000005.ckpt") == 2
+    assert output.out.count("back to 000002.ckpt") == 2
     assert_refused(output.err, "training.diverged", "2 rollbacks")
 
 
 def test_a_run_that_diverged_can_be_resumed_with_a_rollback(diverging: Diverging) -> None:
-    diverging(6, at_full_rate_only=True)
-    assert run(COMMAND) == 2
+    diverging(3, at_full_rate_only=True)
+    assert run(UNVALIDATED) == 2
     assert run(["train", "resume=out", "callbacks.nan_guard.on_nan=rollback"]) == 0
-    assert read_checkpoint(Path("out/checkpoints/last.ckpt"))["iteration"] == 14
+    assert read_checkpoint(Path("out/checkpoints/last.ckpt"))["iteration"] == 8
 
 
 def test_a_learning_rate_that_is_far_too_high_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*COMMAND, "optimizer.lr=1e20", "callbacks.validation=null", "callbacks.gan_failures=null"]) == 2
+    assert run([*UNVALIDATED, "optimizer.lr=1e20"]) == 2
     assert_refused(capsys.readouterr().err, "training.diverged", "not finite since iteration")
     assert all(all_finite(read_checkpoint(path)) for path in checkpoints())

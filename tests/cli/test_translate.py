@@ -22,7 +22,7 @@ from stylegan_lab.training import image_translator
 from tests.refusals import assert_refused, refused
 
 SMALL = [
-    "experiment=smoke", "logger=none", "evaluate=false", "iterations=2", "discriminator.channels=2",
+    "experiment=smoke", "logger=none", "evaluate=false", "iterations=1", "discriminator.channels=2",
     "callbacks.validation=null", "callbacks.samples=null", "output_dir=run",
 ]  # fmt: skip
 RESNET = [*SMALL, "generator.channels=2"]

@@ -71,7 +71,7 @@ def test_a_batch_of_frames_on_a_cpu_has_few_pixels(
 def test_exports_translate_videos_too(train_once: Callable[..., None]) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    train_once(*RESNET)
+    train_once(*RESNET, "generator.blocks=0", "generator.n_downsample=1", "generator.norm=none")  # a small ONNX graph
     write_clip(Path("clip.mp4"), colors(3))
     for name in ("run", "model.safetensors", "model.onnx"):
         assert name == "run" or run(["export", "run", name]) == 0

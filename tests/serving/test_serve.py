@@ -47,14 +47,14 @@ TRAININGS = {
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+def runs(train_once: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """The path of a run of a model, which is trained when it is first needed."""
     folder = tmp_path_factory.mktemp("runs")
 
     def path_of(name: str) -> str:
         path = folder / name
         if not path.exists():
-            assert run(["train", *TRAININGS[name], f"output_dir={path}"]) == 0
+            train_once(*TRAININGS[name], to=str(path))
         return str(path)
 
     return path_of
@@ -618,11 +618,12 @@ def process_that_ends(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+@pytest.mark.usefixtures("fork_server", "forked_processes")  # the server first: its folder is not left by the test
 def test_the_command_prints_its_address_and_ends_with_ctrl_c(runs: Callable[[str], str]) -> None:
     command = [sys.executable, "-m", "stylegan_lab", "serve", runs("cyclegan"), "--port", "0", "--host", "0.0.0.0"]
     with process_that_ends(command) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "cyclegan: CycleGAN, iteration 2\n"
+        assert process.stdout.readline() == "cyclegan: CycleGAN, iteration 1\n"
         name, address = re.escape(socket.gethostname()), process.stdout.readline()
         found = re.fullmatch(
             rf"The page is at http://{name}:(\d+)/\?token=([\w-]{{32}}) \(end with Ctrl-C\)\n", address
