@@ -1,12 +1,12 @@
-"""The docs are executable: the files and commands of each page are written and run in order."""
+"""The docs are executable: the files and commands of each page are written and run in order. Only trainings are shorter."""
 
 import importlib.util
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,34 +15,38 @@ from PIL import Image
 from stylegan_lab.callbacks import preemption
 from stylegan_lab.cli.main import run
 from stylegan_lab.evaluation.metrics import METRICS
+from stylegan_lab.sweeps import trial_process
+from tests.reporting.baselines.baselines import settings_fingerprint_once
+from tests.sweeps.fake_sweep import fake_train_command
 
 DOCS = Path(__file__).parent.parent / "docs"
 FENCE = re.compile(r"(?:^`(?P<path>[\w./-]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
 GENERATED = {"commands.md", "api.md", "configs.md", "error-codes.md"}  # by `make docs`
 PAGES = sorted({path.name for path in DOCS.glob("*.md")} - GENERATED)
 SMOKE = {"experiment=smoke", "experiment=smoke_generation"}  # trainings of 8 iterations and an evaluation
+SHORTER = {"iterations=12": "iterations=5", "iterations=14": "iterations=6", "iterations=20": "iterations=4"}
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The RUN of the pages."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert run(["train", "experiment=smoke", "logger=none", "output_dir=RUN"]) == 0
-    return folder / "RUN"
+@pytest.fixture(autouse=True)
+def fingerprints_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tests print the table of all baselines."""
+    monkeypatch.setattr("stylegan_lab.reporting.baselines.result.settings_fingerprint", settings_fingerprint_once)
 
 
 @pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_of_pages_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Path) -> None:
+def test_commands_of_pages_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train_once: Callable[..., None]
+) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("STYLEGAN_LAB_CACHE", str(tmp_path / "cache"))
     (tmp_path / "mylab").mkdir()
     (tmp_path / "mylab" / "__init__.py").touch()
     text = (DOCS / page).read_text(encoding="utf-8")
     if "RUN" in text:
-        shutil.copytree(trained, "RUN")
+        train_once("experiment=smoke", "logger=none", "iterations=4", to="RUN")
+    if "mylab" not in text:  # otherwise the trials of sweeps train what the page has defined
+        monkeypatch.setattr(trial_process, "train_command", fake_train_command)
     for name in ("photo.png", "style.png", "photo.jpg"):
         Image.effect_noise((48, 40), 80).convert("RGB").save(name)
     if "my_images" in text:
@@ -64,10 +68,16 @@ def command(line: str) -> None:
     program, *words = shlex.split(line)
     if words[:2] == ["train", "experiment=demo"]:  # which takes minutes
         words[1:2] = ["experiment=smoke", "logger=none"]
-    smaller = {"logger": "none"} if "train" in words and "resume=" not in line else {}
-    if SMOKE & set(words):
-        is_read = "output_dir=" in line  # by another command
-        smaller |= {"iterations": "4"} if is_read else {"iterations": "2", "evaluate": "false"}
+    words = [SHORTER.get(word, word) for word in words]
+    smaller = {}
+    if "train" in words:
+        smaller = {"evaluate": "false"} if "resume=" in line else {"logger": "none"}
+    if SMOKE & set(words) and "HINGE" not in line:  # whose scores are compared
+        smaller |= {"iterations": "2", "evaluate": "false"}
+    elif "dry_run=true" in words:
+        smaller |= {"generator.channels": "8", "discriminator.channels": "8"}
+    if "logger=both" in words:
+        smaller["logger.wandb.patience"] = "120"  # W&B may start more slowly than this training ends
     if words[0] == "import":
         smaller = {"data.train_images": "16"}
     words += [f"{key}={value}" for key, value in smaller.items() if f"{key}=" not in line]

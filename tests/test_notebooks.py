@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from tests.reporting.baselines.baselines import settings_fingerprint_once
+
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 TINY = ["experiment=smoke", "evaluate=false", "logger=none"]
 VALUES: dict[str, dict[str, Any]] = {
     "quickstart": {"overrides": TINY},
     "losses": {"overrides": TINY, "toy_steps": 10, "steps": 3},
     "variant": {"overrides": TINY},
-    "compare": {"overrides": [*TINY, "evaluate=true"], "seeds": (0, 1)},
+    "compare": {"overrides": [*TINY, "iterations=4"], "seeds": (0, 1)},
     "reproduce": {},
 }
 ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
@@ -41,6 +43,7 @@ def execute() -> Any:
 @pytest.mark.parametrize("name", ALL)
 def test_notebooks_run(name: str, execute: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setattr("stylegan_lab.reporting.baselines.result.settings_fingerprint", settings_fingerprint_once)
     ran, _ = execute(read_notebook(name), VALUES[name])
     kinds = [[output["output_type"] for output in cell["outputs"]] for cell in code_cells(ran)]
     assert kinds == [[output["output_type"] for output in cell["outputs"]] for cell in code_cells(read_notebook(name))]

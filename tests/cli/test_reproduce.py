@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,16 +37,28 @@ def own_baselines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def trained() -> str:
-    assert run(["train", "experiment=smoke", "iterations=2", "logger=none", "evaluate=false", "output_dir=mine"]) == 0
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    quick = ["iterations=2", "logger=none", "evaluate=false"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("stylegan_lab.runs.environment._git", lambda *asked: "c0ffee" * (asked[0] == "rev-parse"))
+        assert run(["train", "experiment=smoke", *quick, f"output_dir={folder}"]) == 0
+    return folder
+
+
+@pytest.fixture
+def trained(finished: Path) -> str:
+    """The run `mine`."""
+    shutil.copytree(finished, "mine")
     return "mine"
 
 
 def test_a_run_of_it_is_scored_and_recorded_with_its_provenance(
-    own_baselines: Path, capsys: pytest.CaptureFixture[str]
+    own_baselines: Path, trained: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (own_baselines / "other.yaml").write_text(SMALL.replace("iterations=2", "iterations=2, model.cycle_weight=3"))
-    assert run(["reproduce", "other", "--run", trained(), "--results", "results"]) == 2
+    assert run(["reproduce", "other", "--run", trained, "--results", "results"]) == 2
     named = ("mine", "other", "model.cycle_weight=3 (was 10.0)")
     assert_refused(capsys.readouterr().err, "baseline.other_experiment", *named)
     assert not Path("results").exists()
@@ -62,28 +75,28 @@ def test_a_run_of_it_is_scored_and_recorded_with_its_provenance(
     assert "reproduced" in capsys.readouterr().out
 
 
-def test_a_run_is_scored_by_the_metrics_of_its_baseline_and_not_by_its_own(own_baselines: Path) -> None:
+def test_a_run_is_scored_by_the_metrics_of_its_baseline_and_not_by_its_own(own_baselines: Path, trained: str) -> None:
     text = SMALL.replace("iterations=2", "iterations=2, metrics=untrained, metrics.untrained.features.resize=legacy")
     (own_baselines / "thing.yaml").write_text(text.replace("ssim: {expected: -1", "fid_untrained: {expected: -1"))
-    assert run(["reproduce", "thing", "--run", trained(), "--results", "results"]) in (0, 1)
+    assert run(["reproduce", "thing", "--run", trained, "--results", "results"]) in (0, 1)
     said = json.loads(Path("results/thing-seed0.json").read_text())["scores"]
     assert "legacy" in said["protocol"]["fid_untrained"]
 
 
 def test_other_counts_than_its_protocol_says_are_refused(
-    own_baselines: Path, capsys: pytest.CaptureFixture[str]
+    own_baselines: Path, trained: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (own_baselines / "thing.yaml").write_text(SMALL.replace("num_images: 4", "num_images: 5"))
-    assert run(["reproduce", "thing", "--run", trained(), "--results", "results"]) == 2
+    assert run(["reproduce", "thing", "--run", trained, "--results", "results"]) == 2
     assert_refused(capsys.readouterr().err, "baseline.image_count_differs", "thing", "5 images", "4 were")
 
 
 def test_a_run_that_was_stopped_on_the_way_to_a_longer_budget_is_not_finished(
-    own_baselines: Path, capsys: pytest.CaptureFixture[str]
+    own_baselines: Path, trained: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It has finished once, at 2 iterations; the baseline asks for 4, of which 3 are trained."""
     (own_baselines / "thing.yaml").write_text(SMALL.replace("iterations=2", "iterations=4"))
-    resume = ["train", f"resume={trained()}"]
+    resume = ["train", f"resume={trained}"]
     with pytest.raises(SystemExit) as stopped, stop_at(3):
         run([*resume, "iterations=4"])
     assert stopped.value.code == 143

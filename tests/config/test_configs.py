@@ -3,12 +3,12 @@
 import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
+import yaml
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
@@ -24,13 +24,7 @@ BUILT: dict[str, Any] = {"loss": AdversarialLoss, "discriminator": nn.Module, "s
 NOT_BOUND = {"_target_", "_partial_"}
 
 
-def compositions() -> list[list[str]]:
-    """Overrides that compose each choice of each group, except experiments, once. Most compositions have a choice of several
-    groups. A model is composed with the data that it is made for."""
-    groups = sorted({path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment", "model"})
-    columns = ([f"{group}={choice}" for choice in config_choices(group)] for group in groups)
-    rows = [[choice for choice in row if choice] for row in zip_longest(*columns)]
-    return [*rows, *([f"model={choice}"] for choice in config_choices("model"))]
+GROUPS = sorted({path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment"})
 
 
 def targets(config: Any) -> Iterator[dict[str, Any]]:
@@ -50,13 +44,33 @@ def to_plain_container(config: DictConfig) -> dict[str, Any]:
     return container
 
 
-@pytest.mark.parametrize("choices", compositions(), ids="+".join)
-def test_keys_are_the_signature_they_feed(choices: list[str], compose_config: Callable[..., DictConfig]) -> None:
-    config = compose_config(*choices)
-    assert_keys_are_signatures(config)
-    for group in {choice.split("=")[0] for choice in choices} & BUILT.keys():
-        built = instantiate(config[group])
-        assert isinstance(built() if isinstance(built, partial) else built, BUILT[group])
+@pytest.mark.parametrize("group", GROUPS)
+def test_keys_are_the_signature_they_feed(
+    group: str, tmp_path: Path, compose_config: Callable[..., DictConfig]
+) -> None:
+    """All choices of a group are composed into one config, side by side."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    choices = config_choices(group)
+    data = ("data=domains", f"data.root={tmp_path}", "+data.classes=[a,b]")
+    config = compose_config(*data, *(f"+{group}@vars.{each}={each}" for each in choices))
+    assert config.vars.keys() == set(choices)
+    for each in choices:
+        assert_keys_are_signatures(config.vars[each])
+        if group in BUILT:
+            built = instantiate(config.vars[each])
+            assert isinstance(built() if isinstance(built, partial) else built, BUILT[group])
+
+
+@pytest.mark.parametrize("group", [*GROUPS, "experiment"])
+def test_choices_that_a_config_overrides_exist(group: str) -> None:
+    for path in (CONF / group).glob("*.yaml"):
+        defaults = (yaml.safe_load(path.read_text()) or {}).get("defaults", [])
+        entries = [entry for default in defaults if isinstance(default, dict) for entry in default.items()]
+        for key, choice in entries:
+            if choice is not None and key.startswith("override /"):
+                overridden = key.removeprefix("override /").split("@")[0]
+                assert choice in config_choices(overridden), f"{path}: {key}: {choice}"
 
 
 def assert_keys_are_signatures(composed: DictConfig) -> None:
@@ -92,7 +106,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folders |= dict.fromkeys(["coco/train2014", "wikiart", "photos", "paintings", "old_photographs"], (8, 8))
     for name, size in folders.items():
         (root / name).mkdir(parents=True)
-        for number in range(80 if "/train/" in name or "cifar10" in name else 20):  # more than a batch
+        for number in range(20):  # more than a batch of the held-out images too
             Image.new("RGB", size, (number, 0, 0)).save(root / name / f"{number:03d}.png")
     Image.new("RGB", (8, 8)).save(root / "style.jpg")
     return root
@@ -108,7 +122,7 @@ def test_experiments_fit_together(
     small = ("features.weights=random", width, "discriminator.channels=4")
     config = compose_config(f"experiment={experiment}", *small)
     assert_keys_are_signatures(config)
-    config.data.batch_size = min(config.data.batch_size, 16)  # what was made is few
+    config.data.batch_size = min(config.data.batch_size, 4)  # what was made is few
     built = build_experiment(config, {})
     assert built.iterations >= 1
 

@@ -264,6 +264,6 @@ def test_wandb_is_offline_without_a_key_or_a_server(key: bool, monkeypatch: pyte
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     if key:
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    process = TrainProcess([*SHORT, "logger=wandb"], tmp_path)
+    process = TrainProcess([*SHORT, "logger=wandb", "iterations=2"], tmp_path)
     assert process.wait(60) == 0, process.printed()
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))

@@ -392,7 +392,6 @@ def test_a_callback_may_be_replaced_or_left_out_on_resume(monkeypatch: pytest.Mo
     assert run(["train", "resume=run", "iterations=2", f"+{timer}"]) == 0, (
         "Timer has a state, and ModelSummary has none"
     )
-    assert run(["train", "resume=run", "iterations=3", "callbacks.own=null", "callbacks.nan_guard=null"]) == 0
 
     def hook_with_trainer(module: CycleGAN, checkpoint: dict[str, Any]) -> None:
         on_save_checkpoint(module, checkpoint)
@@ -400,8 +399,8 @@ def test_a_callback_may_be_replaced_or_left_out_on_resume(monkeypatch: pytest.Mo
 
     on_save_checkpoint = CycleGAN.on_save_checkpoint
     monkeypatch.setattr(CycleGAN, "on_save_checkpoint", hook_with_trainer)
+    assert run(["train", "resume=run", "iterations=3", "callbacks.own=null", "callbacks.nan_guard=null"]) == 0
     assert run(["train", "resume=run", "iterations=4"]) == 0
-    assert run(["train", "resume=run", "iterations=5"]) == 0
 
 
 def test_changed_images_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -412,22 +411,21 @@ def test_changed_images_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixtur
     words = ["experiment=tiny", "data=unpaired", "data.root=images", "data.size=16", "data.load_size=16", *QUICK[1:]]
     words += ["callbacks.samples=null", "callbacks.gan_failures=null", "data.cache_dir=cache"]
     assert run(["train", *words, "iterations=1"]) == 0
-    assert run(["train", *words, "iterations=2"]) == 0
-    assert "modification time" not in Path("run/log.txt").read_text()
     os.utime(paths[2], (1, 1))
-    assert run(["train", *words, "iterations=3"]) == 0, "a copy has other times"
+    assert run(["train", *words, "iterations=2"]) == 0, "a copy has other times"
     assert "1 of 12 image files have another modification time" in Path("run/log.txt").read_text()
     paths[0].unlink()
     Image.effect_noise((16, 16), 50).save(paths[1])
     Image.new("RGB", (16, 16)).save(paths[2].with_name("new.png"))
     for dry in (["dry_run=true"], []):
         capsys.readouterr()
-        assert run(["train", *words, "iterations=4", *dry]) == 2
+        assert run(["train", *words, "iterations=3", *dry]) == 2
         error = capsys.readouterr().err
         named = "a/0.png is missing, a/1.png was changed, a/new.png is new"
         assert_refused(error, "resume.data_changed", named, "allow_changed_data=true")
-    assert run(["train", *words, "iterations=4", "allow_changed_data=true"]) == 0
-    assert run(["train", *words, "iterations=5"]) == 0, "the record is of the images as they are now"
+    assert run(["train", *words, "iterations=3", "allow_changed_data=true"]) == 0
+    assert run(["train", *words, "iterations=4"]) == 0, "the record is of the images as they are now"
+    assert Path("run/log.txt").read_text().count("modification time") == 1
 
 
 def test_names_and_unreadable_files_of_another_file_system_are_no_changes(
@@ -498,19 +496,6 @@ def test_folders_that_cannot_be_written_are_named(
     monkeypatch.setattr(run_module, "make_writable", refuse)
     assert run(["train", "resume=run", "iterations=2"]) == 2
     assert_refused(capsys.readouterr().err, "run.not_writable", f"{attacked / 'checkpoints'}", "Permission denied")
-
-
-def test_epochs_are_counted_as_if_a_run_had_not_been_stopped() -> None:
-    words = [*QUICK[:-1], "callbacks.samples=null"]  # eight iterations an epoch
-    assert run(["train", *words, "iterations=10", "output_dir=whole"]) == 0
-    for name, stop in (("inside", 7), ("end", 8)):
-        assert run(["train", *words, f"iterations={stop}", f"output_dir={name}"]) == 0
-        assert run(["train", f"resume={name}", "iterations=10"]) == 0
-    whole, inside, end = (
-        torch.load(f"{name}/checkpoints/last.ckpt", weights_only=True) for name in ("whole", "inside", "end")
-    )
-    for counter in ("epoch", "global_step", "loops"):
-        assert inside[counter] == end[counter] == whole[counter]
 
 
 @pytest.mark.usefixtures("attacked")

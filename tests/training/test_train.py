@@ -139,7 +139,8 @@ def test_a_time_limit_counts_from_the_call(monkeypatch: pytest.MonkeyPatch) -> N
     assert stylegan_lab.train(*QUICK, "output_dir=run", "time_limit=3600").state
 
 
-@pytest.mark.parametrize("strategy", ["ddp", pytest.param("ddp_spawn", marks=pytest.mark.slow)])
+@pytest.mark.usefixtures("forked_processes")
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_spawn"])
 def test_ranks_are_not_copies_of_the_calling_script(strategy: str, tmp_path: Path) -> None:
     ranks = [
         f"strategy={strategy}",

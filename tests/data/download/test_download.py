@@ -375,12 +375,18 @@ def test_a_missing_set_says_download_hint_it() -> None:
     assert download_hint(Path("maps/mine")) == ""
 
 
-@pytest.mark.parametrize("name", [name for name, each in DATASETS.items() if each.config])
 def test_each_set_is_read_by_the_data_config_of_its_name(
-    name: str, compose_config: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
+    compose_config: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The configs of all sets are composed at once; their folders are read from the environment when they are needed."""
+    names = [name for name, each in DATASETS.items() if each.config]
+    config = compose_config(*(f"+data@vars.{name}={name}" for name in names))
     monkeypatch.delenv(catalog.ROOT_VARIABLE, raising=False)
-    assert Path(compose_config(f"data={name}").data.root) == catalog.default_root() / name
+    assert all(Path(config.vars[name].root) == catalog.default_root() / name for name in names)
     monkeypatch.setenv(catalog.ROOT_VARIABLE, "/mnt/large")
-    assert Path(compose_config(f"data={name}").data.root) == catalog.default_root() / name == Path("/mnt/large") / name
-    assert f"stylegan-lab data download {name}\n" in (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8")
+    assert catalog.default_root() == Path("/mnt/large")
+    assert all(Path(config.vars[name].root) == catalog.default_root() / name for name in names)
+    for name in names:
+        assert f"stylegan-lab data download {name}\n" in (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8"), (
+            name
+        )

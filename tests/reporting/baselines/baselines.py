@@ -19,6 +19,15 @@ metrics:
   l1: {expected: 0.2, tolerance: 0.05, direction: lower}
 """
 
+FINGERPRINTS: dict[str, str] = {}
+
+
+def settings_fingerprint_once(of: Baseline) -> str:
+    """Return `settings_fingerprint`, for which a config is composed, without composing the config of a baseline again."""
+    if of.fingerprint not in FINGERPRINTS:
+        FINGERPRINTS[of.fingerprint] = settings_fingerprint(of)
+    return FINGERPRINTS[of.fingerprint]
+
 
 def baseline(text: str = YAML, name: str = "thing") -> Baseline:
     Path(f"{name}.yaml").write_text(text)
@@ -29,7 +38,7 @@ def result(of: Baseline, seed: int = 0, has_local_changes: bool | None = False, 
     return BaselineResult(
         of.name,
         of.fingerprint,
-        settings_fingerprint(of),
+        settings_fingerprint_once(of),
         seed,
         "2026-01-01",
         "a" * 40,

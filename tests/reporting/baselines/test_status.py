@@ -16,7 +16,7 @@ from stylegan_lab.reporting.baselines.status import (
 )
 from stylegan_lab.runs.run import Run
 from tests.refusals import refused
-from tests.reporting.baselines.baselines import YAML, baseline, result
+from tests.reporting.baselines.baselines import YAML, baseline, result, settings_fingerprint_once
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_result_counts_only_for_the_baseline_it_was_recorded_for() -> None:
 
 def test_a_result_is_outdated_when_the_settings_have_changed() -> None:
     thing, results = baseline(), BaselineResults(Path("results"))
-    results.record(replace(result(thing, 0, ssim=0.5, l1=0.2), settings_fingerprint=settings_fingerprint(thing)))
+    results.record(replace(result(thing, 0, ssim=0.5, l1=0.2), settings_fingerprint=settings_fingerprint_once(thing)))
     results.record(result(thing, 1, ssim=0.5, l1=0.2))
     assert [each.seed for each in results.for_baseline(thing)] == [0, 1] and not results.why_outdated(thing)
     results.record(replace(result(thing, 0, ssim=0.5, l1=0.2), settings_fingerprint="of other settings"))
