@@ -30,7 +30,7 @@ def composed(*overrides: str) -> DictConfig:
 
 @pytest.mark.parametrize(
     "argument",
-    [*CHOICES, *(f"{name}=1" for name in [*REFUSED, "netG", "ema.decay", "data.load_size", "trainer.max_epochs"]),
+    [*CHOICES, *(f"{name}=1" for name in [*sorted(REFUSED), "netG", "ema.decay", "data.load_size", "trainer.max_epochs"]),
      *(f"+{name}=1" for name in ["max_epochs", "data.image_size", "optimizer.lr_d"])],
 )  # fmt: skip
 def test_a_synonym_is_answered_with_the_setting_to_use(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
