@@ -87,7 +87,7 @@ def _statements(node: ast.AST, statement: ast.AST) -> Iterator[tuple[ast.AST, as
 
 def _lines(statement: Any) -> range:
     body = getattr(statement, "body", [])
-    return range(statement.lineno, body[0].lineno if body else statement.end_lineno + 1)
+    return range(statement.lineno, max(body[0].lineno, statement.lineno + 1) if body else statement.end_lineno + 1)
 
 
 def _first_line(node: ast.AST) -> str:

@@ -1,4 +1,5 @@
-"""The docs are executable: the files and commands of each page are written and run in order. Only trainings are shorter."""
+"""The docs are executable: the files and commands of each page are written and run in order. Trainings are shorter and mostly not
+evaluated, and trials of sweeps are stand-ins, except on pages that define code for them."""
 
 import importlib.util
 import re
@@ -72,7 +73,7 @@ def command(line: str) -> None:
     smaller = {}
     if "train" in words:
         smaller = {"evaluate": "false"} if "resume=" in line else {"logger": "none"}
-    if SMOKE & set(words) and "HINGE" not in line:  # whose scores are compared
+    if SMOKE & set(words) and "HINGE" not in line:  # the page compares the scores of the run HINGE
         smaller |= {"iterations": "2", "evaluate": "false"}
     elif "dry_run=true" in words:
         smaller |= {"generator.channels": "8", "discriminator.channels": "8"}

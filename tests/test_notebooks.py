@@ -16,7 +16,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "quickstart": {"overrides": TINY},
     "losses": {"overrides": TINY, "toy_steps": 10, "steps": 3},
     "variant": {"overrides": TINY},
-    "compare": {"overrides": [*TINY, "iterations=4"], "seeds": (0, 1)},
+    "compare": {"overrides": [*TINY, "evaluate=true", "iterations=4"], "seeds": (0, 1)},
     "reproduce": {},
 }
 ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))

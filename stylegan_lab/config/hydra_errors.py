@@ -40,12 +40,10 @@ def to_user_error(error: Exception, arguments: Sequence[str]) -> UserError:
         return _unknown_key(found[1], arguments)
     if isinstance(error, MissingMandatoryValue) and error.full_key:
         return UserError("config.missing_setting", f"{error.full_key} is missing; set {error.full_key}=VALUE")
-    if isinstance(error, ConfigAttributeError | InterpolationKeyError) and (
-        removed := [each for each in arguments if each[:1] == "~"]
-    ):
+    if removed := _removed_setting(error, arguments):
         return UserError(
             "config.removed_setting",
-            f"{' '.join(removed)} removes a setting that others need; leave it out, or choose another value as KEY=VALUE",
+            f"{removed} removes a setting that others need; leave it out, or choose another value as KEY=VALUE",
         )
     if isinstance(error, InterpolationKeyError) and (found := re.search(r"'data\.(\w+)' not found", str(error))):
         hint = HINTS_FOR_MISSING_DATA_KEYS.get(found[1], "")
@@ -55,6 +53,18 @@ def to_user_error(error: Exception, arguments: Sequence[str]) -> UserError:
             f"{key} is copied from data.{found[1]}, which this data config does not have; set {key}=VALUE{hint}",
         )
     return UserError("config.composition_failed", " ".join(str(error).split("\n\n")[0].split()))
+
+
+def _removed_setting(error: Exception, arguments: Sequence[str]) -> str | None:
+    """The argument, such as ~optimizer, that removes the key which the error misses."""
+    if isinstance(error, InterpolationKeyError) and (found := re.search(r"Interpolation key '(.+?)'", str(error))):
+        missing = found[1]
+    elif isinstance(error, ConfigAttributeError):
+        missing = error.full_key or ""
+    else:
+        return None
+    keys = {each: each[1:].partition("=")[0] for each in arguments if each[:1] == "~"}
+    return next((each for each, key in keys.items() if f"{missing}.".startswith(f"{key}.")), None)
 
 
 def _unknown_choice(missing: str, options: list[str]) -> UserError:

@@ -271,7 +271,7 @@ def weights_are_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tenso
 
 
 def test_the_same_seed_gives_the_same_weights_whatever_the_workers() -> None:
-    short = [*PLAIN, "iterations=3"]
+    short = [*QUICK, "iterations=3", "callbacks.validation.every=2", "callbacks.samples.every=2"]
     assert train(*short, "output_dir=one", "data.num_workers=0") == 0
     assert train(*short, "output_dir=two", "data.num_workers=2") == 0
     assert train(*short, "output_dir=three", "seed=1") == 0
@@ -281,7 +281,14 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_workers() -> None:
 
 def test_a_resumed_run_ends_as_if_never_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
     """In the middle of an epoch (of 4 batches) and at its end; constant rates, because the budget changes."""
-    steady = [*PLAIN, "schedule=constant", "data.train_images=8", "model.pool_size=3"]
+    steady = [
+        *QUICK,
+        "callbacks.validation=null",
+        "callbacks.samples.every=2",
+        "schedule=constant",
+        "data.train_images=8",
+        "model.pool_size=3",
+    ]
     assert train(*steady, "output_dir=whole", "iterations=6") == 0
     whole = read_checkpoint(Path("whole/checkpoints/last.ckpt"))
     for stopped in (3, 4):
@@ -630,6 +637,11 @@ MISTAKES: dict[str, tuple[str, str, list[str]]] = {  # the command, and the code
     ),
     "no model": ("train ~model", "config.removed_setting", ["~model"]),
     "no optimizer": ("train ~optimizer", "config.removed_setting", ["~optimizer"]),
+    "no classes, and another setting is removed": (
+        "train ~callbacks.samples model=cgan data=scenes_unpaired",
+        "config.missing_in_data",
+        ["data.classes"],
+    ),
     "no loss": ("train loss=null", "config.missing_choice", ["loss=null", "hinge, hinge_r1, lsgan"]),
     "dashes": ("train --experiment=smoke", "cli.setting_with_dashes", ["--experiment=smoke: ", " experiment=smoke"]),
     "an unknown flag": ("train --multrun", "cli.unknown_flag", ["--multrun", "did you mean --multirun?"]),

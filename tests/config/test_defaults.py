@@ -6,29 +6,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hydra.utils import get_object
+from omegaconf import OmegaConf
 
 from stylegan_lab.config.paths import CONF
 
-# The configs that exist in order to differ from a default, and the settings in which they do.
-VARIANTS = {
-    "augment/strong.yaml": {"p"},
-    "callbacks/default.yaml": {"monitor"},
-    "data/scenes_domains.yaml": {"train_images"},
-    "data/superres.yaml": {"restore"},
-    "discriminator/wgan_gp_resnet.yaml": {"pool"},
-    "features/colors.yaml": {"statistics"},
-    "features/untrained.yaml": {"pool", "width"},
-    "generator/resnet9.yaml": {"condition_at"},
-    "loss/r3gan.yaml": {"weight"},
-    "loss/wgan.yaml": {"n_critic"},
-    "loss/wgan_gp.yaml": {"n_critic"},
-    "metrics/inception_192.yaml": {"layer"},
-    "metrics/inception_64.yaml": {"layer"},
-    "metrics/inception_768.yaml": {"layer"},
-    "metrics/lpips_squeeze.yaml": {"net"},
-    "metrics/lpips_vgg.yaml": {"net"},
+# Where a config differs from its class: most of these configs have a name for just this difference.
+DIFFERENT = {
+    "augment/strong.yaml": {"Cutout.p", "Cutout.scale", "RandomResizedCrop.scale"},
+    "callbacks/default.yaml": {"Checkpointing.monitor"},
+    "data/scenes_domains.yaml": {"DomainScenesDataModule.train_images"},
+    "data/superres.yaml": {"SuperResolutionFolderDataModule.restore"},
+    "degrade/vintage.yaml": {
+        "Fade.strength",
+        "GaussianBlur.sigma",
+        "JPEGCompression.strength",
+        "Sepia.strength",
+        "Vignette.strength",
+    },
+    "discriminator/wgan_gp_resnet.yaml": {"WGANGPResNetDiscriminator.pool"},
+    "features/colors.yaml": {"PerceptualLoss.statistics"},
+    "features/untrained.yaml": {"vgg19.pool", "vgg19.width"},
+    "generator/resnet9.yaml": {"ResNetGenerator.condition_at"},
+    "loss/r3gan.yaml": {"R2.weight"},
+    "loss/wgan.yaml": {"AdversarialLoss.n_critic"},
+    "loss/wgan_gp.yaml": {"AdversarialLoss.n_critic"},
+    "metrics/inception.yaml": {"feature_metrics.names"},
+    "metrics/inception_192.yaml": {"inception.layer"},
+    "metrics/inception_64.yaml": {"inception.layer"},
+    "metrics/inception_768.yaml": {"inception.layer"},
+    "metrics/lpips_squeeze.yaml": {"lpips.net"},
+    "metrics/lpips_vgg.yaml": {"lpips.net"},
 }
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "experiment")
 
@@ -44,21 +52,18 @@ def described(node: Any) -> Iterator[dict[str, Any]]:
 
 def differing(path: Path) -> set[str]:
     found = set()
-    for node in described(yaml.safe_load(path.read_text(encoding="utf-8"))):
-        for name, parameter in inspect.signature(get_object(node["_target_"])).parameters.items():
-            value, default = node.get(name), parameter.default
-            if name not in node or default is inspect.Parameter.empty or isinstance(value, dict | list):
+    for node in described(OmegaConf.to_container(OmegaConf.load(path), resolve=False)):
+        target = node["_target_"]
+        for name, parameter in inspect.signature(get_object(target)).parameters.items():
+            value = tuple(node[name]) if isinstance(node.get(name), list) else node.get(name)
+            if name not in node or parameter.default is inspect.Parameter.empty or "${" in str(value):
                 continue
-            if isinstance(value, str) and "${" in value:
-                continue
-            if isinstance(default, float) and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-                value = float(value)
-            if value != default:
-                found.add(name)
+            if not isinstance(value, dict) and value != parameter.default:
+                found.add(f"{target.rpartition('.')[2]}.{name}")
     return found
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_defaults_are_the_values_of_the_configs(group: str) -> None:
     for path in sorted((CONF / group).rglob("*.yaml")):
-        assert differing(path) == VARIANTS.get(path.relative_to(CONF).as_posix(), set()), path
+        assert differing(path) == DIFFERENT.get(path.relative_to(CONF).as_posix(), set()), path

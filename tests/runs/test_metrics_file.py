@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from stylegan_lab.runs import metrics_file
 from stylegan_lab.runs.metrics_file import MetricsFollower, append_line, read_metrics, truncate_metrics
 
 
@@ -39,7 +38,7 @@ def test_a_follower_begins_again_after_a_truncation(tmp_path: Path) -> None:
     assert list(follower.new_rows()) == [{"iteration": 9}] and follower.restarted
 
 
-def test_a_follower_skips_lines_that_are_no_rows(tmp_path: Path) -> None:
+def test_a_follower_skips_lines_that_are_not_rows(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('no JSON\n[1]\n{"loss": 1}\n{"iteration": "1"}\n{"iteration": 1}\n')
     assert list(MetricsFollower(tmp_path).new_rows()) == [{"iteration": 1}]
@@ -84,9 +83,8 @@ def test_a_line_that_does_not_fit_on_the_disk_is_not_written(tmp_path: Path, mon
         def __getattr__(self, name: str) -> Any:
             return getattr(self.file, name)
 
-    monkeypatch.setattr(
-        metrics_file.Path, "open", lambda self, *args, **keywords: FullDisk(opened(self, *args, **keywords))
-    )
-    with pytest.raises(OSError, match="No space left"):
-        append_line(path, b"another\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda self, *args, **keywords: FullDisk(opened(self, *args, **keywords)))
+        with pytest.raises(OSError, match="No space left"):
+            append_line(path, b"another\n")
     assert path.read_bytes() == b"one\n"

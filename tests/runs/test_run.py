@@ -1,4 +1,4 @@
-"""The run folder: new ones have their own names, old ones make room, and what was written is read again."""
+"""The run folder: new ones have their own names, old ones make room, and its records are read again."""
 
 import json
 import os
@@ -76,7 +76,7 @@ def test_environment_lists_the_commits_of_all_sessions(tmp_path: Path) -> None:
     assert (run.folder / "overrides.txt").read_text() == "seed=1\n"
 
 
-def test_a_missing_checkpoint_is_refused_with_those_there_are(tmp_path: Path) -> None:
+def test_the_refusal_of_a_missing_checkpoint_lists_the_others(tmp_path: Path) -> None:
     run = Run(tmp_path)
     with refused("checkpoint.not_found", "best", "none yet"):
         run.checkpoint("best")

@@ -618,7 +618,9 @@ def process_that_ends(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.mark.usefixtures("fork_server", "forked_processes")  # the server first: its folder is not left by the test
+@pytest.mark.usefixtures(
+    "fork_server", "forked_processes"
+)  # the server has to start before tempfile.tempdir is patched
 def test_the_command_prints_its_address_and_ends_with_ctrl_c(runs: Callable[[str], str]) -> None:
     command = [sys.executable, "-m", "stylegan_lab", "serve", runs("cyclegan"), "--port", "0", "--host", "0.0.0.0"]
     with process_that_ends(command) as process:

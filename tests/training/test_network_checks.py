@@ -131,12 +131,12 @@ BUILT = ("adain", "cgan", "cut", "cyclegan", "gan", "multidomain", "perceptual",
 
 def built_pairs() -> list[tuple[str, str]]:
     """Every choice of a generator with one of these models, and every model with one choice of each class that fits it."""
-    pairs: dict[Any, tuple[str, str]] = {}
+    by_class, by_choice = {}, {}
     for model in BUILT:
         for choice in sorted(GENERATORS[model]):
-            pairs.setdefault((model, target_of_choice("generator", choice, inherited=True)), (model, choice))
-            pairs.setdefault(choice, (model, choice))
-    return sorted(set(pairs.values()))
+            by_class.setdefault((model, target_of_choice("generator", choice, inherited=True)), (model, choice))
+            by_choice.setdefault(choice, (model, choice))
+    return sorted({*by_class.values(), *by_choice.values()})
 
 
 @pytest.mark.parametrize(("model", "choice"), built_pairs())

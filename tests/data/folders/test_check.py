@@ -368,7 +368,7 @@ def test_a_much_smaller_domain_is_reported() -> None:
     assert find_issue("unbalanced").message == "a has 23 images, b only 1; a model may memorize the few images"
 
 
-def test_images_outside_of_the_domains_are_no_domain() -> None:
+def test_images_outside_of_the_domains_are_not_a_domain() -> None:
     for number in range(23):
         image(f"{number}.png")
     image("a/a.png")

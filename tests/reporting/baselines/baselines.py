@@ -23,7 +23,7 @@ FINGERPRINTS: dict[str, str] = {}
 
 
 def settings_fingerprint_once(of: Baseline) -> str:
-    """Return `settings_fingerprint`, for which a config is composed, without composing the config of a baseline again."""
+    """`settings_fingerprint`, computed once for each baseline: it composes a config, which no test changes."""
     if of.fingerprint not in FINGERPRINTS:
         FINGERPRINTS[of.fingerprint] = settings_fingerprint(of)
     return FINGERPRINTS[of.fingerprint]
