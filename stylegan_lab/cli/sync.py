@@ -91,9 +91,11 @@ class OfflineRun:
     def _run_sync(self, part: Path) -> list[str]:
         folder = self.folder.resolve() / "wandb"
         folders = {"WANDB_DIR": folder.parent, "WANDB_DATA_DIR": folder / "data", "WANDB_CACHE_DIR": folder / "cache"}
+        environment = {**os.environ, **{name: str(path) for name, path in folders.items()}, "WANDB_MODE": "online"}
+        environment.pop("WANDB_SERVICE", None)  # the process that a training in this process started, which may have ended
         process = subprocess.run(
             [sys.executable, "-m", "wandb", "sync", str(part)],
-            env={**os.environ, **{name: str(path) for name, path in folders.items()}, "WANDB_MODE": "online"},
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
