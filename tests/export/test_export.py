@@ -51,7 +51,7 @@ MODELS = {
                  "generator.channels=2", "generator.blocks=1"],
     "classes": ["experiment=smoke_generation", "data=scenes_labelled", "data.size=16", "model=cgan",
                 "model.classes=${data.classes}"],
-    "stylegan2": ["experiment=smoke_generation", "model=stylegan2", "generator=stylegan2_small", "generator.size=8",
+    "stylegan2": ["experiment=smoke_generation", "model=stylegan2", "generator=stylegan2_small", "data.size=16",
                   "generator.mapping_layers=1", "discriminator=stylegan2_small", "loss=stylegan2"],
 }  # fmt: skip
 PRESENT = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name)]
