@@ -92,7 +92,9 @@ class OfflineRun:
         folder = self.folder.resolve() / "wandb"
         folders = {"WANDB_DIR": folder.parent, "WANDB_DATA_DIR": folder / "data", "WANDB_CACHE_DIR": folder / "cache"}
         environment = {**os.environ, **{name: str(path) for name, path in folders.items()}, "WANDB_MODE": "online"}
-        environment.pop("WANDB_SERVICE", None)  # the process that a training in this process started, which may have ended
+        environment.pop(
+            "WANDB_SERVICE", None
+        )  # the process that a training in this process started, which may have ended
         process = subprocess.run(
             [sys.executable, "-m", "wandb", "sync", str(part)],
             env=environment,
