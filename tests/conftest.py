@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -64,16 +64,30 @@ def train_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[None]:
-    with running_server():
+    with running_server() if sys.platform == "linux" else nullcontext():
+        yield
+
+
+@contextmanager
+def forking() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform == "linux":
+            patch.setattr(subprocess, "Popen", ForkedPopen)
         yield
 
 
 @pytest.fixture
-def forked_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def forked_processes(fork_server: None) -> Iterator[None]:  # noqa: ARG001
     """Processes that the test starts with this Python do not import torch again: see tests/fork_server.py."""
-    if sys.platform == "linux":
-        request.getfixturevalue("fork_server")
-        monkeypatch.setattr(subprocess, "Popen", ForkedPopen)
+    with forking():
+        yield
+
+
+@pytest.fixture(scope="module")
+def forked_processes_of_module(fork_server: None) -> Iterator[None]:  # noqa: ARG001
+    """As `forked_processes`, also for the module's other fixtures."""
+    with forking():
+        yield
 
 
 @pytest.fixture

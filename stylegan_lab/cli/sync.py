@@ -91,10 +91,9 @@ class OfflineRun:
     def _run_sync(self, part: Path) -> list[str]:
         folder = self.folder.resolve() / "wandb"
         folders = {"WANDB_DIR": folder.parent, "WANDB_DATA_DIR": folder / "data", "WANDB_CACHE_DIR": folder / "cache"}
-        environment = {**os.environ, **{name: str(path) for name, path in folders.items()}, "WANDB_MODE": "online"}
-        environment.pop(
-            "WANDB_SERVICE", None
-        )  # the process that a training in this process started, which may have ended
+        # Without the W&B process of a training in this process, which may have ended.
+        environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+        environment |= {name: str(path) for name, path in folders.items()} | {"WANDB_MODE": "online"}
         process = subprocess.run(
             [sys.executable, "-m", "wandb", "sync", str(part)],
             env=environment,

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,11 @@ import torch.nn.functional as F
 
 from benchmarks.bench import CASES, PRECISIONS
 from benchmarks.training_step import FlopCounter
-from tests.fork_server import ForkedPopen
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.fixture(scope="module", autouse=True)
-def forked(fork_server: None) -> Iterator[None]:  # noqa: ARG001
-    """The processes of a benchmark, and those that they start, do not import torch again."""
-    with pytest.MonkeyPatch.context() as patch:
-        if sys.platform == "linux":
-            patch.setattr(subprocess, "Popen", ForkedPopen)
-        yield
+pytestmark = pytest.mark.usefixtures("forked_processes_of_module")
 
 
 def run(module: str, *arguments: str) -> str:

@@ -26,6 +26,11 @@ from tests.reporting.baselines.baselines import YAML
 SMALL = YAML.replace("seeds: [0, 1]", "overrides: [iterations=2]").replace("0.5", "-1").replace("0.2", "2")
 
 
+def clean_checkout(command: str, *_: str) -> str:
+    """What git answers in a checkout without changes."""
+    return "c0ffee" if command == "rev-parse" else ""
+
+
 @pytest.fixture(autouse=True)
 def own_baselines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of baselines of one's own."""
@@ -33,7 +38,7 @@ def own_baselines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "thing.yaml").write_text(SMALL)
     monkeypatch.setattr(baseline.read_baselines, "__defaults__", ((), folder))
-    monkeypatch.setattr("stylegan_lab.runs.environment._git", lambda *asked: "c0ffee" * (asked[0] == "rev-parse"))
+    monkeypatch.setattr("stylegan_lab.runs.environment._git", clean_checkout)
     return folder
 
 
@@ -42,7 +47,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "run"
     quick = ["iterations=2", "logger=none", "evaluate=false"]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("stylegan_lab.runs.environment._git", lambda *asked: "c0ffee" * (asked[0] == "rev-parse"))
+        patched.setattr("stylegan_lab.runs.environment._git", clean_checkout)
         assert run(["train", "experiment=smoke", *quick, f"output_dir={folder}"]) == 0
     return folder
 

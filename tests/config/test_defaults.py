@@ -1,15 +1,14 @@
 """A Python user gets the defaults of the configs: a constructor's defaults are the values of the config that names it."""
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from stylegan_lab.config.paths import CONF
+from tests.config.test_configs import GROUPS, targets
 
 # Where a config differs from its class: most of these configs have a name for just this difference.
 DIFFERENT = {
@@ -38,23 +37,14 @@ DIFFERENT = {
     "metrics/lpips_squeeze.yaml": {"lpips.net"},
     "metrics/lpips_vgg.yaml": {"lpips.net"},
 }
-GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "experiment")
-
-
-def described(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield each part of a config that names a class or function of the package."""
-    if isinstance(node, dict):
-        if str(node.get("_target_")).startswith("stylegan_lab."):
-            yield node
-        for each in node.values():
-            yield from described(each)
 
 
 def differing(path: Path) -> set[str]:
     found = set()
-    for node in described(OmegaConf.to_container(OmegaConf.load(path), resolve=False)):
+    for node in targets(OmegaConf.to_container(OmegaConf.load(path), resolve=False)):
         target = node["_target_"]
-        for name, parameter in inspect.signature(get_object(target)).parameters.items():
+        parameters = inspect.signature(get_object(target)).parameters if target.startswith("stylegan_lab.") else {}
+        for name, parameter in parameters.items():
             value = tuple(node[name]) if isinstance(node.get(name), list) else node.get(name)
             if name not in node or parameter.default is inspect.Parameter.empty or "${" in str(value):
                 continue

@@ -76,7 +76,7 @@ def test_values_and_gradients_are_the_closed_forms(name: str) -> None:
 
 
 def test_the_overfitting_heuristic_is_the_mean_sign_of_real_logits() -> None:
-    """ADA's r_t (Karras et al., 2020). Reals and fakes of LSGAN are told apart at 0.5; a relativistic loss compares pairs."""
+    """ADA's r_t (Karras et al., 2020). LSGAN separates reals from fakes at 0.5; a relativistic loss compares pairs."""
     stats = {"logits_real": torch.tensor([0.2, 0.6, 0.7, -1.0]), "logits_fake": torch.tensor([0.1, 0.0, 0.0, 0.0])}
     found = {
         type(loss).__name__: float(loss.real_sign(stats)) for loss in (HingeLoss(), LSGANLoss(), RelativisticLoss())

@@ -33,7 +33,7 @@ def small(adversarial_loss: AdversarialLoss | None = None, **settings: Any) -> C
         partial(ResNetGenerator, channels=4, blocks=1),
         partial(PatchDiscriminator, channels=4, layers=2),
         adversarial_loss or AdversarialLoss(LSGANLoss()),
-        partial(torch.optim.Adam, lr=1e-3),
+        settings.pop("optimizer", partial(torch.optim.Adam, lr=1e-3)),
         settings.pop("schedule", ConstantLR()),
         **settings,
     )
@@ -209,20 +209,11 @@ def test_a_setting_that_an_optimizer_refuses_is_named() -> None:
     def refusing(_: Any) -> torch.optim.Optimizer:
         raise ValueError("an odd thing")
 
-    def with_optimizer(optimizer: Any) -> CycleGAN:
-        network, discriminator = (
-            partial(ResNetGenerator, channels=4, blocks=1),
-            partial(PatchDiscriminator, channels=4, layers=2),
-        )
-        module = CycleGAN(network, discriminator, AdversarialLoss(LSGANLoss()), optimizer, ConstantLR())
-        module.configure_optimizers()
-        return module
-
     for settings, named in (({"lr": -1}, "optimizer.lr=-1: "), ({"betas": (2, 0.9)}, "optimizer.betas=(2, 0.9): ")):
         with refused("config.invalid_optimizer", named):
-            with_optimizer(partial(torch.optim.Adam, **settings))
+            small(optimizer=partial(torch.optim.Adam, **settings)).configure_optimizers()
     with refused("config.invalid_optimizer", "optimizer: an odd thing"):
-        with_optimizer(refusing)
+        small(optimizer=refusing).configure_optimizers()
 
 
 def test_buffers_are_synchronized_before_a_checkpoint_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:

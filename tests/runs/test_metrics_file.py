@@ -16,7 +16,7 @@ def write(path: Path, *rows: Any) -> None:
 
 def test_a_follower_returns_each_complete_row_once(tmp_path: Path) -> None:
     path, follower = tmp_path / "metrics.jsonl", MetricsFollower(tmp_path)
-    assert list(follower.new_rows()) == [] and not follower.restarted, "there is no file yet"
+    assert list(follower.new_rows()) == [] and not follower.restarted, "the file does not exist yet"
     write(path, {"iteration": 1}, {"iteration": 2.5})
     assert list(follower.new_rows()) == [{"iteration": 1}, {"iteration": 2.5}] and follower.restarted
     assert list(follower.new_rows()) == [] and not follower.restarted

@@ -197,7 +197,7 @@ def test_networks_stay_uncompiled_where_compiling_fails(
 @pytest.mark.filterwarnings("ignore")  # of the compilers
 def test_inductor_computes_the_same_outputs_and_gradients() -> None:
     torch.manual_seed(0)
-    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 1, 3))
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(4, 4), nn.ReLU(), nn.Conv2d(4, 1, 3))
     compiled = deepcopy(plain)
     assert speed.compile_problem(torch.device("cpu")) is None
     speed.compile_network(compiled, "default", torch.device("cpu"))
